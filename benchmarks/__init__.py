@@ -1,0 +1,1 @@
+"""Measurements against the best alternatives; each module runs with ``python -m``."""

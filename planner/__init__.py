@@ -1,0 +1,117 @@
+"""From a log of LLM calls to a decision, and to the files that put it into production.
+
+1. traffic: ``read`` turns a log into a table of logical requests, and ``coverage`` says what it can answer.
+2. prices: a dated ``PriceBook`` says what each call costs, and ``audit`` checks the log's own bill against it.
+3. labels: ``read_labels`` reads what candidate models answered to some of the same requests, and how well.
+4. training: ``train`` learns a ``Router`` from them, beside every simpler rule, and says which of them to trust.
+5. outcomes: ``fit_outcomes`` says what another model would have done with each request.
+6. policies: a ``Plan`` is a list of levers from ``policies``: route, cascade, cache, batch and so on.
+7. simulation: ``simulate`` runs the plan over the log; ``frontier`` runs a whole family of them.
+8. comparison: ``compare`` and ``recommend`` say which plan is better, by how much, and how sure that is.
+9. bundle: ``export`` writes the router, its evidence and the gateway's configuration.
+10. ``figures`` draws any of these results; ``lab`` puts them under sliders; ``load_sample`` opens a SYNTHETIC log.
+
+Every name is imported when first used, so that ``import planner`` costs nothing and the bare installation (numpy and a
+tokenizer) can run an exported ``Router``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from planner.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from planner import figures, lab, policies
+    from planner.bundle import export
+    from planner.comparison import recommend
+    from planner.comparison.compare import compare
+    from planner.errors import PlannerError
+    from planner.labels import Labels, read_labels
+    from planner.outcomes import fit_outcomes
+    from planner.policies import Apps, Plan
+    from planner.prices import PriceBook, audit
+    from planner.router import Router
+    from planner.simulation import frontier
+    from planner.simulation.simulate import simulate
+    from planner.stats import Estimate
+    from planner.synthetic import load_sample
+    from planner.traffic import Traffic, coverage
+    from planner.traffic.read import read
+    from planner.training.train import train
+
+__all__ = [
+    "Apps",
+    "Estimate",
+    "Labels",
+    "Plan",
+    "PlannerError",
+    "PriceBook",
+    "Router",
+    "Traffic",
+    "audit",
+    "compare",
+    "coverage",
+    "export",
+    "figures",
+    "fit_outcomes",
+    "frontier",
+    "lab",
+    "load_sample",
+    "policies",
+    "read",
+    "read_labels",
+    "recommend",
+    "simulate",
+    "train",
+]
+
+#: Where each public name lives: ``module`` for a module itself, ``module:`` for a name in it.
+_HOMES = {
+    "Apps": "policies:",
+    "Estimate": "stats:",
+    "Labels": "labels:",
+    "Plan": "policies:",
+    "PlannerError": "errors:",
+    "PriceBook": "prices:",
+    "Router": "router:",
+    "Traffic": "traffic:",
+    "audit": "prices:",
+    "compare": "comparison:",
+    "coverage": "traffic:",
+    "export": "bundle:",
+    "figures": "figures",
+    "fit_outcomes": "outcomes:",
+    "frontier": "simulation:",
+    "lab": "lab",
+    "load_sample": "synthetic:",
+    "policies": "policies",
+    "read": "traffic:",
+    "read_labels": "labels:",
+    "recommend": "comparison:",
+    "simulate": "simulation:",
+    "train": "training:",
+}
+_EXTRA = {"figures": "lab", "lab": "lab"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used; MissingExtraError when its extra is not installed."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'planner' has no attribute {name!r}")
+    module, colon, _ = _HOMES[name].partition(":")
+    try:
+        home = importlib.import_module(f"planner.{module}")
+    except ModuleNotFoundError as error:
+        if (error.name or "planner").partition(".")[0] == "planner":
+            raise
+        install = f"pip install 'llm-traffic-planner[{_EXTRA.get(module, 'plan')}]'"
+        raise MissingExtraError(f"planner.{name} needs {error.name}, which is not installed", fix=f"run: {install}") from error
+    value = getattr(home, name) if colon else home
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -1,0 +1,76 @@
+"""The model card of a bundle, in Markdown.
+
+In: a router and what its training found. Out: one page a reviewer can read: what it chooses among, how it was judged, where it
+abstains, what is not promised. Holds no customer text. Knows nothing of files.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from planner.router import Router
+
+__all__ = ["card"]
+
+
+def card(router: Router, training: Any, statement: str) -> str:
+    """Return the page; ``training`` may be None."""
+    parts = [
+        f"# Router {router.version}",
+        _rule(router),
+        "## Candidates",
+        _candidates(router),
+        f"Rates: {router.costs.basis}.",
+        "## Where it abstains",
+        _support(router),
+        "## How it was judged",
+        statement,
+        *([_table(training.table), _fitted(training)] if training is not None else []),
+        "## What it stores",
+        "Weights of hashed words, the names of models and apps, and test requests that were made up. No text of any request.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _rule(router: Router) -> str:
+    kind = "the first turn of a session, and holds for the session" if router.unit == "session" else "every request on its own"
+    tau = f"{router.tau:.4g}" if math.isfinite(router.tau) else "minus infinity (always the reference)"
+    return (
+        f"Sends a request to the cheapest candidate that can answer it and whose predicted quality is at most τ = {tau} below that of "
+        f"`{router.reference}`, else to `{router.reference}`. It decides {kind}."
+    )
+
+
+def _candidates(router: Router) -> str:
+    lines = ["| model | input USD/Mtok | output USD/Mtok | expected output tokens | USD/request | retires | known from |"]
+    lines.append("|---|---|---|---|---|---|---|")
+    c = router.costs
+    for k, (name, can) in enumerate(zip(router.candidates, router.capabilities, strict=True)):
+        rates = (c.input_usd_per_mtok[k], c.output_usd_per_mtok[k], c.output_tokens[k], c.usd_per_request[k])
+        lines.append(f"| {name} | {' | '.join(f'{r:.6g}' for r in rates)} | {can.retires or 'not announced'} | {can.source} |")
+    return "\n".join(lines)
+
+
+def _support(router: Router) -> str:
+    known = router.support
+    apps = "any app" if known.apps is None else f"the apps {', '.join(known.apps)}"
+    size = "any length" if known.max_tokens is None else f"at most {known.max_tokens:,} tokens"
+    cut = "" if known.cut_text else " Requests whose text is cut go to the reference."
+    return f"Trained on {apps}, {size}. Everything else, and requests without text, go to the reference.{cut}"
+
+
+def _table(table: Any) -> str:
+    frame = table.reset_index()
+    rows = ["| " + " | ".join(map(str, frame.columns)) + " |", "|" + "---|" * len(frame.columns)]
+    rows += ["| " + " | ".join(v if isinstance(v, str) else f"{v:.5g}" for v in row) + " |" for row in frame.itertuples(index=False)]
+    return "\n".join(rows)
+
+
+def _fitted(training: Any) -> str:
+    notes: Mapping[str, Any] = training.notes
+    return (
+        f"Fitted on {notes['fit_rows']:,} rows (ridge penalty {notes['alpha']:g}), judged on {notes['judged_rows']:,} others; "
+        f"floor {training.floor:g}; labels {training.labels_hash[:12]}."
+    )

@@ -1,0 +1,170 @@
+"""Writing a bundle: the router as files that production loads with numpy and a tokenizer alone.
+
+In: a router, and what is known about how it was made. Out: a directory with a manifest over every byte; the same inputs write
+the same bytes. It is only left behind after its files alone have scored a thousand requests as the router did. Knows nothing
+of gateways.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import zipfile
+from collections.abc import Mapping
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner import formats
+from planner.bundle.card import card
+from planner.bundle.vectors import made_up
+from planner.errors import BundleError, InputError
+from planner.router import Requests, Router
+from planner.router.load import MANIFEST, TOLERANCE, VECTORS, WEIGHTS, canonical, load, read_manifest, router_settings
+from planner.router.state import pack
+
+__all__ = ["export"]
+
+#: Made-up requests stored in the bundle, and re-scored before it is left behind.
+_STORED, _RESCORED = 48, 1_000
+#: The date of the stored decisions: before any model retires.
+_AT = "2000-01-01"
+
+
+def export(
+    router: Router,
+    folder: str | Path,
+    *,
+    training: Any = None,
+    plan: str | Mapping[str, Any] | None = None,
+    evaluation: Mapping[str, Any] | None = None,
+    requests: Requests | None = None,
+) -> Path:
+    """Write ``router`` into ``folder`` and return it.
+
+    Parameters
+    ----------
+    folder: absent, empty, or an earlier bundle, which is replaced.
+    training: the Training it comes from: its table, statement and data hash go into the manifest.
+    plan: a plan's YAML text, or its values.
+    evaluation: further results, as JSON values.
+    requests: real requests on which the files must score as the router does; nothing of them is stored.
+
+    Raises BundleError when the written files score differently, InputError when the folder holds something else.
+    """
+    path = Path(folder)
+    _check_free(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
+        made = Path(scratch) / "bundle"
+        _write(made, router, training, plan, evaluation)
+        _prove(made, router, requests)
+        if path.exists():
+            shutil.rmtree(path)
+        made.rename(path)
+    return path
+
+
+def _check_free(path: Path) -> None:
+    """Refuse a folder whose content somebody may still want."""
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    try:
+        read_manifest(path)
+    except BundleError as error:
+        raise InputError(f"{path}, which holds something other than a bundle", "an empty or a new folder", "choose another") from error
+
+
+def _write(path: Path, router: Router, training: Any, plan: Any, evaluation: Mapping[str, Any] | None) -> None:
+    statement = training.text if training is not None else "Not judged: it was exported without its training."
+    files = {
+        WEIGHTS: _npz(pack(router.scorer)[1]),
+        VECTORS: canonical({"vectors": _vectors(router)}),
+        "model_card.md": card(router, training, statement).encode("utf-8"),
+    }
+    if isinstance(plan, str):
+        files["plan.yaml"] = plan.encode("utf-8")
+    elif plan is not None:
+        files["plan.json"] = canonical(plan)
+    manifest = {
+        **formats.header("bundle"),
+        "planner": version("llm-traffic-planner"),
+        "router": router_settings(router),
+        "training": None if training is None else _training(training),
+        "evaluation": evaluation,
+        "statement": statement,
+        "files": {name: sha256(content).hexdigest() for name, content in files.items()},
+    }
+    manifest["digest"] = sha256(canonical(manifest)).hexdigest()
+    path.mkdir(mode=0o755)
+    for name, content in {**files, MANIFEST: canonical(manifest)}.items():
+        (path / name).write_bytes(content)
+
+
+def _training(training: Any) -> dict[str, Any]:
+    table = training.table.reset_index()
+    return {
+        "labels_hash": training.labels_hash,
+        "floor": training.floor,
+        "notes": {k: _plain(v) for k, v in training.notes.items()},
+        "table": [{k: _plain(v) for k, v in row.items()} for row in table.to_dict("records")],
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return a JSON value; a number that is none becomes null."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (float, np.floating)):
+        return float(value) if np.isfinite(value) else None
+    return int(value) if isinstance(value, np.integer) else value
+
+
+def _npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Return arrays as npz: sorted, without times, so that equal arrays make equal bytes."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+        for name in sorted(arrays):
+            content = io.BytesIO()
+            np.lib.format.write_array(content, np.ascontiguousarray(arrays[name]), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), content.getvalue(), zipfile.ZIP_DEFLATED)
+    return out.getvalue()
+
+
+def _apps(router: Router) -> list[str]:
+    return [*(router.support.apps or ("default",)), "an app that no label knows"]
+
+
+def _vectors(router: Router) -> list[dict[str, Any]]:
+    """Decide made-up requests one by one, as production does."""
+    stored = []
+    for messages, metadata in made_up(_STORED, _apps(router)):
+        scores = router.scores(Requests.one(messages, metadata, router.unit), _AT)
+        model = router.candidates[int(router.choose(scores)[0][0])]
+        gains = [repr(float(g)) for g in scores.gains[0]]
+        stored.append({"messages": messages, "metadata": metadata, "at": _AT, "model": model, "gains": gains})
+    return stored
+
+
+def _prove(path: Path, router: Router, requests: Requests | None) -> None:
+    """Score made-up and given requests with the written files alone; any difference refuses the bundle."""
+    read = load(path)
+    pairs = made_up(_RESCORED, _apps(router), seed=1)
+    batches = [Requests.of([m for m, _ in pairs], app=[d["app"] for _, d in pairs], unit=router.unit)]
+    for batch in [*batches, *([] if requests is None else [requests])]:
+        ours, theirs = router.scores(batch), read.scores(batch)
+        with np.errstate(invalid="ignore"):
+            same = (np.abs(ours.gains - theirs.gains) <= TOLERANCE) | (ours.gains == theirs.gains)
+        flipped = int((router.choose(ours)[0] != read.choose(theirs)[0]).sum())
+        if flipped or not same.all():
+            raise BundleError(
+                f"{flipped} decisions flipped and {int((~same).any(1).sum())} gains off by more than {TOLERANCE:g} "
+                f"in {len(batch)} requests scored with the written files",
+                "none",
+                "nothing was written: report this router's settings",
+            )

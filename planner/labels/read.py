@@ -1,0 +1,185 @@
+"""Read any table of graded answers into Labels.
+
+In: a wide table (a row a request, a quality column a model) or a tall one (a row a request and model, columns named as
+``schema.LABELS``) in Parquet, CSV or JSON, or a folder of saved Labels. Out: Labels, with what was guessed and counted in
+``meta``. Knows nothing of features, routers or prices.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from planner.errors import InputError, did_you_mean
+from planner.labels import columns
+from planner.labels.table import Labels
+from planner.schema import LABEL_ITEMS, LABELS
+from planner.text.messages import conversation, parse
+from planner.traffic.records import records
+from planner.traffic.values import as_json
+
+__all__ = ["read_labels"]
+
+_PROMPTS = ("messages", "prompt", "question", "query", "origin_query", "input", "instruction", "text")
+_APPS = ("app", "domain", "subject", "category", "task", "task_name", "eval_name", "dataset")
+_IDS = ("request_id", "sample_id", "question_id", "id")
+_NOT_WORD = re.compile(r"[\W_]+")
+
+
+def read_labels(
+    path: str | Path,
+    *,
+    prompt: str | None = None,
+    quality: str | None = None,
+    cost: str | None = None,
+    app: str | None = None,
+    models: Mapping[str, str] | None = None,
+    request_id: str | None = None,
+) -> Labels:
+    """Read graded answers.
+
+    Parameters
+    ----------
+    path: a Parquet, CSV, JSON array or JSON lines file (also .gz, .zst), or a folder written by ``Labels.save``.
+    prompt: column with the prompt or messages; guessed from its name when not given.
+    quality: pattern of the quality columns, ``*`` standing for the model: ``"correct_*"``, or ``"score_*/100"`` to divide.
+        Values are true, false or from 0 to 1; absent and NaN mean: this model was not graded on this request.
+    cost: pattern of the columns with the cost of an answer [USD], for the models of ``quality``.
+    app: column with the app or domain; guessed from its name when not given, else every row is ``default``.
+    models: new names: ``{"gpt_4_1106_preview": "gpt-4-1106-preview"}``.
+    request_id: column with unique ids; guessed from its name, else a hash of the prompt.
+
+    Raises InputError when a column is not there or a quality is outside [0, 1].
+    """
+    if (Path(path) / "labels.json").is_file():
+        return Labels.open(path)
+    frame = _frame(Path(path))
+    used = _used(frame, prompt, app, request_id)
+    tall = quality is None and {"request_id", "model", "quality"} <= set(frame.columns)
+    items = _items(frame.drop_duplicates("request_id") if tall else frame, used, Path(path))
+    outcomes, graded = _tall(frame) if tall else _wide(frame, items, used, quality, cost)
+    renames = dict(models or {})
+    if unknown := sorted(set(renames) - set(outcomes["model"])):
+        seen = sorted(set(outcomes["model"]))
+        raise InputError(f"models={{{unknown[0]!r}: ...}}", f"a model among {', '.join(seen)}", did_you_mean(unknown[0], seen))
+    outcomes["model"] = outcomes["model"].replace(renames)
+    guesses = {"prompt": prompt, "app": app, "request_id": request_id, "quality": quality}
+    meta = {**graded, "columns": used, "guessed": sorted(n for n, given in guesses.items() if given is None and used.get(n))}
+    return Labels.of(items, outcomes, source=Path(path).name, rows=len(frame), groups=int(items["group"].nunique()), **meta)
+
+
+def _frame(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise InputError(f"{path}: no file there", "a table of graded answers or a folder of labels", "check the path")
+    with path.open("rb") as file:
+        parquet = file.read(4) == b"PAR1"
+    if parquet:
+        try:
+            frame: pd.DataFrame = pq.read_table(path).to_pandas()
+        except pa.ArrowException as error:
+            raise InputError(f"{path}: a damaged Parquet file ({error})", "a whole one", "write it again") from error
+    else:
+        found = list(records(path))
+        broken = next((f for f in found if f.value is None), None)
+        if broken:
+            raise InputError(
+                f"{path}, record {broken.line}: {broken.problem}", "a Parquet, CSV or JSON table", "repair or drop this record"
+            )
+        frame = pd.DataFrame([f.value for f in found])
+    if frame.empty:
+        raise InputError(f"{path}: no rows", "a table of graded answers")
+    return frame.reset_index(drop=True)
+
+
+def _used(frame: pd.DataFrame, prompt: str | None, app: str | None, request_id: str | None) -> dict[str, Any]:
+    ids = columns.named(frame, request_id, "request_id") if request_id else columns.one_of(frame, _IDS)
+    if ids and not request_id and ids != "request_id" and (frame[ids].duplicated().any() or frame[ids].isna().any()):
+        ids = None
+    return {
+        "prompt": columns.named(frame, prompt, "prompt") if prompt else columns.one_of(frame, _PROMPTS),
+        "app": columns.named(frame, app, "app") if app else columns.one_of(frame, _APPS),
+        "request_id": ids,
+    }
+
+
+def _items(frame: pd.DataFrame, used: Mapping[str, Any], path: Path) -> pd.DataFrame:
+    if used["prompt"] is None and used["request_id"] is None:
+        seen = ", ".join(map(str, frame.columns[:20]))
+        raise InputError(f"{path}: columns {seen}", "a column with the prompt", "name it: prompt=COLUMN")
+    own = [n for n in ("user", "session_id", "weight", "group") if n in frame.columns]
+    items = frame[own].reset_index(drop=True).copy()
+    prompts = frame[used["prompt"]].tolist() if used["prompt"] else [None] * len(frame)
+    absent = [p is None or p is pd.NA or (isinstance(p, float) and np.isnan(p)) or len(p) == 0 for p in map(_plain, prompts)]
+    items["messages"] = [None if gone else as_json(parse(_plain(p))) for p, gone in zip(prompts, absent, strict=True)]
+    items["text_state"] = np.where(absent, "none", "full")
+    items["app"] = frame[used["app"]].astype("string").to_numpy() if used["app"] else "default"
+    items["request_id"] = _ids(frame, items["messages"].tolist(), used["request_id"])
+    if "group" not in items:
+        items["group"] = [_group(m, i) for m, i in zip(items["messages"], items["request_id"], strict=True)]
+    return items[[n for n in LABEL_ITEMS.names if n in items]]
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def _ids(frame: pd.DataFrame, messages: list[str | None], column: str | None) -> list[str]:
+    if column:
+        return [str(v) for v in frame[column]]
+    times: Counter[str] = Counter()
+    ids = []
+    for row, written in enumerate(messages, 1):
+        name = f"row-{row}" if written is None else sha256(written.encode()).hexdigest()[:16]
+        times[name] += 1
+        ids.append(name if times[name] == 1 else f"{name}-{times[name]}")
+    return ids
+
+
+def _group(messages: str | None, request_id: str) -> str:
+    """Hash the text without case, punctuation and spacing: what differs in nothing else is one near-duplicate group."""
+    if messages is None:
+        return request_id
+    words = _NOT_WORD.sub(" ", unicodedata.normalize("NFKC", conversation(messages).full).casefold()).strip()
+    return sha256((words or messages).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _wide(
+    frame: pd.DataFrame, items: pd.DataFrame, used: dict[str, Any], quality: str | None, cost: str | None
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    pattern, scale = columns.split_scale(quality) if quality else (None, 1.0)
+    found = columns.quality_columns(frame, pattern, {c for c in used.values() if c})
+    costs = columns.cost_columns(frame, cost, list(found))
+    parts = []
+    for model, column in found.items():
+        part = pd.DataFrame({"request_id": items["request_id"], "model": model, "quality": columns.quality_values(frame[column], scale)})
+        if model in costs:
+            part["cost_usd"] = pd.to_numeric(frame[costs[model]], errors="coerce")
+        parts.append(part)
+    used["quality"] = list(found.values())
+    used["cost"] = list(costs.values())
+    return _graded(pd.concat(parts, ignore_index=True))
+
+
+def _tall(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+    outcomes = frame[[n for n in LABELS.names if n in frame.columns]].copy()
+    for name in ("request_id", "model"):
+        outcomes[name] = outcomes[name].astype(str)
+    outcomes["quality"] = columns.quality_values(frame["quality"])
+    return _graded(outcomes)
+
+
+def _graded(outcomes: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+    absent = outcomes["quality"].isna()
+    if absent.all():
+        raise InputError("no graded answer at all", "at least one quality from 0 to 1")
+    return outcomes[~absent].reset_index(drop=True), {"ungraded": int(absent.sum())}

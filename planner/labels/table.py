@@ -1,0 +1,125 @@
+"""Labels: what several models answered to the same requests, and how good each answer was.
+
+In: two tables, ``items`` (what was asked) and ``outcomes`` (request × model, graded). Out: the same, checked, and as a
+quality matrix. Stored as two Parquet files and a header. Knows nothing of features, routers or prices.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from planner import formats
+from planner.errors import InputError
+from planner.schema import LABEL_ITEMS, LABELS, Table
+
+__all__ = ["Labels"]
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Graded answers: ``items`` (schema.LABEL_ITEMS), ``outcomes`` (schema.LABELS), both complete and in stored order.
+
+    Build one with ``Labels.of(items, outcomes)``, ``Labels.open(folder)`` or :func:`planner.read_labels`.
+    """
+
+    items: pd.DataFrame = field(repr=False)
+    outcomes: pd.DataFrame = field(repr=False)
+    meta: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, items: pd.DataFrame, outcomes: pd.DataFrame, **meta: Any) -> Labels:
+        """Check and complete two tables; InputError names the first thing that is wrong."""
+        items, outcomes = _complete(items, LABEL_ITEMS), _complete(outcomes, LABELS)
+        if items["request_id"].duplicated().any():
+            raise InputError(
+                f"request_id {items['request_id'][items['request_id'].duplicated()].iloc[0]!r} twice in the items", "one row a request"
+            )
+        quality = outcomes["quality"].to_numpy()
+        if not np.all((quality >= 0) & (quality <= 1)):
+            bad = outcomes[~((quality >= 0) & (quality <= 1))].iloc[0]
+            raise InputError(
+                f"quality {bad['quality']!r} for request {bad['request_id']!r}, model {bad['model']!r}", "a number from 0 to 1"
+            )
+        orphan = ~outcomes["request_id"].isin(items["request_id"])
+        if orphan.any():
+            raise InputError(f"outcomes for request {outcomes['request_id'][orphan].iloc[0]!r}", "a row for it in the items")
+        key = ["request_id", "model", "prompt_variant", "repeat"]
+        if outcomes.duplicated(key).any():
+            twice = outcomes[outcomes.duplicated(key)].iloc[0]
+            raise InputError(f"two outcomes for {dict(twice[key])}", "one outcome per request, model, prompt variant and repeat")
+        return cls(items.reset_index(drop=True), outcomes.reset_index(drop=True), meta)
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Labels:
+        """Open a folder written by ``save``; InputError when it is not one."""
+        path = Path(folder)
+        try:
+            payload = json.loads((path / "labels.json").read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{path}", "a folder of labels", "run: planner read FILE --prompt COL --quality 'PATTERN*' --out FOLDER"
+            ) from error
+        payload = formats.migrate("labels", payload, str(path / "labels.json"))
+        items, outcomes = (pq.read_table(path / f"{n}.parquet").to_pandas() for n in ("items", "outcomes"))
+        return cls(items, outcomes, payload)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the labels into ``folder`` (made if absent) and return it."""
+        path = Path(folder)
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name, frame, table in (("items", self.items, LABEL_ITEMS), ("outcomes", self.outcomes, LABELS)):
+            pq.write_table(pa.Table.from_pandas(frame, table.arrow(), preserve_index=False), path / f"{name}.parquet", compression="zstd")
+        payload = {**self.meta, **formats.header("labels"), "items": len(self.items), "outcomes": len(self.outcomes), "hash": self.hash}
+        (path / "labels.json").write_text(json.dumps(payload, indent=1, sort_keys=True, default=str) + "\n", "utf-8")
+        return path
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 over the identity and quality of every outcome; part of a bundle's and a Summary's header."""
+        rows = pd.util.hash_pandas_object(self.outcomes[["request_id", "model", "prompt_variant", "repeat", "quality"]], index=False)
+        return sha256(rows.to_numpy().tobytes()).hexdigest()
+
+    @cached_property
+    def models(self) -> tuple[str, ...]:
+        """The labelled candidates, sorted."""
+        return tuple(sorted(self.outcomes["model"].unique()))
+
+    def quality(self, models: tuple[str, ...] | None = None) -> NDArray[np.float64]:
+        """Mean quality over repeats of the plain prompt, shape (items, models); NaN where a model has no label."""
+        plain = self.outcomes[self.outcomes["prompt_variant"] == ""]
+        table = plain.pivot_table(index="request_id", columns="model", values="quality", aggfunc="mean", sort=False)
+        return table.reindex(index=self.items["request_id"], columns=list(models or self.models)).to_numpy(float)
+
+    def take(self, rows: NDArray[Any]) -> Labels:
+        """Keep the items at ``rows`` (positions or a mask) and their outcomes."""
+        items = self.items.iloc[np.flatnonzero(rows) if rows.dtype == bool else rows]
+        outcomes = self.outcomes[self.outcomes["request_id"].isin(items["request_id"])]
+        return Labels(items.reset_index(drop=True), outcomes.reset_index(drop=True), self.meta)
+
+
+def _complete(frame: pd.DataFrame, contract: Table) -> pd.DataFrame:
+    missing = [c.name for c in contract.columns if c.required and c.name not in frame]
+    if missing:
+        raise InputError(f"columns {', '.join(map(str, frame.columns))}", f"{contract.name} with {', '.join(missing)}")
+    full = pd.DataFrame(index=frame.index)
+    for column in contract.columns:
+        full[column.name] = frame.get(column.name, column.default)
+        if column.default is not None:
+            full[column.name] = full[column.name].fillna(column.default)
+    table: pd.DataFrame = pa.Table.from_pandas(full, contract.arrow(), preserve_index=False).to_pandas()
+    return table

@@ -1,0 +1,116 @@
+"""Fit outcome models from a log and, where there are some, labels.
+
+In: traffic, and a Training with the labels it was trained on. Out: Outcomes: token and latency ratios from paired labels,
+failure rates from the log, predicted quality for every logged request, and the held-out labels that correct it. Knows
+nothing of plans or prices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from planner.labels import Labels
+from planner.outcomes.failures import failure_rates
+from planner.outcomes.model import Holdout, Outcomes, Quality
+from planner.outcomes.quality import QualityModel, fit_quality
+from planner.outcomes.ratios import fit_ratios
+from planner.router import LinearScorer, Requests
+from planner.schema import TOKEN_BUCKETS
+from planner.stats import BUCKETS, draws
+from planner.traffic import Traffic
+from planner.traffic.rows import Coded, Rows, load_rows
+from planner.training import Training
+
+__all__ = ["fit_outcomes", "requests_of"]
+
+
+def fit_outcomes(
+    traffic: Traffic,
+    labels: Labels | None = None,
+    training: Training | None = None,
+    *,
+    providers: Mapping[str, str] | None = None,
+    seed: int = 0,
+) -> Outcomes:
+    """Fit what another model would have done with each request of ``traffic``.
+
+    Parameters
+    ----------
+    traffic: the log. labels, training: the labels and what was trained on them; without both, quality stays unknown and
+        token counts under another model are assumed equal.
+    providers: {model: provider id} for candidates that the log has not seen.
+
+    The quality model is fitted on the rows that trained the router; the labels that it held out correct every mean.
+    """
+    rows = load_rows(traffic)
+    served = {m: p for m, p in zip(rows.model.decode(), rows.provider.decode(), strict=True) if p} | dict(providers or {})
+    bare = Outcomes(fit_ratios(labels) if labels else {}, failure_rates(rows), served)
+    if labels is None or training is None:
+        return bare
+    model = fit_quality(training.problem, _scorer(training), training.split == "fit", seed)
+    stored = traffic.derived(f"quality-{model.version}", lambda: {"values": model.predict_all(requests_of(traffic))})
+    return replace(bare, predicted=Quality(model.models, stored["values"]), holdout=_holdout(rows, labels, training, model))
+
+
+def requests_of(traffic: Traffic, rows: int = 4096) -> Iterator[Requests]:
+    """Stream a log's text in the router's own form, ``rows`` requests at a time."""
+    columns = ("messages", "app", "has_tools", "response_format", "modalities", "max_tokens", "text_state")
+    for batch in traffic.batches(columns, rows):
+        yield Requests.of(**{name: batch[name].to_pylist() for name in columns})
+
+
+def _scorer(training: Training) -> LinearScorer:
+    scorer = training.router.scorer
+    if not isinstance(scorer, LinearScorer):
+        raise TypeError(f"the learned router scores with {type(scorer).__name__}, not with features")
+    return scorer
+
+
+def _holdout(rows: Rows, labels: Labels, training: Training, model: QualityModel) -> Holdout:
+    """Describe the held-out labelled requests as rows: as logged where the log has them, else under the reference."""
+    held = np.flatnonzero(training.split == "holdout")
+    requests = training.problem.requests.take(held)
+    measured = Quality(model.models, training.problem.quality[held].astype(np.float32))
+    return Holdout(_label_rows(rows, labels.items.iloc[held], training.router.reference), requests, measured, Quality(model.models, model.predict(requests)))
+
+
+def _label_rows(rows: Rows, items: pd.DataFrame, reference: str) -> Rows:
+    ids = items["request_id"].to_numpy(object)
+    place = pd.Index(rows.request_id).get_indexer(pd.Index(ids))
+    logged = np.where(place >= 0, rows.model.decode()[np.maximum(place, 0)], reference)
+    app = np.where(place >= 0, rows.app.decode()[np.maximum(place, 0)], items["app"].to_numpy(object))
+    own = items["user"].fillna(items["session_id"]).fillna(items["request_id"])
+    bucket = (draws.key(own) % np.uint64(BUCKETS)).astype(np.int64)
+    n = len(items)
+    whole: NDArray[np.bool_] = np.ones(n, bool)
+    return Rows(
+        request_id=ids,
+        key=draws.key(ids),
+        bucket=np.where(place >= 0, rows.bucket[np.maximum(place, 0)], bucket),
+        timestamp=np.full(n, np.datetime64(0, "us")),
+        app=_coded(app),
+        provider=Coded(np.zeros(n, np.int32), ("",)),
+        model=_coded(logged),
+        tier=Coded(np.zeros(n, np.int32), ("standard",)),
+        status=np.zeros(n, np.int8),
+        tokens=np.zeros((n, len(TOKEN_BUCKETS)), np.int64),
+        attempts=np.ones(n, np.int64),
+        max_tokens=np.full(n, np.nan),
+        latency_ms=np.full(n, np.nan),
+        ttft_ms=np.full(n, np.nan),
+        weight=items["weight"].to_numpy(float),
+        full_text=whole,
+        billable=whole,
+        steerable=whole,
+        cluster_unit=rows.cluster_unit,
+    )
+
+
+def _coded(values: NDArray[np.object_]) -> Coded:
+    names, codes = np.unique(values.astype(str), return_inverse=True)
+    return Coded(codes.astype(np.int32), tuple(map(str, names)))

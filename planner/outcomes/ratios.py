@@ -1,0 +1,71 @@
+"""How many tokens and milliseconds another model needs for the same request, learned from paired labels.
+
+In: labels in which several models answered the same requests. Out: per ordered pair of models the ratio of sums of
+input, visible output, reasoning and latency. A pair without labels is absent: the caller must then assume, and say so.
+Knows nothing of traffic or money.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from planner.labels import Labels
+from planner.schema import TOKEN_BUCKETS
+
+__all__ = ["Ratio", "fit_ratios"]
+
+#: Fewer pairs than this say too little: the ratio counts as unknown.
+MIN_PAIRS = 30
+_INPUT = list(TOKEN_BUCKETS[:4])
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """Factors from one model to another, each None where the labels do not tell.
+
+    ``input`` and ``output`` multiply the logged total input and visible output; ``reasoning`` is the other model's
+    reasoning tokens per logged visible output token; ``latency`` multiplies the logged latency; ``pairs`` counts the
+    requests behind them.
+    """
+
+    input: float | None
+    output: float | None
+    reasoning: float | None
+    latency: float | None
+    pairs: int
+
+
+def fit_ratios(labels: Labels) -> Mapping[tuple[str, str], Ratio]:
+    """Return the ratio of every ordered pair of labelled models with at least 30 common requests.
+
+    A ratio of sums, not a mean of ratios: it is what the bill is made of, and short answers cannot dominate it.
+    """
+    plain = labels.outcomes[(labels.outcomes["prompt_variant"] == "") & (labels.outcomes["repeat"] == 0)]
+    measures = pd.DataFrame(
+        {
+            "request_id": plain["request_id"],
+            "model": plain["model"],
+            "input": plain[_INPUT].sum(axis=1),
+            "output": plain["output_tokens"],
+            "reasoning": plain["reasoning_tokens"],
+            "latency": plain["latency_ms"],
+        }
+    ).pivot(index="request_id", columns="model")
+    models = labels.models
+    return {(a, b): r for a in models for b in models if a != b and (r := _ratio(measures, a, b)).pairs >= MIN_PAIRS}
+
+
+def _ratio(measures: pd.DataFrame, a: str, b: str) -> Ratio:
+    def of(top: str, bottom: str) -> float | None:
+        numerator, denominator = measures[(top, b)].to_numpy(float), measures[(bottom, a)].to_numpy(float)
+        known = np.isfinite(numerator) & np.isfinite(denominator)
+        total = denominator[known].sum()
+        return float(numerator[known].sum() / total) if known.sum() >= MIN_PAIRS and total > 0 else None
+
+    answered = [np.isfinite(measures[("output", m)].to_numpy(float)) for m in (a, b)]
+    # A source without token counts stores zeros; then visible output is zero too and every ratio is unknown.
+    return Ratio(of("input", "input"), of("output", "output"), of("reasoning", "output"), of("latency", "latency"), int((answered[0] & answered[1]).sum()))

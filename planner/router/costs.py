@@ -1,0 +1,61 @@
+"""What a request would cost at each candidate, as far as a decision needs it.
+
+In: rates per candidate, fixed when the router was made, and input tokens. Out: float64 USD (n, K). The bill is not computed
+here. Knows nothing of price books.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Costs"]
+
+F64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Costs:
+    """Rates of K candidates; every array has shape (K,).
+
+    Parameters
+    ----------
+    input_usd_per_mtok, output_usd_per_mtok: [USD per million tokens].
+    output_tokens: [tokens] expected of one answer.
+    usd_per_request: [USD] added to every request: a fee, or the whole cost where no rates are known.
+    basis: where the rates come from, with the date; a stated ranking says that it is no dollars.
+    """
+
+    input_usd_per_mtok: F64
+    output_usd_per_mtok: F64
+    output_tokens: F64
+    usd_per_request: F64
+    basis: str = "stated"
+
+    def usd(self, input_tokens: NDArray[np.int64]) -> F64:
+        """Return expected cost [USD], shape (n, K).
+
+        >>> one = np.ones(1)
+        >>> Costs(one * 3, one * 15, one * 200, one * 0).usd(np.array([1000])).tolist()
+        [[0.006]]
+        """
+        fixed = self.usd_per_request + self.output_tokens * self.output_usd_per_mtok / 1e6
+        return input_tokens[:, None] * (self.input_usd_per_mtok / 1e6) + fixed
+
+    def take(self, columns: NDArray[np.int64]) -> Costs:
+        """Keep the candidates at ``columns``."""
+        arrays = (self.input_usd_per_mtok, self.output_usd_per_mtok, self.output_tokens, self.usd_per_request)
+        return Costs(*(a[columns] for a in arrays), basis=self.basis)
+
+    def state(self) -> dict[str, Any]:
+        """Return plain values, for a manifest."""
+        return {k: v if isinstance(v, str) else v.tolist() for k, v in vars(self).items()}
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> Costs:
+        """Build from ``state()``."""
+        return cls(**{k: v if isinstance(v, str) else np.asarray(v, float) for k, v in state.items()})

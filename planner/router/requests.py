@@ -1,0 +1,203 @@
+"""Requests: the columns a router reads, made from messages and what came with them.
+
+In: messages of any provider's shape, and per request the app, tools, format and limits. Out: frozen columns: the text that
+decides, kept apart from the template around it, and the sizes that say what can answer at all. Never raises on content.
+Knows nothing of features, models or money.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.errors import InputError
+from planner.text.messages import Conversation, conversation, parse
+from planner.text.tokens import count_tokens
+
+__all__ = ["FORMATS", "TEXT_STATES", "UNITS", "Requests"]
+
+#: What one decision covers. A session is decided by its first turn, so every later turn repeats the decision.
+UNITS = ("session", "request")
+#: Codes of ``Requests.response_format`` and ``Requests.text_state`` are positions in these.
+FORMATS = ("text", "json_object", "json_schema")
+TEXT_STATES = ("full", "cut", "none")
+#: Content part types that are not text, by the modality they stand for.
+_PARTS = {"image": "image", "audio": "audio", "video": "video", "file": "file", "document": "file"}
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Requests:
+    """``len(requests)`` requests, one array or tuple a column.
+
+    Parameters
+    ----------
+    system: system and developer text, the template.
+    user: the turn that decides: the first of a session, or the newest.
+    context: [bytes] of the text before that turn; 0 when the session decides.
+    turn: assistant answers before the deciding turn; 0 when the session decides.
+    input_tokens: [tokens] of ``system`` and ``user``: what a decision's cost is reckoned with.
+    total_tokens: [tokens] of all messages: what must fit into a context window.
+    app, modalities: str; modalities other than text, sorted, comma-separated.
+    has_tools, response_format, max_tokens, text_state: as sent; max_tokens is 0 where none was set.
+    """
+
+    system: tuple[str, ...]
+    user: tuple[str, ...]
+    context: NDArray[np.int64]
+    turn: NDArray[np.int64]
+    input_tokens: NDArray[np.int64]
+    total_tokens: NDArray[np.int64]
+    app: tuple[str, ...]
+    modalities: tuple[str, ...]
+    has_tools: NDArray[np.bool_]
+    response_format: NDArray[np.int8]
+    max_tokens: NDArray[np.int64]
+    text_state: NDArray[np.int8]
+    unit: str = field(default="session")
+
+    @classmethod
+    def of(
+        cls,
+        messages: Sequence[Any],
+        *,
+        app: Sequence[Any] | None = None,
+        has_tools: Sequence[Any] | None = None,
+        response_format: Sequence[Any] | None = None,
+        modalities: Sequence[Any] | None = None,
+        max_tokens: Sequence[Any] | None = None,
+        text_state: Sequence[Any] | None = None,
+        unit: str = "session",
+    ) -> Requests:
+        """Read ``messages`` (one entry a request) and the columns beside them; a missing column has its plainest value.
+
+        InputError when columns differ in length or the unit is unknown.
+
+        >>> chat = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}, {"role": "user", "content": "2+2?"}]
+        >>> Requests.of([chat]).user, Requests.of([chat], unit="request").user
+        (('Hi',), ('2+2?',))
+        """
+        if unit not in UNITS:
+            raise InputError(f"unit {unit!r}", f"one of {', '.join(UNITS)}")
+        n = len(messages)
+        columns = {"app": app, "has_tools": has_tools, "response_format": response_format, "modalities": modalities}
+        columns |= {"max_tokens": max_tokens, "text_state": text_state}
+        for name, column in columns.items():
+            if column is not None and len(column) != n:
+                raise InputError(f"{len(column)} values of {name}", f"{n}, one for each request")
+        parsed = [parse(m) for m in messages]
+        talks = [conversation(p) for p in parsed]
+        system, user = tuple(t.system for t in talks), tuple(t.first if unit == "session" else t.last for t in talks)
+        context = [0 if unit == "session" else _before(t) for t in talks]
+        turn = [0 if unit == "session" else t.turn for t in talks]
+        seen = tuple(_modalities(p) for p in parsed)
+        given = _column(modalities, n, "")
+        states = [_code(s, TEXT_STATES) for s in _column(text_state, n, "full")]
+        empty = [not t.full for t in talks]
+        return cls(
+            system,
+            user,
+            np.asarray(context, np.int64),
+            np.asarray(turn, np.int64),
+            *_tokens(talks, system, user),
+            tuple("default" if _missing(a) else str(a) for a in _column(app, n, "default")),
+            tuple(_join(s, g) for s, g in zip(seen, given, strict=True)),
+            np.fromiter((_flag(x) for x in _column(has_tools, n, False)), bool, n),
+            np.fromiter((_format(x) for x in _column(response_format, n, "text")), np.int8, n),
+            np.fromiter((_count(x) for x in _column(max_tokens, n, 0)), np.int64, n),
+            np.fromiter((2 if e else s for s, e in zip(states, empty, strict=True)), np.int8, n),
+            unit,
+        )
+
+    @classmethod
+    def one(cls, messages: Any, metadata: Mapping[str, Any] | None = None, unit: str = "session") -> Requests:
+        """Read one request as a gateway sees it: ``tools``, ``response_format`` and ``max_tokens`` as in the call itself.
+
+        >>> Requests.one("Hi", {"app": "chat", "tools": [{}], "response_format": {"type": "json_object"}}).response_format.tolist()
+        [1]
+        """
+        given = metadata if isinstance(metadata, Mapping) else {}
+        limit = given.get("max_completion_tokens") if _missing(given.get("max_tokens")) else given.get("max_tokens")
+        return cls.of(
+            [messages],
+            app=[given.get("app")],
+            has_tools=[given.get("has_tools") or given.get("tools") or given.get("functions")],
+            response_format=[given.get("response_format")],
+            modalities=[given.get("modalities")],
+            max_tokens=[limit],
+            text_state=[given.get("text_state")],
+            unit=unit,
+        )
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def take(self, rows: NDArray[Any]) -> Requests:
+        """Keep the requests at ``rows`` (positions or a mask), in that order."""
+        at = np.flatnonzero(rows) if rows.dtype == bool else rows
+        values = (getattr(self, f.name) for f in fields(self) if f.name != "unit")
+        return Requests(*(v[at] if isinstance(v, np.ndarray) else tuple(v[i] for i in at) for v in values), unit=self.unit)
+
+
+def _column(values: Sequence[Any] | None, n: int, default: Any) -> Iterable[Any]:
+    return [default] * n if values is None else values
+
+
+def _before(talk: Conversation) -> int:
+    return max(len(talk.full) - len(talk.last) - len(talk.system), 0)
+
+
+def _tokens(
+    talks: Sequence[Conversation], system: Sequence[str], user: Sequence[str]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Count the deciding text and all text; later turns alone are counted twice."""
+    deciding = count_tokens(system) + count_tokens(user)
+    longer = np.fromiter((len(t.full) > len(s) + len(u) + 1 for t, s, u in zip(talks, system, user, strict=True)), bool, len(talks))
+    total = deciding.copy()
+    total[longer] = np.maximum(count_tokens(t.full for t, more in zip(talks, longer, strict=True) if more), deciding[longer])
+    return deciding, total
+
+
+def _modalities(parsed: Iterable[Mapping[str, Any]]) -> set[str]:
+    found = set()
+    for message in parsed:
+        content = message.get("content")
+        if isinstance(content, (list, tuple)):
+            for part in content:
+                kind = str(part.get("type", "")) if isinstance(part, Mapping) else ""
+                found |= {name for word, name in _PARTS.items() if word in kind}
+    return found
+
+
+def _join(seen: set[str], given: Any) -> str:
+    named = [] if _missing(given) else (given.split(",") if isinstance(given, str) else given if isinstance(given, (list, tuple)) else [])
+    return ",".join(sorted((seen | {str(m).strip() for m in named}) - {"text", ""}))
+
+
+def _missing(value: Any) -> bool:
+    """Say whether ``value`` stands for nothing; NaN is what a table puts where a value is missing."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _flag(value: Any) -> bool:
+    return not _missing(value) and (bool(value) if isinstance(value, (bool, int, float, str, list, tuple, dict, np.bool_)) else True)
+
+
+def _code(value: Any, names: tuple[str, ...]) -> int:
+    """Return the position of ``value``; what is missing is the first, what is unknown the last: the most careful reading."""
+    return 0 if _missing(value) else names.index(value) if isinstance(value, str) and value in names else len(names) - 1
+
+
+def _format(value: Any) -> int:
+    return _code(value.get("type", "json_schema") if isinstance(value, Mapping) else value, FORMATS)
+
+
+def _count(value: Any) -> int:
+    """Return a token limit; what is no number sets none."""
+    if isinstance(value, (int, float, np.integer, np.floating)) and math.isfinite(value):
+        return int(min(max(value, 0), 2**40))
+    return 0

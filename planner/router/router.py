@@ -1,0 +1,191 @@
+"""Router: what production asks which model a request goes to.
+
+In: messages and what came with them. Out: a model with the reason, for one request or for columns of them; what simulation
+and training need of it, the scores behind every τ. Whatever the input, a decision comes back: at worst the reference, with the
+reason. Knows nothing of training, price books or gateways.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.errors import InputError, did_you_mean
+from planner.router.capabilities import REASONS, Capability, Support, feasible, outside
+from planner.router.costs import Costs
+from planner.router.decision import choose
+from planner.router.requests import Requests
+from planner.router.state import Scorer, digest
+
+__all__ = ["Decision", "Router", "Scores"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """``model`` to call, its predicted quality gain over the reference (``score``), why, and the router's version."""
+
+    model: str
+    score: float
+    reason: str
+    version: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Scores:
+    """What a decision at any τ follows from, for n requests and K candidates.
+
+    Parameters
+    ----------
+    gains: float32 (n, K): predicted quality gain over the reference.
+    cost_usd: float64 (n, K): [USD] expected.
+    feasible: bool (n, K).
+    abstain: int8 (n,): a code of REASONS, 0 where the router does not abstain.
+    home: int64 (n,): the code of the request's own reference, whose gain is exactly 0.
+    """
+
+    gains: NDArray[np.float32]
+    cost_usd: NDArray[np.float64]
+    feasible: NDArray[np.bool_]
+    abstain: NDArray[np.int8]
+    home: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.gains)
+
+    def take(self, rows: NDArray[Any]) -> Scores:
+        """Keep the requests at ``rows`` (positions or a mask)."""
+        return Scores(self.gains[rows], self.cost_usd[rows], self.feasible[rows], self.abstain[rows], self.home[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Router:
+    """A decision rule over ``candidates``, ready to decide.
+
+    Parameters
+    ----------
+    candidates: K models, each once; codes are positions here.
+    reference: the candidate that answers when in doubt.
+    references: (app, candidate) of the apps that keep another reference: each app's model of today.
+    scorer: the learned scorer or a rule.
+    costs, capabilities: of each candidate.
+    support: what the labels cover.
+    tau: quality one is willing to lose; −∞ is always the reference.
+    unit: ``session`` (decided by its first turn) or ``request``.
+    """
+
+    candidates: tuple[str, ...]
+    reference: str
+    scorer: Scorer
+    costs: Costs
+    capabilities: tuple[Capability, ...]
+    support: Support = Support()
+    tau: float = 0.0
+    unit: str = "session"
+    references: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Router:
+        """Load a bundle that ``planner.export`` wrote; BundleError when anything about it is not as written."""
+        from planner.router.load import load  # it imports this module
+
+        return load(folder)
+
+    @cached_property
+    def family(self) -> str:
+        """Twelve hexadecimal digits over everything that can change a score: all of the router but τ."""
+        values = {"candidates": self.candidates, "reference": self.reference, "costs": self.costs.state(), "unit": self.unit}
+        values |= {"capabilities": [c.state() for c in self.capabilities], "support": vars(self.support), "references": self.references}
+        return sha256((json.dumps(values, sort_keys=True) + self._weights).encode()).hexdigest()[:12]
+
+    @cached_property
+    def version(self) -> str:
+        """Twelve hexadecimal digits over everything that can change a decision."""
+        return sha256(f"{self.family} {self.tau!r}".encode()).hexdigest()[:12]
+
+    @cached_property
+    def _weights(self) -> str:
+        return digest(self.scorer)
+
+    @cached_property
+    def reference_code(self) -> int:
+        """The reference's position among the candidates."""
+        return self.candidates.index(self.reference)
+
+    def scores(self, requests: Requests, at: str | None = None) -> Scores:
+        """Score ``requests`` on the ISO date ``at`` (today, UTC), which decides who has retired."""
+        day = at or datetime.now(UTC).date().isoformat()
+        can = feasible(requests, self.capabilities, day)
+        known = {app: self.candidates.index(model) for app, model in self.references}
+        home = np.fromiter((known.get(app, self.reference_code) for app in requests.app), np.int64, len(requests))
+        gains = self.scorer.gains(requests)
+        own = np.take_along_axis(gains, home[:, None], axis=1)
+        gains = gains - np.where(np.isfinite(own), own, np.float32(0))
+        return Scores(gains, self.costs.usd(requests.input_tokens), can, outside(requests, self.support), home)
+
+    def choose(self, scores: Scores, tau: float | None = None) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
+        """Return each request's candidate code and reason code (position in REASONS) at ``tau`` (the router's own)."""
+        at, home = self.tau if tau is None else tau, scores.home
+        codes = choose(scores.gains, scores.cost_usd, scores.feasible, home, at)
+        codes = np.where(scores.abstain > 0, home, codes)
+        why = np.where(codes != home, 0, np.where(scores.feasible.any(1), 1, 2))
+        return codes, np.where(scores.abstain > 0, scores.abstain, why).astype(np.int8)
+
+    def decide(self, messages: Any, metadata: Mapping[str, Any] | None = None, *, at: str | None = None) -> Decision:
+        """Decide one request; ``metadata`` holds app, tools, response_format, max_tokens and text_state, as far as known.
+
+        Never raises on input: what cannot be read goes to the reference, and the reason says so.
+        """
+        try:
+            requests = Requests.one(messages, metadata, self.unit)
+            scores = self.scores(requests, at)
+            codes, why = self.choose(scores)
+        except Exception:  # production must get an answer whatever a client sent; the reason is counted by the caller
+            return Decision(self.reference, 0.0, REASONS[-1], self.version)
+        code = int(codes[0])
+        return Decision(self.candidates[code], float(scores.gains[0, code]), REASONS[why[0]], self.version)
+
+    def decide_many(self, requests: Requests, *, at: str | None = None) -> list[Decision]:
+        """Decide each of ``requests``."""
+        scores = self.scores(requests, at)
+        codes, why = self.choose(scores)
+        won = scores.gains[np.arange(len(scores)), codes]
+        return [
+            Decision(self.candidates[c], float(g), REASONS[w], self.version) for c, g, w in zip(codes, won, why, strict=True)
+        ]
+
+    def with_tau(self, tau: float) -> Router:
+        """Return the same router at another τ."""
+        return replace(self, tau=float(tau))
+
+    def with_references(self, references: Mapping[str, str]) -> Router:
+        """Return the router with each app's own model of today as its reference; InputError for a model it does not know."""
+        for app, name in references.items():
+            if name not in self.candidates:
+                raise InputError(f"reference {name!r} of app {app!r}", f"one of {', '.join(self.candidates)}", did_you_mean(name, self.candidates))
+        return replace(self, references=tuple(sorted(references.items())))
+
+    def with_candidates(self, subset: Sequence[str]) -> Router:
+        """Return the router over a subset of its candidates, the reference among them; InputError for any other name."""
+        for name in subset:
+            if name not in self.candidates:
+                raise InputError(f"candidate {name!r}", f"one of {', '.join(self.candidates)}", did_you_mean(name, self.candidates))
+        for home in (self.reference, *(model for _, model in self.references)):
+            if home not in subset:
+                raise InputError(f"candidates {', '.join(subset)}", f"the reference {home!r} among them")
+        keep = np.flatnonzero([c in set(subset) for c in self.candidates])
+        return replace(
+            self,
+            candidates=tuple(self.candidates[i] for i in keep),
+            scorer=self.scorer.take(keep),
+            costs=self.costs.take(keep),
+            capabilities=tuple(self.capabilities[i] for i in keep),
+        )

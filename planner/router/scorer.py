@@ -1,0 +1,116 @@
+"""The learned scorer: predicted quality gain of every candidate over the reference, linear in the features.
+
+In: Requests. Out: float32 gains (n, K); the reference's column is exactly 0. Training weighs its design matrix with the same
+``weigh``. Knows nothing of costs, thresholds or how the weights came about.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.router.features import Features, FeatureSpec, features
+from planner.router.hashing import I64
+from planner.router.requests import Requests
+
+__all__ = ["LinearScorer", "Weighting", "weigh"]
+
+F32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Weighting:
+    """How counts become a row of the design matrix.
+
+    Parameters
+    ----------
+    idf: float32 (dim,): inverse document frequency of each hash bucket; 0 drops the bucket.
+    mean, scale: float32 (len(STRUCTURE),): structure columns become (x − mean) · scale.
+    block: weight of the word, n-gram, template and app blocks; within a block a row has length 1.
+    """
+
+    idf: F32
+    mean: F32
+    scale: F32
+    block: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
+
+
+def weigh(found: Features, by: Weighting) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the weighted values of the sparse part (nnz,) and of the structure (n, len(STRUCTURE))."""
+    values = found.values * by.idf[found.indices].astype(np.float64)
+    offsets = found.spec.offsets
+    n, blocks = len(found), len(offsets) - 1
+    segment = np.searchsorted(np.asarray(offsets[1:]), found.indices, side="right")
+    if n > 1:
+        segment += np.repeat(np.arange(n) * blocks, np.diff(found.indptr))
+    norms = np.sqrt(np.bincount(segment, values * values, n * blocks))
+    factor = np.tile(np.asarray(by.block), n) / np.where(norms > 0, norms, 1)
+    shape = (found.structure.astype(np.float64) - by.mean) * by.scale
+    return values * factor[segment], np.clip(shape, -8, 8)
+
+
+@dataclass(frozen=True, eq=False)
+class LinearScorer:
+    """Gains = intercept + weighted n-grams · weights + weighted structure · structure_weights.
+
+    Parameters
+    ----------
+    spec, weighting: how features are made and weighed.
+    weights: float32 (dim, K). structure_weights: float32 (len(STRUCTURE), K). intercept: float32 (K,).
+    """
+
+    spec: FeatureSpec
+    weighting: Weighting
+    weights: F32
+    structure_weights: F32
+    intercept: F32
+
+    def gains(self, requests: Requests) -> F32:
+        """Return predicted gains over the reference, float32 (n, K)."""
+        return self.gains_of(features(requests, self.spec))
+
+    def gains_of(self, found: Features) -> F32:
+        """Return predicted gains for features already computed."""
+        values, shape = weigh(found, self.weighting)
+        total = self.intercept + (shape[:, :, None] * self.structure_weights).sum(1)
+        return (total + _row_sums(found.indptr, values[:, None] * self.weights[found.indices])).astype(np.float32)
+
+    def take(self, columns: I64) -> LinearScorer:
+        """Keep the candidates at ``columns``."""
+        w, s, b = (np.ascontiguousarray(a[..., columns]) for a in (self.weights, self.structure_weights, self.intercept))
+        return LinearScorer(self.spec, self.weighting, w, s, b)
+
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Return settings and arrays; only buckets that carry weight are stored."""
+        used = np.flatnonzero((self.weights != 0).any(1) | (self.weighting.idf != 0))
+        arrays = {
+            "buckets": used.astype(np.int32),
+            "idf": self.weighting.idf[used],
+            "weights": self.weights[used],
+            "structure_mean": self.weighting.mean,
+            "structure_scale": self.weighting.scale,
+            "structure_weights": self.structure_weights,
+            "intercept": self.intercept,
+        }
+        return {"features": self.spec.state(), "block": list(self.weighting.block)}, arrays
+
+    @classmethod
+    def of(cls, state: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> LinearScorer:
+        """Build from ``state()``."""
+        spec = FeatureSpec.of(state["features"])
+        idf, weights = np.zeros(spec.dim, np.float32), np.zeros((spec.dim, arrays["weights"].shape[1]), np.float32)
+        idf[arrays["buckets"]], weights[arrays["buckets"]] = arrays["idf"], arrays["weights"]
+        weighting = Weighting(idf, arrays["structure_mean"], arrays["structure_scale"], tuple(state["block"]))
+        return cls(spec, weighting, weights, arrays["structure_weights"], arrays["intercept"])
+
+
+def _row_sums(indptr: I64, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum ``rows`` (nnz, K) over each row of the sparse matrix; an empty row sums to 0.
+
+    The order of summation depends on the row alone, so that a request's gains do not depend on its neighbours.
+    """
+    padded = np.concatenate([rows, np.zeros((1, rows.shape[1]))])
+    return np.where((np.diff(indptr) > 0)[:, None], np.add.reduceat(padded, indptr[:-1], axis=0), 0.0)

@@ -1,0 +1,152 @@
+"""Summary: what a simulation keeps. Integers only, so partial results merge exactly and in any order.
+
+In: per-request integers with their group, hash bucket and evidence. Out: sums per group × bucket × evidence, sums paired
+with the log, sums over labelled rows for the correction, and a log-histogram of latencies. Everything that is reported
+is computed from Summaries. Knows nothing of how a plan works.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner import formats
+from planner.errors import InputError
+from planner.schema import EVIDENCE, TOKEN_BUCKETS
+from planner.stats import BUCKETS
+
+__all__ = ["LABELLED", "MEASURES", "NANO", "PAIRED", "Summary", "SummaryHeader", "add_up", "latency_bin", "merge"]
+
+#: Quality is summed in 10⁻⁹ and weights in 10⁻⁶, as integers.
+NANO, MICRO = 1_000_000_000, 1_000_000
+#: Sums per group × bucket × evidence.
+MEASURES = ("rows", "requests_micro", "calls", *TOKEN_BUCKETS, "cost_pusd", "failures_micro", "unpriced_micro")
+#: Sums per group × bucket, each request beside its own logged self; quality only where both sides are predicted.
+PAIRED = (
+    "quality_weight_micro", "quality_nano", "quality_logged_nano",
+    "better_micro", "same_micro", "worse_micro", "changed_micro", "cost_difference_pusd",
+)  # fmt: skip
+#: Sums per group × bucket over held-out labelled rows: weight, and weighted (measured − predicted) under plan and log.
+LABELLED = ("label_rows", "label_weight_micro", "residual_nano", "residual_logged_nano")
+#: 250 bins a decade from 0.1 ms to 10⁷ ms; the first and last take what lies beyond.
+BINS_PER_DECADE, FIRST_DECADE, DECADES = 250, -1, 8
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryHeader:
+    """What a Summary is about; two that are compared must agree in all but plan and outcomes."""
+
+    traffic: str
+    plan: str
+    outcomes: str
+    price_book: str
+    price_date: str
+    seed: int
+    cluster_unit: str
+    group_by: tuple[str, ...]
+    days: float
+    buckets: int = BUCKETS
+
+    def comparable(self, other: SummaryHeader) -> str:
+        """Return what keeps the two from being compared, in words, or ``""``."""
+        same = ("traffic", "price_book", "price_date", "seed", "cluster_unit", "group_by", "buckets")
+        differ = [f"{n} ({getattr(self, n)!s:.24} and {getattr(other, n)!s:.24})" for n in same if getattr(self, n) != getattr(other, n)]
+        return ", ".join(differ)
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """Integer sums: ``sums`` (G, B, 3, MEASURES), ``paired`` (G, B, PAIRED), ``labelled`` (G, B, LABELLED), ``latency`` (G, bins)."""
+
+    header: SummaryHeader
+    groups: tuple[tuple[str, ...], ...]
+    sums: NDArray[np.int64]
+    paired: NDArray[np.int64]
+    labelled: NDArray[np.int64]
+    latency: NDArray[np.int64]
+
+    def save(self, path: str | Path) -> Path:
+        """Write to one ``.npz`` without objects; the same Summary gives the same content."""
+        head = {**formats.header("summary"), **asdict(self.header), "groups": self.groups}
+        arrays = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("header", "groups")}
+        with Path(path).open("wb") as file:
+            np.savez_compressed(file, header=np.frombuffer(json.dumps(head, sort_keys=True).encode(), np.uint8), **arrays)
+        return Path(path)
+
+    @classmethod
+    def open(cls, path: str | Path) -> Summary:
+        """Read what ``save`` wrote; another version is refused, since a Summary is cheap to make again."""
+        with np.load(path, allow_pickle=False) as stored:
+            head = formats.migrate("summary", json.loads(stored["header"].tobytes()), str(path))
+            arrays = {n: stored[n] for n in stored.files if n != "header"}
+        groups = tuple(tuple(g) for g in head.pop("groups"))
+        names = {f.name for f in fields(SummaryHeader)}
+        header = SummaryHeader(**{k: tuple(v) if isinstance(v, list) else v for k, v in head.items() if k in names})
+        return cls(header, groups, **arrays)
+
+    def measure(self, name: str, group: int | None = None) -> NDArray[np.int64]:
+        """Return the sums of one measure, shape (buckets, evidence), of one group or of all."""
+        values = self.sums[..., MEASURES.index(name)]
+        total: NDArray[np.int64] = values.sum(axis=0) if group is None else values[group]
+        return total
+
+    def pair(self, name: str, group: int | None = None) -> NDArray[np.int64]:
+        """Return a paired or labelled sum, shape (buckets,), of one group or of all."""
+        values = self.paired[..., PAIRED.index(name)] if name in PAIRED else self.labelled[..., LABELLED.index(name)]
+        total: NDArray[np.int64] = values.sum(axis=0) if group is None else values[group]
+        return total
+
+    def latency_quantile(self, q: float, group: int | None = None) -> float:
+        """Return the ``q`` quantile of latency [ms], exact to the bin's 0.5 %; NaN when no latency was logged."""
+        counts = self.latency.sum(axis=0) if group is None else self.latency[group]
+        if not counts.sum():
+            return float("nan")
+        position = int(np.searchsorted(np.cumsum(counts), q * counts.sum()))
+        return float(10 ** (FIRST_DECADE + (position + 0.5) / BINS_PER_DECADE))
+
+
+def latency_bin(latency_ms: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the histogram bin of each positive latency [ms].
+
+    >>> latency_bin(np.array([0.1, 1.0, 1e9])).tolist()
+    [0, 250, 1999]
+    """
+    bins = np.floor((np.log10(np.maximum(latency_ms, 1e-12)) - FIRST_DECADE) * BINS_PER_DECADE + 1e-9)
+    return np.clip(bins, 0, BINS_PER_DECADE * DECADES - 1).astype(np.int64)
+
+
+def add_up(values: NDArray[np.int64], cells: tuple[NDArray[np.integer[Any]], ...], shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """Sum the columns of ``values`` (n, m) into cells of ``shape``: exact in int64, the same in any order of rows.
+
+    >>> add_up(np.array([[1], [2], [4]]), (np.array([0, 1, 1]),), (2,)).tolist()
+    [[1], [6]]
+    """
+    flat = np.ravel_multi_index(cells, shape)
+    order = np.argsort(flat, kind="stable")
+    starts = np.flatnonzero(np.diff(flat[order], prepend=-1))
+    out = np.zeros((int(np.prod(shape)), values.shape[1]), np.int64)
+    if len(flat):
+        out[flat[order][starts]] = np.add.reduceat(values[order], starts, axis=0)
+    return out.reshape(*shape, values.shape[1])
+
+
+def merge(a: Summary, b: Summary) -> Summary:
+    """Add two Summaries of disjoint rows of one simulation; exact, in any order."""
+    if a.header != b.header:
+        raise InputError(f"parts that differ in {a.header.comparable(b.header) or 'plan or outcomes'}", "parts of one simulation")
+    groups = tuple(sorted({*a.groups, *b.groups}))
+
+    def spread(part: Summary, array: NDArray[np.int64]) -> NDArray[np.int64]:
+        out = np.zeros((len(groups), *array.shape[1:]), np.int64)
+        out[[groups.index(g) for g in part.groups]] = array
+        return out
+
+    names = ("sums", "paired", "labelled", "latency")
+    return Summary(a.header, groups, *(spread(a, getattr(a, n)) + spread(b, getattr(b, n)) for n in names))
+
+

@@ -1,0 +1,142 @@
+"""World: one log, one set of outcome models, one price date: what every plan of a comparison shares.
+
+In: traffic, outcomes, prices. Out: for any plan, its two sides per request (as planned and as logged): calls, cost, and
+predicted quality, for the log and for the held-out labelled requests. Knows nothing of estimates or intervals.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.errors import InputError
+from planner.outcomes import Calls, Outcomes, requests_of
+from planner.policies import Block, Intents, Plan
+from planner.prices import PriceBook
+from planner.router import Requests
+from planner.simulation.accounting import price_calls, refuse_unpriced
+from planner.simulation.summary import SummaryHeader
+from planner.traffic import Traffic
+from planner.traffic.rows import Coded, Rows, load_rows
+
+__all__ = ["Side", "World"]
+
+GROUPABLE = ("app", "model", "provider", "tier")
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """What happens to every request on one side: its call, cost [pUSD], whether it was priced, and q̂ of its answer."""
+
+    calls: Calls
+    cost_pusd: NDArray[np.int64]
+    priced: NDArray[np.bool_]
+    evidence: NDArray[np.int8]
+    quality: NDArray[np.float64]
+
+
+class World:
+    """Open once, simulate many plans: the log's columns, its own side and router scores are loaded the first time only."""
+
+    def __init__(
+        self,
+        traffic: Traffic,
+        outcomes: Outcomes,
+        book: PriceBook,
+        at: dt.date | str,
+        by: tuple[str, ...] = ("app",),
+        seed: int = 0,
+    ) -> None:
+        unknown = [c for c in by if c not in GROUPABLE]
+        if unknown:
+            raise InputError(f"by={unknown[0]!r}", f"any of {', '.join(GROUPABLE)}")
+        self.traffic, self.outcomes, self.book, self.at, self.by, self.seed = traffic, outcomes, book, at, by, seed
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The log's columns."""
+        rows = load_rows(self.traffic)
+        if not len(rows):
+            raise InputError(f"{self.traffic.folder} with no rows", "at least one request", "look at the quarantine of planner read")
+        return rows
+
+    @cached_property
+    def block(self) -> Block:
+        """The log as levers read it."""
+        return Block(self.rows, self._requests, self.traffic.derived)
+
+    def _requests(self) -> Iterator[Requests]:
+        return requests_of(self.traffic)
+
+    @cached_property
+    def labelled(self) -> Block | None:
+        """The held-out labelled requests as levers read them; None without labels."""
+        held = self.outcomes.holdout
+        return Block(held.rows, lambda: iter((held.requests,))) if held else None
+
+    @cached_property
+    def groups(self) -> tuple[NDArray[np.int64], tuple[tuple[str, ...], ...]]:
+        """The group of every row, and the groups' names, sorted."""
+        return group(self.rows, self.by)
+
+    @cached_property
+    def logged(self) -> Side:
+        """The empty plan: every request as observed."""
+        return self.side(self.rows.model)
+
+    def sent(self, plan: Plan, block: Block) -> Coded:
+        """Run the row phase: the model each request of ``block`` would be sent to."""
+        intents = Intents.as_logged(len(block.rows))
+        for lever in plan.levers:
+            intents = lever.apply(block, intents)
+        return send(block.rows, intents)
+
+    def side(self, sent: Coded) -> Side:
+        """Answer and price every request as sent."""
+        rows = self.rows
+        calls = self.outcomes.calls(rows, sent, self.seed)
+        priced = price_calls(calls, rows, self.book, self.at)
+        refuse_unpriced(priced, (calls.evidence > 0) & rows.billable)
+        cost = np.where(rows.billable, priced.cost_pusd, 0)
+        evidence = np.maximum(calls.evidence, priced.evidence.astype(np.int8))
+        return Side(calls, cost, (priced.reason == 0) | ~rows.billable, evidence, self.outcomes.quality(sent))
+
+    def header(self, plan: Plan) -> SummaryHeader:
+        """Say what a Summary of ``plan`` in this world is about."""
+        return SummaryHeader(
+            traffic=self.traffic.hash,
+            plan=plan.hash,
+            outcomes=self.outcomes.hash,
+            price_book=self.book.name,
+            price_date=str(self.at),
+            seed=self.seed,
+            cluster_unit=self.rows.cluster_unit,
+            group_by=self.by,
+            days=self.rows.days,
+        )
+
+
+def send(rows: Rows, intents: Intents) -> Coded:
+    """Turn intents into the model each row is sent to: the logged one where nothing is intended."""
+    names = tuple(dict.fromkeys((*rows.model.values, *intents.models)))
+    mapped = np.array([names.index(m) for m in intents.models] or [0], np.int32)
+    codes = np.where(intents.model >= 0, mapped[np.maximum(intents.model, 0)], rows.model.codes)
+    return Coded(codes.astype(np.int32), names)
+
+
+def group(rows: Rows, by: tuple[str, ...], known: tuple[tuple[str, ...], ...] = ()) -> tuple[NDArray[np.int64], tuple[tuple[str, ...], ...]]:
+    """Return the group of every row as a position in the sorted groups; rows outside ``known`` (when given) get −1."""
+    columns: list[Coded] = [getattr(rows, name) for name in by]
+    shape = tuple(len(c.values) for c in columns)
+    flat = np.ravel_multi_index(tuple(c.codes for c in columns), shape) if by else np.zeros(len(rows), np.int64)
+    present, inverse = np.unique(flat, return_inverse=True)
+    positions = zip(*np.unravel_index(present, shape), strict=True) if by else ((),) * len(present)
+    names = [tuple(c.values[i] for c, i in zip(columns, position, strict=True)) for position in positions]
+    ordered = known or tuple(sorted(names))
+    place = np.array([ordered.index(n) if n in ordered else -1 for n in names] or [0], np.int64)
+    return place[inverse], ordered

@@ -1,0 +1,110 @@
+"""The one flattening of a chat request: roles, content parts, tool calls and history into plain text.
+
+In: messages in OpenAI's shape (a list of dicts, or its JSON), in Anthropic's (content blocks), or a bare string. Out:
+plain text per role. Every place that needs text from messages asks here, so that training and production see the same
+characters. Never raises on content: what has no text contributes none. Knows nothing of tokens or models.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Conversation", "content_text", "conversation", "parse"]
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """What a router may read of a request.
+
+    Parameters
+    ----------
+    system: all system and developer text.
+    first: the first user turn; it decides for the whole session.
+    last: the newest user turn.
+    full: everything, in order, one line a message.
+    turn: how many assistant answers precede the newest user turn.
+    """
+
+    system: str = ""
+    first: str = ""
+    last: str = ""
+    full: str = ""
+    turn: int = 0
+
+
+def parse(messages: Any) -> list[dict[str, Any]]:
+    """Return ``messages`` as a list of dicts, whatever of the known shapes it came in.
+
+    >>> parse('[{"role": "user", "content": "hi"}]')
+    [{'role': 'user', 'content': 'hi'}]
+    >>> parse("just a prompt")
+    [{'role': 'user', 'content': 'just a prompt'}]
+    """
+    if isinstance(messages, str):
+        text = messages.lstrip()
+        if text[:1] in ("[", "{"):
+            try:
+                return parse(json.loads(text))
+            except (ValueError, RecursionError):
+                pass
+        return [{"role": "user", "content": messages}]
+    if isinstance(messages, dict):
+        return [messages]
+    if isinstance(messages, Sequence):
+        return [m if isinstance(m, dict) else {"role": "user", "content": m} for m in messages]
+    return []
+
+
+def content_text(content: Any) -> str:
+    """Return the text of one message's ``content``: a string, or parts of any provider's shape.
+
+    >>> content_text([{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": "…"}}])
+    'look'
+    >>> content_text([{"type": "tool_result", "content": [{"type": "text", "text": "42"}]}])
+    '42'
+    """
+    if isinstance(content, str):
+        return content
+    if isinstance(content, dict):
+        return next((content_text(content[k]) for k in ("text", "content", "input_text", "output_text") if content.get(k)), "")
+    if isinstance(content, Sequence):
+        return "\n".join(t for t in map(content_text, content) if t)
+    return ""
+
+
+def conversation(messages: Any) -> Conversation:
+    """Flatten ``messages`` once.
+
+    >>> c = conversation([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"},
+    ...                   {"role": "assistant", "content": "Hello"}, {"role": "user", "content": "2+2?"}])
+    >>> c.system, c.first, c.last, c.turn
+    ('Be brief.', 'Hi', '2+2?', 1)
+    """
+    system: list[str] = []
+    users: list[str] = []
+    lines: list[str] = []
+    answers = 0
+    turn = 0
+    for message in parse(messages):
+        role = message.get("role")
+        text = content_text(message.get("content"))
+        calls = message.get("tool_calls")
+        if calls:
+            text = "\n".join(t for t in (text, *map(_call_text, calls if isinstance(calls, list) else [])) if t)
+        lines.append(text)
+        if role in ("system", "developer"):
+            system.append(text)
+        elif role == "user":
+            users.append(text)
+            turn = answers
+        elif role == "assistant":
+            answers += 1
+    return Conversation("\n".join(system), users[0] if users else "", users[-1] if users else "", "\n".join(lines), turn)
+
+
+def _call_text(call: Any) -> str:
+    function = call.get("function") if isinstance(call, dict) else None
+    return f"{function.get('name') or ''} {function.get('arguments') or ''}".strip() if isinstance(function, dict) else ""

@@ -1,0 +1,200 @@
+"""What a log can answer: which columns it fills, per app, in requests and in dollars, and which levers that opens.
+
+In: a Traffic handle and, where they were computed, the cost of every row. Out: a table of shares, the levers with the
+share of spend each can speak about, and the setting that would open the rest. Text itself is never loaded. Knows nothing
+of how costs or levers work.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from planner.errors import InputError
+from planner.traffic.handle import Traffic
+
+__all__ = ["Coverage", "coverage"]
+
+_COLUMNS = (
+    *("app", "text_state", "session_id", "user", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens"),
+    *("status", "finish_reason", "input_tokens", "output_tokens", "reasoning_tokens", "latency_ms", "ttft_ms", "stream"),
+    *("cache_key", "prompt_version", "action_propensities", "quality", "purpose", "source_cost_usd"),
+)
+_TEXT = "prompt text"
+_SETTINGS: Mapping[str, Mapping[str, str]] = {
+    "litellm_spend": {
+        _TEXT: "general_settings.store_prompts_in_spend_logs: true",
+        "whole prompts": "MAX_STRING_LENGTH_PROMPT_IN_DB=1000000 in the proxy's environment",
+        "token counts": "general_settings.always_include_stream_usage: true",
+        "first-token times": "a logging callback (s3_v2, gcs_bucket, generic_api): its payloads say which calls were streams",
+        "failures": "general_settings.disable_error_logs: false",
+        "latencies": "endTime in the dump of LiteLLM_SpendLogs",
+    },
+    "litellm_payload": {
+        _TEXT: "litellm_settings.turn_off_message_logging: false",
+        "whole prompts": "MAX_STRING_LENGTH_PROMPT_IN_DB=1000000 in the proxy's environment",
+        "token counts": "general_settings.always_include_stream_usage: true",
+        "first-token times": "completionStartTime in the payload of every stream",
+        "failures": "litellm_settings.failure_callback beside success_callback",
+        "latencies": "endTime in every payload",
+    },
+}
+_ANY: Mapping[str, str] = {
+    _TEXT: "log the messages of every request (column messages, with text_state full)",
+    "whole prompts": "log messages without shortening them",
+    "token counts": "log usage, for streams with stream_options.include_usage: true",
+    "first-token times": "log the time to first token of streams (ttft_ms)",
+    "failures": "log failed calls with their error class (status, error_class)",
+    "latencies": "log the latency of every call (latency_ms)",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Coverage:
+    """What a log can answer.
+
+    Parameters
+    ----------
+    table: per app (and ``all``) and property: rows, their share, the dollars on them [USD] and their share.
+    levers: per lever the share of rows and of spend it can speak about, what it needs, and the setting that opens the rest.
+    money: where the dollars come from.
+    """
+
+    table: pd.DataFrame = field(repr=False)
+    levers: pd.DataFrame = field(repr=False)
+    money: str
+
+    @property
+    def text(self) -> str:
+        """The same in a few sentences, the dearest gap first."""
+        whole = self.table[(self.table["app"] == "all") & (self.table["what"] == "requests")].iloc[0]
+        spend = "" if np.isnan(whole["usd"]) else f", ${whole['usd']:,.2f}"
+        column = "share_rows" if np.isnan(whole["usd"]) else "share_usd"
+        unit = "requests" if np.isnan(whole["usd"]) else "spend"
+        lines = [f"{whole['rows']:,.0f} requests{spend} ({self.money})."]
+        for share, some in self.levers.sort_values(column, kind="stable").groupby(column, sort=True):
+            lines.append(f"{', '.join(some['lever'])}: can speak about {share:.0%} of {unit}.")
+        for setting in dict.fromkeys(s for s in self.levers.sort_values(column, kind="stable")["setting"] if s):
+            opened = self.levers[self.levers["setting"] == setting]
+            lines.append(f"Open the rest of {', '.join(opened['lever'])}: {setting}.")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        shown = self.table.pivot(index="app", columns="what", values="share_rows")
+        return f"<pre>{html.escape(self.text)}</pre>{shown.to_html(float_format='{:.0%}'.format)}"
+
+
+def coverage(traffic: Traffic, cost_usd: NDArray[np.float64] | None = None) -> Coverage:
+    """Say what ``traffic`` can answer.
+
+    Parameters
+    ----------
+    traffic: a read log.
+    cost_usd: [USD] of every row in stored order, as prices computed it; without it the log's own costs are used.
+    """
+    frame = traffic.frame(*_COLUMNS)
+    usd, money = _money(frame, cost_usd)
+    facts = _facts(frame, "prefix_blocks" if _has_blocks(traffic) else "")
+    table = _table(frame["app"].to_numpy(), usd, facts)
+    settings = {**_ANY, **_SETTINGS.get(str(traffic.meta.get("source_format")), {})}
+    return Coverage(table, _levers(facts, usd, settings), money)
+
+
+def _money(frame: pd.DataFrame, cost_usd: NDArray[np.float64] | None) -> tuple[NDArray[np.float64], str]:
+    if cost_usd is not None:
+        if np.shape(cost_usd) != (len(frame),):
+            raise InputError(
+                f"cost_usd of shape {np.shape(cost_usd)}", f"one cost per row: shape ({len(frame)},)", "pass the audit's cost column"
+            )
+        return np.asarray(cost_usd, float), "estimated: list prices of the price book"
+    own = frame["source_cost_usd"].to_numpy(float)
+    if np.isnan(own).all():
+        return own, "no costs in this log: shares are of requests"
+    missing = int(np.isnan(own).sum())
+    return np.nan_to_num(own), f"measured: as the log itself states{f'; {missing:,} rows state none' if missing else ''}"
+
+
+def _has_blocks(traffic: Traffic) -> bool:
+    blocks = traffic.arrow("prefix_blocks")["prefix_blocks"]
+    return bool(blocks.null_count < len(blocks))
+
+
+def _facts(frame: pd.DataFrame, blocks: str) -> dict[str, NDArray[np.bool_]]:
+    """Return per property of a row a mask; ``requests`` is all of them."""
+    known = {c: frame[c].notna().to_numpy() for c in frame.columns}
+    state = frame["text_state"].to_numpy()
+    sizes = frame["session_id"].map(frame["session_id"].value_counts()).to_numpy(float)
+    cache = frame[["cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens"]].to_numpy().sum(axis=1)
+    tokens = frame[["input_tokens", "output_tokens", "reasoning_tokens"]].to_numpy().sum(axis=1) + cache
+    failed = frame["status"].to_numpy() != "ok"
+    every = np.ones(len(frame), bool)
+    return {
+        "requests": every,
+        "text full": state == "full",
+        "text cut": state == "cut",
+        "text none": state == "none",
+        "prefix blocks": every if blocks else ~every,
+        "user": known["user"],
+        "session": known["session_id"],
+        "session of several": np.nan_to_num(sizes) > 1,
+        "tokens": (tokens > 0) | failed,
+        "cached tokens": cache > 0,
+        "failed": failed,
+        "finish reason": known["finish_reason"],
+        "latency": known["latency_ms"],
+        "stream": frame["stream"].to_numpy(bool),
+        "first-token time": known["ttft_ms"],
+        "cache key": known["cache_key"],
+        "prompt version": known["prompt_version"],
+        "propensities": known["action_propensities"],
+        "quality": known["quality"],
+        "overhead": frame["purpose"].to_numpy() == "overhead",
+    }
+
+
+def _table(apps: NDArray[Any], usd: NDArray[np.float64], facts: Mapping[str, NDArray[np.bool_]]) -> pd.DataFrame:
+    names, codes = np.unique(apps.astype(str), return_inverse=True)
+    parts = []
+    for what, mask in facts.items():
+        rows = np.bincount(codes[mask], minlength=len(names)).astype(np.int64)
+        money = np.bincount(codes[mask], weights=usd[mask], minlength=len(names))
+        part = pd.DataFrame({"app": ["all", *names], "what": what, "rows": [rows.sum(), *rows], "usd": [money.sum(), *money]})
+        parts.append(part)
+    whole = parts[0]
+    for part in parts:
+        part.insert(3, "share_rows", part["rows"] / whole["rows"])
+        part["share_usd"] = part["usd"] / whole["usd"].where(whole["usd"] > 0)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _levers(facts: Mapping[str, NDArray[np.bool_]], usd: NDArray[np.float64], settings: Mapping[str, str]) -> pd.DataFrame:
+    full, tokens, latency = facts["text full"], facts["tokens"], facts["latency"]
+    text_gap = "whole prompts" if facts["text cut"].sum() > facts["text none"].sum() else _TEXT
+    failing = facts["requests"] if facts["failed"].any() else ~facts["requests"]
+    needs = {
+        "routing": (full & tokens, "full text, tokens", text_gap),
+        "exact cache": (full | facts["cache key"], "full text or cache key", text_gap),
+        "semantic cache": (full, "full text", text_gap),
+        "prompt cache": ((full | facts["prefix blocks"]) & tokens, "full text or prefix blocks, tokens", text_gap),
+        "compression": (full & tokens, "full text, tokens", text_gap),
+        "batch": (tokens, "tokens", "token counts"),
+        "hedging": (latency, "latency", "latencies"),
+        "retries": (failing & latency, "failures in the log, latency", "latencies" if facts["failed"].any() else "failures"),
+        "streaming": (
+            latency & (facts["first-token time"] | ~facts["stream"]),
+            "latency, first-token time of streams",
+            "first-token times",
+        ),
+    }
+    total = usd.sum()
+    rows = []
+    for lever, (mask, need, gap) in needs.items():
+        share = float(usd[mask].sum() / total) if total > 0 else np.nan
+        rows.append((lever, float(mask.mean()), share, need, "" if mask.all() else settings[gap]))
+    return pd.DataFrame(rows, columns=["lever", "share_rows", "share_usd", "needs", "setting"])

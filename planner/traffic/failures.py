@@ -1,0 +1,85 @@
+"""How a failed call is booked: the source's error class and HTTP code → one of our failure kinds.
+
+In: LiteLLM's, OpenAI's or Anthropic's exception name and the HTTP status. Out: ``transport`` (the same call may succeed
+later or elsewhere), ``rate_limit`` (later, or with another key), ``content`` (this text is refused, another model may
+take it), ``validation`` (the same call fails again until somebody changes it), ``cancelled`` (the caller left). The kinds
+differ in what a retry would do, so wrong keys, missing permissions and spent budgets are ``validation``: repeating them
+is useless. Knows nothing of formats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["KINDS", "failure_kind"]
+
+#: Error class → kind, for the names of litellm 1.108, openai 3 and anthropic 2.
+KINDS: Mapping[str, str] = {
+    **dict.fromkeys(
+        (
+            "Timeout",
+            "APITimeoutError",
+            "APIConnectionError",
+            "APIError",
+            "APIResponseValidationError",
+            "InternalServerError",
+            "ServiceUnavailableError",
+            "BadGatewayError",
+            "MidStreamFallbackError",
+            "OverloadedError",
+        ),
+        "transport",
+    ),
+    **dict.fromkeys(("RateLimitError", "RouterRateLimitError", "CallerCredentialRateLimitError"), "rate_limit"),
+    **dict.fromkeys(
+        (
+            "ContentPolicyViolationError",
+            "GuardrailRaisedException",
+            "GuardrailInterventionNormalStringError",
+            "BlockedPiiEntityError",
+            "RejectedRequestError",
+            "SensitiveDataRouteException",
+        ),
+        "content",
+    ),
+    **dict.fromkeys(
+        (
+            "BadRequestError",
+            "InvalidRequestError",
+            "ContextWindowExceededError",
+            "UnprocessableEntityError",
+            "UnsupportedParamsError",
+            "MalformedRequestFieldError",
+            "ImageFetchError",
+            "JSONSchemaValidationError",
+            "NotFoundError",
+            "ModelNotMappedError",
+            "AuthenticationError",
+            "CallerCredentialAuthenticationError",
+            "PermissionDeniedError",
+            "PaymentRequiredError",
+            "BudgetExceededError",
+        ),
+        "validation",
+    ),
+    **dict.fromkeys(("CancelledError", "ClientDisconnect", "ClientDisconnected"), "cancelled"),
+}
+
+
+def failure_kind(error_class: str | None, code: Any = None) -> str:
+    """Return the kind by class where known, else by HTTP ``code``; neither known is ``transport``.
+
+    >>> failure_kind("RateLimitError"), failure_kind("HTTPException", "503"), failure_kind(None, 422), failure_kind("Odd")
+    ('rate_limit', 'transport', 'validation', 'transport')
+    """
+    known = KINDS.get((error_class or "").rpartition(".")[2])
+    return known or _by_code(str(code or ""))
+
+
+def _by_code(code: str) -> str:
+    if code == "429":
+        return "rate_limit"
+    if code == "499":
+        return "cancelled"
+    return "validation" if len(code) == 3 and code[0] == "4" and code not in ("408", "409", "425") else "transport"

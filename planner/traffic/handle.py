@@ -1,0 +1,179 @@
+"""Traffic: a handle on a folder of Parquet written once by a reader.
+
+In: a folder. Out: only the columns that are named, whole or in batches; the quarantine; what the reading counted. Text
+is loaded only when it is asked for by name. Knows nothing of source formats, prices or models.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from planner import formats
+from planner.errors import InputError, NeedsError
+from planner.schema import QUARANTINE, TRAFFIC, Table
+
+__all__ = ["Traffic", "TrafficWriter"]
+
+_DATA, _QUARANTINE, _HEADER = "traffic.parquet", "quarantine.parquet", "traffic.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Traffic:
+    """A read log: ``len(traffic)`` logical requests in ``folder``.
+
+    Open one with :func:`planner.read` or ``Traffic.open(folder)``.
+    """
+
+    folder: Path
+    meta: Mapping[str, Any] = field(repr=False)
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Traffic:
+        """Open a folder that a reader wrote; InputError when it is not one, or was written by a newer planner."""
+        path = Path(folder)
+        try:
+            payload = json.loads((path / _HEADER).read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}", "a folder written by planner.read", "run: planner read LOG --out FOLDER") from error
+        return cls(path, formats.migrate("traffic", payload, str(path / _HEADER)))
+
+    def __len__(self) -> int:
+        return int(self.meta["accepted"])
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the stored bytes; Summaries of different traffic refuse to be compared by it."""
+        return str(self.meta["hash"])
+
+    def arrow(self, *columns: str) -> pa.Table:
+        """Load ``columns`` (all but text when none is named) as an Arrow table, in stored order."""
+        return pq.read_table(self.folder / _DATA, columns=list(columns or _without_text()))
+
+    def frame(self, *columns: str) -> pd.DataFrame:
+        """Load ``columns`` (all but text when none is named) as a DataFrame, in stored order."""
+        frame: pd.DataFrame = self.arrow(*columns).to_pandas()
+        return frame
+
+    def tokens(self) -> NDArray[np.int64]:
+        """Load the exclusive token buckets as int64 of shape (n, 6), in the order of ``schema.TOKEN_BUCKETS``."""
+        from planner.schema import TOKEN_BUCKETS
+
+        return np.column_stack([c.to_numpy() for c in self.arrow(*TOKEN_BUCKETS).columns]).astype(np.int64, copy=False)
+
+    def batches(self, columns: Sequence[str], rows: int = 65_536) -> Iterator[pa.RecordBatch]:
+        """Stream ``columns`` in batches of at most ``rows``: bounded memory at any size."""
+        yield from pq.ParquetFile(self.folder / _DATA).iter_batches(rows, columns=list(columns))
+
+    @cached_property
+    def quarantine(self) -> pd.DataFrame:
+        """The rows that were not accepted: ``file, line, reason, raw``."""
+        frame: pd.DataFrame = pq.read_table(self.folder / _QUARANTINE).to_pandas()
+        return frame
+
+    def derived(self, name: str, make: Callable[[], dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+        """Return named arrays stored beside the log, making them the first time; ``name`` carries the version of the method."""
+        path = self.folder / "derived" / f"{name}.npz"
+        if not path.exists():
+            path.parent.mkdir(exist_ok=True, mode=0o700)
+            part = path.with_suffix(".part")
+            with part.open("wb") as file:
+                np.savez(file, **make())
+            part.replace(path)
+        with np.load(path, allow_pickle=False) as stored:
+            return dict(stored)
+
+    def require(self, what: str, *columns: str) -> None:
+        """Raise NeedsError naming those of ``columns`` that are empty in this log and that ``what`` cannot do without."""
+        table = self.arrow(*columns)
+        empty = [c for c in columns if table[c].null_count == len(table)]
+        if empty:
+            raise NeedsError(f"{what} needs {', '.join(empty)}, which this log does not have", fix="see the coverage table of planner read")
+
+
+def _without_text() -> tuple[str, ...]:
+    return tuple(n for n in TRAFFIC.names if n not in ("messages", "response"))
+
+
+class TrafficWriter:
+    """Stream accepted and quarantined rows into ``folder``; nothing is visible there until ``close``.
+
+    Use as a context manager; leaving it by an exception removes what was written.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (self.folder / _HEADER).unlink(missing_ok=True)
+        shutil.rmtree(self.folder / "derived", ignore_errors=True)
+        self._counts = {"accepted": 0, "quarantined": 0}
+        self._files = {
+            "accepted": _writer(self.folder / _DATA, TRAFFIC),
+            "quarantined": _writer(self.folder / _QUARANTINE, QUARANTINE),
+        }
+
+    def __enter__(self) -> TrafficWriter:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        for file in self._files.values():
+            file.close()
+        if kind is not None:
+            for name in (_DATA, _QUARANTINE, _HEADER):
+                (self.folder / name).unlink(missing_ok=True)
+
+    def accept(self, table: pa.Table) -> None:
+        """Append rows; missing TRAFFIC columns get their default."""
+        self._append("accepted", complete(table, TRAFFIC))
+
+    def quarantine(self, table: pa.Table) -> None:
+        """Append rows of ``schema.QUARANTINE``."""
+        self._append("quarantined", complete(table, QUARANTINE))
+
+    def _append(self, kind: str, table: pa.Table) -> None:
+        self._counts[kind] += len(table)
+        self._files[kind].write_table(table)
+
+    def close(self, **meta: Any) -> Traffic:
+        """Finish the folder, store ``meta`` beside the counts, and open it."""
+        for file in self._files.values():
+            file.close()
+        digest = hashlib.sha256((self.folder / _DATA).read_bytes()).hexdigest()
+        payload = {**formats.header("traffic"), **self._counts, "hash": digest, **meta}
+        (self.folder / _HEADER).write_text(json.dumps(payload, indent=1, sort_keys=True, default=str) + "\n", "utf-8")
+        return Traffic.open(self.folder)
+
+
+def _writer(path: Path, table: Table) -> pq.ParquetWriter:
+    path.touch(mode=0o600)
+    return pq.ParquetWriter(path, table.arrow(), compression="zstd")
+
+
+def complete(table: pa.Table, contract: Table) -> pa.Table:
+    """Bring ``table`` to the columns, order and types of ``contract``, filling defaults; extra columns are an error."""
+    extra = sorted(set(table.column_names) - set(contract.names))
+    if extra:
+        raise InputError(f"columns {', '.join(extra)}", f"columns of {contract.name}: {', '.join(contract.names)}")
+    columns = []
+    for column, target in zip(contract.columns, contract.arrow(), strict=True):
+        if column.name in table.column_names:
+            values = table[column.name].cast(target.type)
+            values = values if column.default is None else values.fill_null(pa.scalar(column.default, target.type))
+        elif column.required:
+            raise InputError(f"no column {column.name}", f"every required column of {contract.name}")
+        else:
+            values = pa.chunked_array([pa.array([column.default], target.type).take(pa.array(np.zeros(len(table), np.int64)))])
+        columns.append(values)
+    return pa.Table.from_arrays(columns, schema=contract.arrow())

@@ -1,0 +1,169 @@
+"""What LiteLLM's two exports have in common: usage, outcome, tags, app, metadata, names.
+
+In: the decoded parts of one record. Out: the columns they determine. LiteLLM's ``prompt_tokens`` include cached and
+written tokens, Anthropic's counts added back, and its ``completion_tokens`` include reasoning. Knows nothing of which
+export a part came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from planner.traffic.failures import failure_kind
+from planner.traffic.reader import Row
+from planner.traffic.shapes import first, usage_columns
+from planner.traffic.values import Rejected, as_json, count, dig, micros, milliseconds, text, unjson
+
+__all__ = ["app_of", "metadata_columns", "model_name", "outcome", "provider_id", "tags_of", "times", "tokens", "unless"]
+
+#: LiteLLM's provider → the price book's, where they differ.
+_PROVIDERS = {
+    **dict.fromkeys(("azure_ai", "azure_text"), "azure"),
+    **dict.fromkeys(("bedrock", "bedrock_converse", "sagemaker", "sagemaker_chat"), "aws"),
+    **dict.fromkeys(("vertex_ai", "vertex_ai_beta", "gemini"), "google"),
+    "xai": "x-ai",
+    "together_ai": "together",
+    "fireworks_ai": "fireworks",
+    "cohere_chat": "cohere",
+    "text-completion-openai": "openai",
+}
+_APP_TAGS = ("app:", "team:", "service:")
+#: Calls that manage files, batches, vector stores …: no model answers.
+_ADMIN = ("batch", "file", "list", "retrieve", "delete", "cancel", "vector_store", "container", "assistant", "thread", "fine_tuning")
+_NOTHING: Mapping[str, Any] = {}
+
+
+def tokens(record: Mapping[str, Any], usage: Any, required: bool) -> Row:
+    """Return the exclusive token buckets; Rejected when LiteLLM's own numbers contradict each other."""
+    usage = usage if isinstance(usage, dict) else _NOTHING
+    prompt = count(first(record.get("prompt_tokens"), usage.get("prompt_tokens")), "prompt_tokens")
+    completion = count(first(record.get("completion_tokens"), usage.get("completion_tokens")), "completion_tokens")
+    total = count(record.get("total_tokens"), "total_tokens")
+    if prompt is None and completion is None and required:
+        raise Rejected("no prompt_tokens and no completion_tokens")
+    summed = (prompt or 0) + (completion or 0)
+    if total is not None and total != summed:
+        raise Rejected(f"prompt_tokens + completion_tokens are {summed}, the source's total_tokens {total}")
+    return usage_columns(prompt or 0, completion or 0, usage)
+
+
+def times(record: Mapping[str, Any], stream: bool | None) -> Row:
+    """Return arrival, latency, and time to first token of a stream.
+
+    Where ``stream`` is not known (None), a first token before the end means one: other calls have both times equal.
+    """
+    start, end = micros(record.get("startTime"), "startTime"), micros(record.get("endTime"), "endTime")
+    first_token = micros(record.get("completionStartTime"), "completionStartTime") if stream is not False else None
+    seen = start is not None and end is not None and first_token is not None and start <= first_token <= end
+    streamed = bool(stream) if stream is not None else seen and first_token != end
+    return {
+        "timestamp": start,
+        "latency_ms": milliseconds(start, end, "endTime − startTime"),
+        "ttft_ms": milliseconds(start, first_token, "completionStartTime − startTime") if streamed and seen else None,
+        "stream": streamed,
+    }
+
+
+def outcome(status: Any, error: Any) -> Row:
+    """Return ``status`` and ``error_class`` from LiteLLM's status word and ``error_information``."""
+    name, code = text(dig(error, "error_class")), text(dig(error, "error_code"))
+    if status == "success" or (status is None and name is None):
+        return {"status": "ok"}
+    if status not in ("failure", None):
+        raise Rejected(f"status is {status!r:.60}, neither 'success' nor 'failure'")
+    return {"status": failure_kind(name, code), "error_class": name or code}
+
+
+def tags_of(value: Any) -> list[str]:
+    """Return the client's own tags: LiteLLM's automatic ``User-Agent:`` ones are dropped."""
+    found = unjson(value)
+    if isinstance(found, str) and found:
+        found = [found]
+    return [str(t) for t in found if t and not str(t).startswith("User-Agent:")] if isinstance(found, list) else []
+
+
+def app_of(tags: list[str], metadata: Mapping[str, Any], group: str | None, app_from: str | None) -> str:
+    """Return the app: by default the first ``app:``, ``team:`` or ``service:`` tag, then team alias, then key alias.
+
+    ``app_from`` overrides: ``tag:PREFIX``, ``team``, ``key``, ``model_group`` or ``metadata:FIELD`` (the client's own).
+
+    >>> app_of(["x", "app:search"], {}, "chat", None), app_of([], {}, "chat", "model_group"), app_of([], {}, "chat", None)
+    ('search', 'chat', 'default')
+    """
+    if app_from is None:
+        tagged = next((t for p in _APP_TAGS if (t := _tagged(tags, p))), None) if tags else None
+        return tagged or _alias(metadata, "team") or _alias(metadata, "key") or "default"
+    kind, _, name = app_from.partition(":")
+    if kind == "tag":
+        return _tagged(tags, f"{name}:") or "default"
+    if kind == "metadata":
+        return text(dig(metadata, "requester_metadata", name)) or "default"
+    return (group if kind == "model_group" else _alias(metadata, kind)) or "default"
+
+
+def _alias(metadata: Mapping[str, Any], who: str) -> str | None:
+    alias = text(metadata.get(f"user_api_key_{who}_alias"))
+    return alias or (text(metadata.get("user_api_key_team_id")) if who == "team" else None)
+
+
+def _tagged(tags: list[str], prefix: str) -> str | None:
+    for tag in tags:
+        if tag.startswith(prefix) and len(tag) > len(prefix):
+            return tag[len(prefix) :]
+    return None
+
+
+def metadata_columns(metadata: Mapping[str, Any], tags: list[str], call_type: Any) -> Row:
+    """Return prompt version, attempts, purpose, and what our own router wrote into ``spend_logs_metadata``."""
+    own = unjson(metadata.get("spend_logs_metadata")) or _NOTHING
+    admin = isinstance(call_type, str) and _is_admin(call_type)
+    return {
+        "prompt_version": (_tagged(tags, "prompt:") if tags else None) or _prompt_version(metadata),
+        "attempts": 1 + (count(metadata.get("attempted_retries"), "attempted_retries") or 0),
+        "purpose": "overhead" if admin or metadata.get("internal_call_origin") else "user",
+        "action": text(dig(own, "action")),
+        "action_propensities": text(dig(own, "action_propensities")),
+        "policy_version": text(dig(own, "policy_version")),
+        "tags": as_json(tags) if tags else None,
+    }
+
+
+@lru_cache(maxsize=256)
+def _is_admin(call_type: str) -> bool:
+    return any(word in call_type for word in _ADMIN)
+
+
+def _prompt_version(metadata: Mapping[str, Any]) -> str | None:
+    for source in (metadata.get("requester_metadata"), metadata.get("prompt_management_metadata")):
+        if source and isinstance(source, dict):
+            parts = [p for p in (text(source.get("prompt_id")), text(source.get("prompt_version"))) if p]
+            if parts:
+                return ":".join(parts)
+    return None
+
+
+def provider_id(value: Any) -> str | None:
+    """Return the price book's spelling of LiteLLM's provider."""
+    name = text(value)
+    return None if name is None else _PROVIDERS.get(name, name)
+
+
+def model_name(record: Mapping[str, Any], metadata: Mapping[str, Any]) -> str:
+    """Return the model that answered, without LiteLLM's provider prefix; "unknown" where none is named.
+
+    With an automatic router ``model_group`` is the router's name and the target may stand in ``routing_decision`` only.
+    """
+    model, group = text(record.get("model")), text(record.get("model_group"))
+    if model is None or model == group:
+        model = text(dig(unjson(metadata.get("routing_decision")), "routed_model")) or model
+    name = model or group or "unknown"
+    prefix = record.get("custom_llm_provider")
+    return name.removeprefix(f"{prefix}/") or name if prefix else name
+
+
+def unless(value: Any, absent: str) -> str | None:
+    """Return text, or None when it is LiteLLM's word for nothing."""
+    found = text(value)
+    return None if found == absent else found

@@ -1,0 +1,253 @@
+"""Read a log of any known format into a Traffic folder.
+
+In: a path, a glob, a folder, or a list of them. Out: a Traffic whose accepted and quarantined rows add up to what was in
+the files. Streams: one block of records is held at a time. The format is found by asking every reader; what it saw is in
+``traffic.meta["detected"]``. Knows nothing of any one format.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+
+from planner.errors import InputError
+from planner.schema import QUARANTINE
+from planner.traffic.assemble import assemble
+from planner.traffic.attempts import Item, settle
+from planner.traffic.handle import Traffic, TrafficWriter
+from planner.traffic.mapping import compiled, mapped
+from planner.traffic.reader import Options, Reader, all_readers, reader_named
+from planner.traffic.records import Found, raw_text, records
+from planner.traffic.seen import Seen
+from planner.traffic.values import Rejected
+
+__all__ = ["read"]
+
+Source: TypeAlias = str | Path | Sequence[str | Path]
+Progress: TypeAlias = Callable[[int, int], None]
+_BLOCK_ROWS, _BLOCK_BYTES, _SAMPLE_FILES, _SAMPLE_ROWS = 16_384, 64 << 20, 20, 50
+_SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".parquet", ".gz", ".zst")
+_DAMAGE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError)
+
+
+def read(
+    source: Source,
+    format: str | Reader = "auto",
+    *,
+    out: str | Path | None = None,
+    mapping: Mapping[str, str] | None = None,
+    app_from: str | None = None,
+    progress: Progress | None = None,
+) -> Traffic:
+    """Read ``source`` and return a handle on the result.
+
+    Parameters
+    ----------
+    source: a file, a glob, a folder (searched for JSON, CSV and Parquet files, plain, .gz or .zst), a list of these, or a
+        folder that ``read`` wrote before, which is opened as it is.
+    format: ``auto``, the name of a reader, or a Reader.
+    out: folder to write; by default one under ``.planner/traffic/`` named after the sources and options, which is used
+        again when it is already there.
+    mapping: our column → their column, ``"column*factor"``, or ``"=constant"``; wins over what the reader says.
+    app_from: where a LiteLLM log says the app: ``tag:PREFIX``, ``team``, ``key``, ``model_group``, ``metadata:FIELD``.
+    progress: called with (bytes done, bytes in all).
+
+    Raises InputError when nothing is found, no format fits, or no record could be accepted.
+    """
+    if isinstance(source, str | Path) and (Path(source) / "traffic.json").is_file():
+        return Traffic.open(source)
+    files = _files(source)
+    options = Options(compiled(mapping), app_from)
+    default = Path(".planner") / "traffic" / _key(files, format, options)
+    if out is None and isinstance(format, str) and (default / "traffic.json").is_file():
+        return Traffic.open(default)
+    reader, detected = _reader(files, format, options)
+    state = _State(reader, options, _short_names(files), sum(f.stat().st_size for f in files), progress)
+    with TrafficWriter(out or default) as writer:
+        waiting: list[Item] = []
+        for block in _blocks(files, state):
+            decided, waiting = settle([*waiting, *block], last=False)
+            _write(decided, state, writer)
+        _write(settle(waiting, last=True)[0], state, writer)
+        if not state.accepted:
+            raise InputError(f"{files[0]}: {state.explain()}", reader.looks_like, "pass format= or mapping= if this is another kind of log")
+        return writer.close(**state.meta(detected))
+
+
+@dataclass(slots=True)
+class _State:
+    """What a running read knows."""
+
+    reader: Reader
+    options: Options
+    names: Mapping[Path, str]
+    size: int
+    progress: Progress | None
+    seen: Seen = field(default_factory=Seen)
+    done: int = 0
+    accepted: int = 0
+    per_file: dict[str, list[int]] = field(default_factory=dict)
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def explain(self) -> str:
+        """Say why nothing was accepted."""
+        if not self.reasons:
+            return "no records"
+        return f"none of {sum(self.reasons.values())} records could be accepted ({self.reasons.most_common(1)[0][0]})"
+
+    def count(self, items: Iterable[Item]) -> None:
+        """Add decided items to the counts."""
+        for item in items:
+            self.per_file[item.file][bool(item.reason)] += 1
+            if item.reason:
+                self.reasons[item.reason] += 1
+            else:
+                self.accepted += 1
+
+    def meta(self, detected: str) -> dict[str, Any]:
+        """Return what is stored beside the counts."""
+        return {
+            "source_format": self.reader.name,
+            "detected": detected,
+            "assumed": list(self.reader.assumed),
+            "mapping": dict(self.options.mapping),
+            "app_from": self.options.app_from,
+            "files": {name: {"accepted": a, "quarantined": q} for name, (a, q) in self.per_file.items()},
+            "reasons": dict(self.reasons.most_common(20)),
+        }
+
+
+def _files(source: Source) -> list[Path]:
+    wanted = [source] if isinstance(source, str | Path) else list(source)
+    files = [f for w in wanted for f in _expand(str(w))]
+    if not files:
+        raise InputError(f"{', '.join(map(str, wanted)) or 'no path'}: no file there", "a log file, a glob or a folder", "check the path")
+    return list(dict.fromkeys(files))
+
+
+def _expand(name: str) -> list[Path]:
+    path = Path(name)
+    if path.is_dir():
+        return sorted(f for f in path.rglob("*") if f.is_file() and f.suffix.lower() in _SUFFIXES and not f.name.startswith("."))
+    return [path] if path.is_file() else sorted(Path(f) for f in glob.glob(name, recursive=True) if Path(f).is_file())  # noqa: PTH207
+
+
+def _short_names(files: Sequence[Path]) -> dict[Path, str]:
+    """Name files by the part of their path in which they differ."""
+    folders = [f.resolve().parts[:-1] for f in files]
+    common = 0
+    while all(len(p) > common and p[common] == folders[0][common] for p in folders):
+        common += 1
+    return {f: "/".join(f.resolve().parts[common:]) for f in files}
+
+
+def _key(files: Sequence[Path], format: str | Reader, options: Options) -> str:
+    """Hash the sources' identity, the options, and this package's own code, which decides what is read from them."""
+    identity = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
+    code = [p.read_bytes() for p in sorted(Path(__file__).parent.rglob("*.py"))]
+    name = format if isinstance(format, str) else format.name
+    digest = hashlib.sha256(json.dumps([identity, name, options.mapping, options.app_from]).encode())
+    for module in code:
+        digest.update(module)
+    return digest.hexdigest()[:16]
+
+
+def _reader(files: Sequence[Path], format: str | Reader, options: Options) -> tuple[Reader, str]:
+    if isinstance(format, Reader):
+        return format, "format given as a Reader"
+    if format != "auto":
+        return reader_named(format), "format given by name"
+    sample = list(islice((f.value for p in files[:_SAMPLE_FILES] for f in islice(records(p), _SAMPLE_ROWS) if f.value), _SAMPLE_ROWS))
+    answers = [(r, r.sniff(sample)) for r in all_readers().values()] if sample else []
+    fits = [(r, saw) for r, saw in answers if saw]
+    if len(fits) == 1:
+        return fits[0][0], str(fits[0][1])
+    if options.mapping and sample and not fits:
+        return reader_named("table"), "no known format; read by mapping"
+    raise _unknown(files[0], sample, [r.name for r, _ in fits])
+
+
+def _unknown(file: Path, sample: Sequence[Mapping[str, Any]], fits: Sequence[str]) -> InputError:
+    if fits:
+        return InputError(f"{file}: fits {' and '.join(fits)}", "one format", f"pass format={fits[0]!r} or another of them")
+    saw = f"columns {', '.join(map(str, list(sample[0])[:12]))}" if sample else "no readable record"
+    known = "; ".join(f"{r.name}: {r.looks_like}" for r in all_readers().values())
+    return InputError(
+        f"{file}: {saw}", f"one of {known}", "for any other table pass mapping={'request_id': COLUMN, 'timestamp': COLUMN, ...}"
+    )
+
+
+def _blocks(files: Iterable[Path], state: _State) -> Iterator[list[Item]]:
+    block: list[Item] = []
+    size = 0
+    for path in files:
+        name = state.names[path]
+        state.per_file[name] = [0, 0]
+        for found in records(path, partial(_report, state, state.done)):
+            block.append(_item(name, found, state))
+            size += len(found.raw)
+            if len(block) >= _BLOCK_ROWS or size >= _BLOCK_BYTES:
+                yield block
+                block, size = [], 0
+        state.done += path.stat().st_size
+    yield block
+    _report(state, 0, state.size)
+
+
+def _report(state: _State, before: int, done: int) -> None:
+    if state.progress:
+        state.progress(min(before + done, state.size), state.size)
+
+
+def _item(name: str, found: Found, state: _State) -> Item:
+    if found.value is None:
+        return Item(name, found.line, found.raw, {}, found.problem)
+    try:
+        row = state.reader.convert(found.value, state.options)
+        if state.options.mapping and state.reader.name != "table":
+            row |= mapped(found.value, state.options.mapping)
+    except Rejected as error:
+        return Item(name, found.line, found.raw, {}, str(error))
+    except _DAMAGE as error:
+        return Item(name, found.line, found.raw, {}, f"{type(error).__name__}: {error}")
+    row.setdefault("request_id", f"{name}:{found.line}")
+    return Item(name, found.line, found.raw, row)
+
+
+def _write(items: Sequence[Item], state: _State, writer: TrafficWriter) -> None:
+    """Store decided items: sound rows that are met for the first time are accepted, all others quarantined."""
+    rows = [i for i in items if not i.reason]
+    table, kept, wrong = assemble([i.row for i in rows])
+    for at, reason in wrong.items():
+        rows[at].reason = reason
+    again = state.seen.repeated(table["request_id"].to_pylist())
+    for at in kept[again].tolist():
+        rows[at].reason = f"request_id {rows[at].row['request_id']!r} again; the first one is kept"
+    writer.accept(table.filter(pa.array(~again)) if again.any() else table)
+    if set_aside := [i for i in items if i.reason]:
+        writer.quarantine(_quarantined(set_aside))
+    state.count(items)
+
+
+def _quarantined(items: Sequence[Item]) -> pa.Table:
+    columns = {
+        "file": [_encodable(i.file) for i in items],
+        "line": [i.line for i in items],
+        "reason": [_encodable(i.reason) for i in items],
+        "raw": [raw_text(i.raw) for i in items],
+    }
+    return pa.table(columns, schema=QUARANTINE.arrow())
+
+
+def _encodable(value: str) -> str:
+    return value.encode("utf-8", "backslashreplace").decode()

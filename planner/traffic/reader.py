@@ -1,0 +1,77 @@
+"""What a reader of one log format is: a name, a way to recognise the format, and a function from record to row.
+
+In: nothing. Out: the value ``Reader`` that every file in ``planner/traffic/readers/`` defines as ``READER`` (adding a
+format is adding one file there, or passing a Reader as ``format=``), and the options a read was called with. Knows
+nothing of files.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+from planner.errors import InputError, did_you_mean
+
+__all__ = ["CALL_ID", "TOTALS", "Options", "Reader", "Record", "Row", "all_readers", "reader_named"]
+
+#: One record as the file had it: a JSON object, or a CSV or Parquet row by column name.
+Record: TypeAlias = Mapping[str, Any]
+#: One row by column of ``schema.TRAFFIC``; times in µs since 1970 UTC. Absent columns get the schema's default. It may
+#: also hold TOTALS: what the source says the input and output buckets sum to, checked before the row is accepted; and
+#: CALL_ID, where the log has a record per call: what all calls of one request share.
+Row: TypeAlias = dict[str, Any]
+TOTALS = ("total_input_tokens", "total_output_tokens")
+CALL_ID = "call_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a log is read: ``mapping`` as (column, expression) pairs, and where the app comes from."""
+
+    mapping: tuple[tuple[str, str], ...] = ()
+    app_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """One log format.
+
+    Parameters
+    ----------
+    name: what ``format=`` calls it.
+    looks_like: one line for error messages: how to recognise such a file.
+    sniff: (sample records) → what it saw, or None when this is another format.
+    convert: (record, options) → row. Raise ``values.Rejected`` with the reason to quarantine the record; a missing key
+        or a wrong type does the same.
+    assumed: what the reader fills in because the format does not say; shown to the user.
+    """
+
+    name: str
+    looks_like: str
+    sniff: Callable[[Sequence[Record]], str | None]
+    convert: Callable[[Record, Options], Row]
+    assumed: tuple[str, ...] = ()
+
+
+@lru_cache(maxsize=1)
+def all_readers() -> dict[str, Reader]:
+    """Return every reader in ``planner.traffic.readers`` by name, in order of file name."""
+    from planner.traffic import readers  # the folder is looked at only when something is read
+
+    names = sorted(m.name for m in pkgutil.iter_modules(readers.__path__))
+    found: list[Reader] = [importlib.import_module(f"{readers.__name__}.{n}").READER for n in names]
+    return {r.name: r for r in found}
+
+
+def reader_named(name: str) -> Reader:
+    """Return the reader called ``name``; InputError lists the known ones."""
+    known = all_readers()
+    if name not in known:
+        raise InputError(
+            f"format {name!r}", f"auto or one of {', '.join(known)}", did_you_mean(name, known) or "leave format out to detect it"
+        )
+    return known[name]

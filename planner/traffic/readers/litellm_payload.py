@@ -1,0 +1,70 @@
+"""LiteLLM's StandardLoggingPayload, as callbacks and the S3, GCS and SQS loggers write it.
+
+A failed call that LiteLLM retried is logged for itself; all calls of one request share ``litellm_call_id``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from planner.traffic import litellm
+from planner.traffic.reader import Options, Reader, Record, Row
+from planner.traffic.shapes import answer_columns, prompt_columns, request_columns
+from planner.traffic.values import dig, flag, number, text, unjson
+
+_SIGNS = ("startTime", "response_cost", "model_parameters", "hidden_params", "error_information", "call_type")
+
+
+def _sniff(sample: Sequence[Record]) -> str | None:
+    seen = [n for n in _SIGNS if any(n in r for r in sample)]
+    fits = len(seen) >= 3 and "startTime" in seen and any("id" in r for r in sample) and not any("spend" in r for r in sample)
+    return f"LiteLLM logging payloads: keys {', '.join(seen)}" if fits else None
+
+
+def _convert(record: Record, options: Options) -> Row:
+    metadata = unjson(record.get("metadata"))
+    metadata = metadata if isinstance(metadata, dict) else {}
+    asked = unjson(record.get("model_parameters"))
+    tags = litellm.tags_of(record.get("request_tags"))
+    group = text(record.get("model_group"))
+    result = litellm.outcome(record.get("status"), unjson(record.get("error_information")))
+    stream = flag(record.get("stream"), "stream") or flag(dig(asked, "stream"), "stream") or False
+    return {
+        "request_id": text(record.get("id")) or text(record.get("litellm_call_id")),
+        "call_id": text(record.get("litellm_call_id")),
+        "app": litellm.app_of(tags, metadata, group, options.app_from),
+        "user": text(record.get("end_user")) or text(metadata.get("user_api_key_end_user_id")),
+        "session_id": _session(record),
+        "provider": litellm.provider_id(record.get("custom_llm_provider")),
+        "model": litellm.model_name(record, metadata),
+        "model_requested": text(metadata.get("original_model_group")) or group,
+        "cache_key": litellm.unless(record.get("cache_key"), "Cache OFF"),
+        "cache_hit": flag(record.get("cache_hit"), "cache_hit"),
+        "source_cost_usd": number(record.get("response_cost"), "response_cost"),
+        **request_columns(asked),
+        **prompt_columns(record.get("messages"), dig(asked, "system") or dig(asked, "instructions")),
+        **answer_columns(record.get("response")),
+        **litellm.tokens(record, unjson(metadata.get("usage_object")), required=result["status"] == "ok"),
+        **litellm.metadata_columns(metadata, tags, record.get("call_type")),
+        **litellm.times(record, stream),
+        **result,
+    }
+
+
+def _session(record: Mapping[str, Any]) -> str | None:
+    """Return the session: ``litellm_session_id`` lands in trace_id; an id equal to the call's own is no session."""
+    found = text(record.get("session_id")) or text(record.get("trace_id"))
+    return None if found in (record.get("id"), record.get("litellm_call_id")) else found
+
+
+READER = Reader(
+    "litellm_payload",
+    "LiteLLM StandardLoggingPayload objects (keys id, startTime, response_cost, model_parameters, ...)",
+    _sniff,
+    _convert,
+    (
+        "a LiteLLM session id may be its own random trace id: sessions of one request are no evidence of single-turn traffic",
+        "a failed call with the same litellm_call_id as a later one is an earlier attempt of it",
+    ),
+)

@@ -1,0 +1,250 @@
+"""Files → records: each JSON object or CSV or Parquet row with the file and line it stood on.
+
+In: paths of JSON (one object, an array, one object a line, pretty-printed or not), CSV or Parquet files, plain, gzip or
+zstd, told apart by content, not by name. Out: records in blocks of bounded size, in file order; what cannot be parsed is
+a record too, whole, with the reason. Knows nothing of log formats.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from planner.errors import InputError
+
+__all__ = ["Found", "Raw", "raw_text", "records"]
+
+#: A record as it stood: bytes of a JSON file, text of a CSV file, or a Parquet row.
+Raw: TypeAlias = bytes | str | dict[str, Any]
+
+_BLOCK_BYTES = 4 << 20
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[{}\[\]"]', re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One record: where it stood, how, and its value or why there is none."""
+
+    line: int
+    raw: Raw
+    value: dict[str, Any] | None
+    problem: str = ""
+
+
+def raw_text(raw: Raw) -> str:
+    """Return a record as text that any file can hold; what is not UTF-8 is escaped, a Parquet row is shown as JSON."""
+    if isinstance(raw, dict):
+        raw = json.dumps(raw, default=str, ensure_ascii=False).encode("utf-8", "backslashreplace")
+    elif isinstance(raw, str):
+        raw = raw.encode("utf-8", "surrogateescape")
+    return raw.decode("utf-8", "backslashreplace")
+
+
+def records(path: Path, done: Callable[[int], None] | None = None) -> Iterator[Found]:
+    """Yield the records of one file; ``done(bytes)`` hears how far into it (compressed) reading is."""
+    with path.open("rb") as file:
+        magic = file.read(4)
+        file.seek(0)
+        if magic == b"PAR1":
+            yield from _parquet(path, done)
+            return
+        stream = _Watched(_opened(file, magic), file, done)
+        head = stream.peek(_BLOCK_BYTES)
+        yield from _by_content(path, head, stream)
+
+
+def _by_content(path: Path, head: bytes, stream: _Watched) -> Iterator[Found]:
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise InputError(f"{path}: UTF-16 text", "UTF-8", "save it as UTF-8")
+    if start == b"[" or (start == b"{" and not _one_a_line(head)):
+        return _objects(stream)
+    return _lines(stream) if start == b"{" else _csv(stream)
+
+
+def _opened(file: BinaryIO, magic: bytes) -> Any:
+    if magic[:2] == b"\x1f\x8b":
+        return gzip.GzipFile(fileobj=file)
+    if magic == b"\x28\xb5\x2f\xfd":
+        return pa.CompressedInputStream(pa.PythonFile(file, "r"), "zstd")
+    return file
+
+
+class _Watched:
+    """Blocks of a byte stream; the end of a cut-off compressed stream is remembered, not raised."""
+
+    def __init__(self, stream: Any, file: BinaryIO, done: Callable[[int], None] | None) -> None:
+        self.stream, self.file, self.done = stream, file, done
+        self.head, self.problem = b"", ""
+
+    def peek(self, size: int) -> bytes:
+        self.head = self._read(size)
+        return self.head
+
+    def __iter__(self) -> Iterator[bytes]:
+        block, self.head = self.head, b""
+        while block:
+            yield block
+            if self.done:
+                self.done(self.file.tell())
+            block = self._read(_BLOCK_BYTES)
+
+    def _read(self, size: int) -> bytes:
+        if self.problem:
+            return b""
+        try:
+            return bytes(self.stream.read(size))
+        except (OSError, EOFError, ValueError, pa.ArrowException) as error:
+            self.problem = f"the compressed file ends early or is damaged: {error}"
+            return b""
+
+
+def _one_a_line(head: bytes) -> bool:
+    lines = [x for x in head.split(b"\n")[:50] if x.strip()]
+    return any(_parsed(x)[0] is not None for x in lines)
+
+
+def _parsed(raw: bytes) -> tuple[dict[str, Any] | None, str]:
+    try:
+        value = orjson.loads(raw)
+    except ValueError as error:
+        value, problem = _second_try(raw, str(error))
+        if problem:
+            return None, problem
+    if isinstance(value, dict):
+        return value, ""
+    return None, f"a JSON {type(value).__name__}, not an object"
+
+
+def _second_try(raw: bytes, problem: str) -> tuple[Any, str]:
+    """Parse what Python's json writes and JSON does not allow: NaN and Infinity, read as absent."""
+    try:
+        value = json.loads(raw, parse_constant=lambda _: None)
+        orjson.dumps(value)
+    except (ValueError, TypeError, RecursionError):
+        return None, f"not JSON: {problem}"
+    return value, ""
+
+
+def _lines(stream: _Watched) -> Iterator[Found]:
+    number, rest = 0, b""
+    for block in stream:
+        lines = (rest + block).split(b"\n")
+        rest = lines.pop()
+        for line in lines:
+            number += 1
+            if line and not line.isspace():
+                yield Found(number, line, *_parsed(line.removeprefix(b"\xef\xbb\xbf")))
+    if rest.strip() or stream.problem:
+        yield Found(number + 1, rest, *(_parsed(rest) if not stream.problem else (None, stream.problem)))
+
+
+def _objects(stream: _Watched) -> Iterator[Found]:
+    """Cut a JSON array, or objects one after another, at the ends of its top-level objects by counting brackets."""
+    buffer, number, outer = b"", 0, -1
+    for block in stream:
+        buffer += block
+        used, depth, start = 0, 0, -1
+        for token in _TOKEN.finditer(buffer):
+            kind = token[0][:1]
+            if len(token[0]) == 1 and kind == b'"':
+                break  # a string that goes on in the next block
+            if outer < 0:
+                outer = int(kind == b"[")
+                if outer:
+                    used = token.end()
+                    continue
+            if kind in b"{[":
+                start = token.start() if depth == 0 else start
+                depth += 1
+            elif kind in b"}]":
+                depth -= 1
+                if depth == 0:
+                    number += 1
+                    raw, used = buffer[start : token.end()], token.end()
+                    yield Found(number, raw, *_parsed(raw))
+                depth = max(depth, 0)
+        buffer = buffer[used:]
+    if buffer.strip(b" \t\r\n,]") or stream.problem:
+        yield Found(number + 1, buffer, None, stream.problem or "not JSON: the file ends inside this record")
+
+
+def _csv(stream: _Watched) -> Iterator[Found]:
+    """Yield rows by column name; a cell may hold anything, of any length."""
+    kept: list[str] = []
+    limit = csv.field_size_limit(sys.maxsize)
+    try:
+        rows = csv.reader(_remember(_text_lines(stream), kept))
+        header = next(rows, [])
+        kept.clear()
+        number = 0
+        for cells in rows:
+            raw, number = "".join(kept), number + 1
+            kept.clear()
+            if cells:
+                yield _csv_row(number, raw, header, cells)
+    finally:
+        csv.field_size_limit(limit)
+    if stream.problem:
+        yield Found(number + 1, "", None, stream.problem)
+
+
+def _csv_row(number: int, raw: str, header: list[str], cells: list[str]) -> Found:
+    if len(cells) != len(header):
+        return Found(number, raw, None, f"{len(cells)} cells in a table of {len(header)} columns")
+    if not raw.isascii() and any("\udc80" <= c <= "\udcff" for c in raw):
+        return Found(number, raw, None, "not UTF-8")
+    return Found(number, raw, dict(zip(header, cells, strict=True)))
+
+
+def _text_lines(stream: _Watched) -> Iterator[str]:
+    decoder = io.TextIOWrapper(io.BufferedReader(_Raw(iter(stream))), "utf-8-sig", errors="surrogateescape", newline="")
+    yield from decoder
+
+
+class _Raw(io.RawIOBase):
+    """An iterator of blocks as the raw stream that Python's text decoder wants."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self.blocks, self.left = blocks, b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self.left = self.left or next(self.blocks, b"")
+        size = min(len(buffer), len(self.left))
+        buffer[:size], self.left = self.left[:size], self.left[size:]
+        return size
+
+
+def _remember(lines: Iterator[str], kept: list[str]) -> Iterator[str]:
+    for line in lines:
+        kept.append(line)
+        yield line
+
+
+def _parquet(path: Path, done: Callable[[int], None] | None) -> Iterator[Found]:
+    try:
+        file = pq.ParquetFile(path)
+    except pa.ArrowException as error:
+        raise InputError(f"{path}: a damaged Parquet file ({error})", "a whole one", "write it again") from error
+    number, size = 0, path.stat().st_size
+    for batch in file.iter_batches(8192):
+        for value in batch.to_pylist():
+            number += 1
+            yield Found(number, value, value)
+        if done:
+            done(size * number // max(file.metadata.num_rows, 1))

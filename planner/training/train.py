@@ -1,0 +1,235 @@
+"""Train a router on labels, beside every simple rule it has to beat.
+
+In: Labels and what answers cost. Out: a Training: the learned router and the rules as routers, which rows fitted and which
+judged, the table of all methods on the rows that judged, curves, and what it says in words. Knows nothing of traffic or files.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from planner.errors import InputError
+from planner.labels import Labels
+from planner.router import ALWAYS_TAU, AlwaysRule, Capability, Requests, Router, Support
+from planner.training.judge import Judged, apgr, curve, judge, mixed, onehot, oracle, tau_for
+from planner.training.learn import Learned, learn
+from planner.training.problem import Problem, pose
+from planner.training.rules import cross_fit, fit_length, fit_table
+
+__all__ = ["Training", "train"]
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """What training found.
+
+    Parameters
+    ----------
+    router: the learned router, at the τ chosen on the fit rows for ``floor``.
+    rules: the simple rules as routers: ``cheapest``, ``best``, ``per app``, ``length``; each at its own τ.
+    split: ``fit`` or ``holdout`` for each label item, in their order.
+    oof_gains: predicted gains on the fit rows by a fit without their unit, (fit rows, K).
+    gains: predicted gains of the router on the holdout rows, (holdout rows, K).
+    table: each method on the fully labelled holdout rows.
+    frontier: quality and cost over τ of the rules that have one, on the same rows.
+    apgr: for two models: ``fit`` (out of fold) and ``holdout``; empty for more.
+    """
+
+    router: Router
+    rules: Mapping[str, Router]
+    problem: Problem = field(repr=False)
+    split: NDArray[np.str_] = field(repr=False)
+    oof_gains: NDArray[np.float64] = field(repr=False)
+    gains: NDArray[np.float32] = field(repr=False)
+    table: pd.DataFrame = field(repr=False)
+    frontier: pd.DataFrame = field(repr=False)
+    apgr: Mapping[str, float]
+    floor: float
+    labels_hash: str
+    notes: Mapping[str, Any]
+
+    @property
+    def text(self) -> str:
+        """The decision in words."""
+        return _text(self)
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(self.text)}</p>{self.table.round(4).to_html()}"
+
+
+def train(
+    labels: Labels,
+    *,
+    reference: str | None = None,
+    candidates: Sequence[str] | None = None,
+    book: Any = None,
+    at: str | date | None = None,
+    cost: Mapping[str, float] | None = None,
+    capabilities: Mapping[str, Capability] | None = None,
+    expected_output: Mapping[str, float] | None = None,
+    floor: float = 0.01,
+    unit: str = "session",
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Training:
+    """Train on 70 % of the labelled units, judge on the others.
+
+    Parameters
+    ----------
+    labels: graded answers of at least two models.
+    reference: the model in use today; by default the best single model on the fit rows.
+    candidates: the models to choose among; by default all that are labelled.
+    book: a PriceBook, used at ``at`` where the labels carry no cost. cost: {model: cost per request} where nothing is known:
+        only the ratio matters then.
+    capabilities: {model: Capability}; by default what the labels show each to have done.
+    expected_output: {model: tokens} of an answer, where the labels do not say.
+    floor: quality one is willing to lose against the reference.
+    unit: ``session``: the first turn decides; ``request``: every turn.
+
+    Raises NeedsError or InputError in one sentence when there is nothing to learn.
+    """
+    if not 0 <= floor < 1:
+        raise InputError(f"floor {floor!r}", "a loss of quality from 0 to below 1")
+    tell = progress or _silent
+    problem = pose(
+        labels,
+        reference=reference,
+        candidates=candidates,
+        book=book,
+        at=at,
+        cost=cost,
+        capabilities=capabilities,
+        expected_output=expected_output,
+        unit=unit,
+        seed=seed,
+    )
+    tell("labels checked", 0.1)
+    fit = np.flatnonzero(~problem.holdout)
+    part, gain, weight = problem.requests.take(fit), problem.gain[fit], problem.weight[fit]
+    learned = learn(part, gain, weight, problem.unit[fit], problem.reference_code, seed)
+    tell("gains fitted", 0.8)
+    router, rules = _routers(problem, fit, learned, floor, seed)
+    tell("rules fitted", 0.9)
+    result = _judged(problem, labels, router, rules, learned, floor)
+    tell("judged", 1.0)
+    return result
+
+
+def _silent(stage: str, share: float) -> None:
+    return None
+
+
+def _routers(problem: Problem, fit: NDArray[np.int64], learned: Learned, floor: float, seed: int) -> tuple[Router, dict[str, Router]]:
+    """Return the learned router and the rules, each at the τ that its out-of-fold gains allow."""
+    part, gain, weight, unit = problem.requests.take(fit), problem.gain[fit], problem.weight[fit], problem.unit[fit]
+    base = Router(
+        problem.models, problem.reference, learned.scorer, problem.costs, problem.capabilities, _support(part), -np.inf, part.unit
+    )
+    rows = _rows(problem, fit)
+    whole = ~np.isnan(problem.quality[fit]).any(1)
+
+    def at_floor(router: Router, gains: NDArray[np.float64]) -> Router:
+        scores = replace(router.scores(part), gains=gains.astype(np.float32))
+        return router.with_tau(tau_for(rows, scores.take(whole), floor))
+
+    def rule(scorer: Any, tau: float = -np.inf) -> Router:
+        return Router(base.candidates, base.reference, scorer, base.costs, base.capabilities, base.support, tau, base.unit)
+
+    k, home = len(problem.models), problem.reference_code
+    usd = np.average(problem.costs.usd(part.input_tokens), axis=0, weights=weight)
+    best = int(np.argmax(np.average(rows.quality, axis=0, weights=rows.weight)))
+    rules = {
+        "cheapest": rule(AlwaysRule.model(int(usd.argmin()), home, k), ALWAYS_TAU),
+        "best": rule(AlwaysRule.model(best, home, k), ALWAYS_TAU),
+        "per app": at_floor(rule(fit_table(part, gain, weight)), cross_fit(fit_table, part, gain, weight, unit, seed)),
+        "length": at_floor(rule(fit_length(part, gain, weight)), cross_fit(fit_length, part, gain, weight, unit, seed)),
+    }
+    return at_floor(base, learned.oof), rules
+
+
+def _support(fit: Requests) -> Support:
+    apps = tuple(sorted(set(fit.app)))
+    return Support(
+        None if apps == ("default",) else apps, int(fit.total_tokens.max(initial=0)), bool((fit.text_state == 1).any())
+    )
+
+
+def _rows(problem: Problem, at: NDArray[np.int64]) -> Judged:
+    """Keep those of the rows at ``at`` that every candidate answered."""
+    keep = at[~np.isnan(problem.quality[at]).any(1)]
+    return Judged(problem.quality[keep], problem.cost_usd[keep], problem.weight[keep], problem.unit[keep], problem.reference_code)
+
+
+def _judged(
+    problem: Problem, labels: Labels, router: Router, rules: Mapping[str, Router], learned: Learned, floor: float
+) -> Training:
+    """Judge every method on the fully labelled holdout rows."""
+    held, fit = np.flatnonzero(problem.holdout), np.flatnonzero(~problem.holdout)
+    rows = _rows(problem, held)
+    part = problem.requests.take(held)
+    whole = np.flatnonzero(~np.isnan(problem.quality[held]).any(1))
+    k, home = len(problem.models), problem.reference_code
+    scores = {name: r.scores(part).take(whole) for name, r in {"learned": router, **rules}.items()}
+    shares = {name: onehot({"learned": router, **rules}[name].choose(s)[0], k) for name, s in scores.items()}
+    cheap = int(np.average(rows.cost_usd, axis=0, weights=rows.weight).argmin())
+    spent = float(np.average((shares["learned"] * rows.cost_usd).sum(1), weights=rows.weight))
+    shuffled = np.tile(np.average(shares["learned"], axis=0, weights=rows.weight), (len(whole), 1))
+    methods = {"reference": onehot(np.full(len(whole), home), k), **shares}
+    methods |= {"random mix": mixed(rows, cheap, home, spent), "shuffled": shuffled, "oracle": oracle(rows)}
+    curves = [curve(rows, scores[n]).assign(method=n) for n in ("learned", "per app", "length")]
+    gains = router.scorer.gains(part)
+    return Training(
+        router,
+        dict(rules),
+        problem,
+        np.where(problem.holdout, "holdout", "fit"),
+        learned.oof,
+        gains,
+        judge(rows, methods, problem.models),
+        pd.concat(curves, ignore_index=True),
+        _apgr(problem, fit, learned.oof, held, gains) if k == 2 else {},
+        floor,
+        labels.hash,
+        {"alpha": learned.alpha, "trials": learned.trials, "fit_rows": len(fit), "judged_rows": len(whole), "holdout_rows": len(held)},
+    )
+
+
+def _apgr(
+    problem: Problem, fit: NDArray[np.int64], oof: NDArray[np.float64], held: NDArray[np.int64], gains: NDArray[np.float32]
+) -> dict[str, float]:
+    home = problem.reference_code
+    found = {}
+    for name, at, predicted in (("fit", fit, oof), ("holdout", held, gains.astype(float))):
+        whole = ~np.isnan(problem.quality[at]).any(1)
+        found[name] = apgr(predicted[whole, 1 - home], problem.quality[at][whole], home, problem.weight[at][whole])
+    return found
+
+
+def _text(result: Training) -> str:
+    line, home = result.table.loc["learned"], result.table.loc["reference"]
+    saved = 1 - line["usd_per_1k"] / home["usd_per_1k"] if home["usd_per_1k"] > 0 else float("nan")
+    rivals = result.table.loc[[n for n in ("per app", "length", "cheapest", "best") if n in result.table.index]]
+    fine = rivals[rivals["diff_low"] >= -result.floor]
+    rival = fine["usd_per_1k"].idxmin() if len(fine) else None
+    words = [
+        f"On {result.notes['judged_rows']:,} labelled requests that did not train it, the learned router costs "
+        f"{saved:.1%} less than {result.router.reference} (rates: {result.router.costs.basis}) at a quality difference of "
+        f"{line['quality_diff']:+.4f} [{line['diff_low']:+.4f}, {line['diff_high']:+.4f}] (measured; 95 % jackknife by unit)."
+    ]
+    if np.isneginf(result.router.tau):
+        words.append(f"No threshold kept the loss below {result.floor:g} on the fit rows, so it always answers with the reference.")
+    if rival is not None:
+        cheaper = "cheaper" if fine.loc[rival, "usd_per_1k"] <= line["usd_per_1k"] else "dearer"
+        words.append(f"The best simple rule within the same loss, {rival!r}, is {cheaper} (${fine.loc[rival, 'usd_per_1k']:,.4g} per 1,000).")
+    words.append("No guarantee is attached: the threshold was chosen on the rows that fitted the gains, cross-fitted.")
+    return " ".join(words)

@@ -1,0 +1,1 @@
+"""Machinery of the tests that is not about one folder of planner."""
