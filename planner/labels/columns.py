@@ -90,7 +90,8 @@ def quality_values(column: pd.Series, scale: float = 1.0) -> NDArray[np.float64]
     bad = np.flatnonzero(~(np.isnan(values) | ((values >= 0) & (values <= 1))))
     if len(bad):
         highest = np.nanmax(values)
-        hint = f"if {highest:g} is near the top of a 0-to-{_top(highest)} scale, pass quality='{column.name}/{_top(highest)}' with * for the model"
+        top = _top(highest)
+        hint = f"if this is a scale from 0 to {top}, divide: quality='{column.name}/{top}' with * for the model's name"
         raise InputError(
             f"{column.name}: {column.iloc[bad[0]]!r} in row {bad[0] + 1}",
             "true, false or a quality from 0 to 1",
@@ -101,7 +102,7 @@ def quality_values(column: pd.Series, scale: float = 1.0) -> NDArray[np.float64]
 
 def _numbers(column: pd.Series) -> NDArray[np.float64]:
     if pd.api.types.is_bool_dtype(column) or pd.api.types.is_numeric_dtype(column):
-        return column.astype("Float64").to_numpy(dtype=float, na_value=np.nan)
+        return np.asarray(column.astype("Float64").to_numpy(dtype=float, na_value=np.nan), np.float64)
     found = np.empty(len(column))
     for i, value in enumerate(column.tolist()):
         try:

@@ -100,7 +100,7 @@ def coverage(traffic: Traffic, cost_usd: NDArray[np.float64] | None = None) -> C
     """
     frame = traffic.frame(*_COLUMNS)
     usd, money = _money(frame, cost_usd)
-    facts = _facts(frame, "prefix_blocks" if _has_blocks(traffic) else "")
+    facts = _facts(frame, traffic.arrow("prefix_blocks")["prefix_blocks"].is_valid().to_numpy())
     table = _table(frame["app"].to_numpy(), usd, facts)
     settings = {**_ANY, **_SETTINGS.get(str(traffic.meta.get("source_format")), {})}
     return Coverage(table, _levers(facts, usd, settings), money)
@@ -120,12 +120,7 @@ def _money(frame: pd.DataFrame, cost_usd: NDArray[np.float64] | None) -> tuple[N
     return np.nan_to_num(own), f"measured: as the log itself states{f'; {missing:,} rows state none' if missing else ''}"
 
 
-def _has_blocks(traffic: Traffic) -> bool:
-    blocks = traffic.arrow("prefix_blocks")["prefix_blocks"]
-    return bool(blocks.null_count < len(blocks))
-
-
-def _facts(frame: pd.DataFrame, blocks: str) -> dict[str, NDArray[np.bool_]]:
+def _facts(frame: pd.DataFrame, blocks: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
     """Return per property of a row a mask; ``requests`` is all of them."""
     known = {c: frame[c].notna().to_numpy() for c in frame.columns}
     state = frame["text_state"].to_numpy()
@@ -139,7 +134,7 @@ def _facts(frame: pd.DataFrame, blocks: str) -> dict[str, NDArray[np.bool_]]:
         "text full": state == "full",
         "text cut": state == "cut",
         "text none": state == "none",
-        "prefix blocks": every if blocks else ~every,
+        "prefix blocks": blocks,
         "user": known["user"],
         "session": known["session_id"],
         "session of several": np.nan_to_num(sizes) > 1,
@@ -176,6 +171,7 @@ def _table(apps: NDArray[Any], usd: NDArray[np.float64], facts: Mapping[str, NDA
 def _levers(facts: Mapping[str, NDArray[np.bool_]], usd: NDArray[np.float64], settings: Mapping[str, str]) -> pd.DataFrame:
     full, tokens, latency = facts["text full"], facts["tokens"], facts["latency"]
     text_gap = "whole prompts" if facts["text cut"].sum() > facts["text none"].sum() else _TEXT
+    timed = latency & (facts["first-token time"] | ~facts["stream"])
     failing = facts["requests"] if facts["failed"].any() else ~facts["requests"]
     needs = {
         "routing": (full & tokens, "full text, tokens", text_gap),
@@ -186,11 +182,7 @@ def _levers(facts: Mapping[str, NDArray[np.bool_]], usd: NDArray[np.float64], se
         "batch": (tokens, "tokens", "token counts"),
         "hedging": (latency, "latency", "latencies"),
         "retries": (failing & latency, "failures in the log, latency", "latencies" if facts["failed"].any() else "failures"),
-        "streaming": (
-            latency & (facts["first-token time"] | ~facts["stream"]),
-            "latency, first-token time of streams",
-            "first-token times",
-        ),
+        "streaming": (timed, "latency, first-token time of streams", "first-token times"),
     }
     total = usd.sum()
     rows = []
