@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,14 +22,13 @@ from planner.errors import InputError, PriceError
 from planner.prices import kernel
 from planner.prices.columns import Strings, coded, pairs, times_us
 from planner.prices.names import Names
-from planner.prices.overrides import Overrides, apply, read_overrides
+from planner.prices.overrides import Key, Overrides, apply, placed, read_overrides
 from planner.prices.priced import Priced
 from planner.prices.sheets import TIERS, Entry, merged, rates_above, thresholds
 from planner.schema import TOKEN_BUCKETS
 
 __all__ = ["PriceBook", "Rates"]
 
-_Key: TypeAlias = "tuple[str, ...]"
 _UNTIERED = {"": "standard", "default": "standard", "auto": "standard"}
 _NEIGHBOURS = 20
 
@@ -83,7 +82,7 @@ class PriceBook:
     name: str
     date: dt.date
     _names: Names = field(repr=False)
-    _index: Mapping[tuple[str, str, str], int] = field(repr=False)
+    _index: Mapping[Key, int] = field(repr=False)
     _entries: tuple[Entry, ...] = field(repr=False)
     _table: kernel.RateTable = field(repr=False)
     _windows: Mapping[tuple[str, str], int] = field(repr=False)
@@ -100,10 +99,8 @@ class PriceBook:
 
         own = read_overrides(overrides) if overrides is not None else Overrides()
         found = {(e.provider, e.model, e.tier): e for e in catalogue.entries(assume_tier_before_start)}
+        found, own, added = placed(Names(tuple(catalogue.PROVIDERS), {}), found, own)
         entries = {key: merged(e) for key, e in apply(found, own).items()}
-        added: dict[str, frozenset[str]] = {}
-        for item in own.items:
-            added[item.provider] = added.get(item.provider, frozenset()) | {item.model}
         name = " + ".join(filter(None, (catalogue.NAME, own.name, "tiers assumed before their start" * assume_tier_before_start)))
         return cls(
             name,
@@ -143,24 +140,16 @@ class PriceBook:
         """Return the entry of a combination as logged, or 0 and why there is none."""
         known = _UNTIERED.get(tier.lower(), tier.lower())
         try:
-            owner, found, home = self._find(model, provider or None)
+            owner, model_found, home = self._names.find(model, provider or None)
         except PriceError as error:
             return 0, str(error) if advise else f"Got model {model!r} of provider {provider!r}; expected a model of the price book."
         if known not in TIERS:
             return 0, f"unknown service tier {tier!r} of {model}: known are {', '.join(TIERS)}"
-        entry = self._index.get((owner, found, known), self._index[(home, found, known)] if known == "standard" else 0)
+        found = _id(model_found)
+        entry = self._index.get((owner, found, known), self._index[home, found, known] if known == "standard" else 0)
         return entry, "" if entry else f"no {known} rate for {found} of {owner} in {self.name}: add it to an overrides file"
 
-    def _find(self, model: str, provider: str | None) -> tuple[str, str, str]:
-        """Return the provider, the model, and whose rates hold (another provider's, where one cloud resells a model)."""
-        owner, found = self._names.resolve(model, provider)
-        if isinstance(found, str):
-            return owner, found, owner
-        own = any(found is m for p in self._names.providers if p.id == owner for m in p.models)
-        home = owner if own else next(p.id for p in self._names.providers if any(found is m for m in p.models))
-        return owner, found.id, home
-
-    def _reason(self, found: tuple[int, str], combo: _Key, kind: int) -> str:
+    def _reason(self, found: tuple[int, str], combo: tuple[str, ...], kind: int) -> str:
         entry = self._entries[found[0] - 1] if found[0] else None
         if kind == kernel.NO_TIME:
             return f"no time, and the rates of {combo[1]} are dated"
@@ -182,7 +171,8 @@ class PriceBook:
         >>> PriceBook.load().resolve("bedrock/us.anthropic.claude-haiku-4-5-20251001-v1:0")
         ('aws', 'regional.anthropic.claude-haiku-4-5-20251001-v1:0')
         """
-        return self._find(model, provider)[:2]
+        owner, found = self._names.resolve(model, provider)
+        return owner, _id(found)
 
     def quote(self, model: str, provider: str | None = None, tier: str = "standard", at: dt.date | dt.datetime | None = None) -> Rates:
         """Return the rates in force at ``at`` (default: the catalogue's date); PriceError when there are none."""
@@ -206,8 +196,7 @@ class PriceBook:
     def context_window(self, model: str, provider: str | None = None) -> int | None:
         """Return the most input tokens that ``model`` takes, None where the book does not say; PriceError when unknown."""
         owner, found = self._names.resolve(model, provider)
-        name = found if isinstance(found, str) else found.id
-        return self._windows.get((owner, name)) or getattr(found, "context_window", None)
+        return self._windows.get((owner, _id(found))) or getattr(found, "context_window", None)
 
     def retired(self, model: str, provider: str | None = None) -> str | None:
         """Return what the catalogue says about the end of ``model`` (a sentence), None when it says nothing."""
@@ -239,6 +228,10 @@ class PriceBook:
             "source",
         )
         return pd.DataFrame(rows, columns=list(names))
+
+
+def _id(found: Any) -> str:
+    return str(getattr(found, "id", found))
 
 
 _COUNTED = {"input", "output", "cache_read", "cache_write", "cache_write_5m", "cache_write_1h", "output_reasoning", "requests"}

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from planner.errors import InputError
 from planner.traffic.rows import Coded
 
-__all__ = ["Strings", "coded", "pairs", "times_us"]
+__all__ = ["Strings", "coded", "on_date", "pairs", "times_us"]
 
-Strings: TypeAlias = "str | Sequence[str | None] | pd.Series[Any] | pd.Categorical | Coded | NDArray[np.object_] | None"
+Strings: TypeAlias = "str | Sequence[str | None] | pd.Series[Any] | pd.Categorical | Coded | pa.ChunkedArray | NDArray[np.object_] | None"
 
 
 def coded(values: Strings, n: int, what: str) -> Coded:
@@ -30,7 +30,7 @@ def coded(values: Strings, n: int, what: str) -> Coded:
     if isinstance(values, Coded):
         out = values
     else:
-        encoded = pa.array(values, from_pandas=True)
+        encoded = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else pa.array(values, from_pandas=True)
         if not pa.types.is_dictionary(encoded.type):
             encoded = (encoded.cast(pa.string()) if pa.types.is_null(encoded.type) else encoded).dictionary_encode()
         names = tuple(map(str, encoded.dictionary.to_pylist()))
@@ -85,3 +85,16 @@ def times_us(at: Any, n: int) -> NDArray[np.int64] | int:
     if series.dtype.kind != "M" or len(series) != n:
         raise InputError(f"times {series.dtype} of length {len(series)}", f"one UTC date or time, or {n} of them")
     return series.astype("datetime64[us]").astype(np.int64)
+
+
+def on_date(day: date, timestamps: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
+    """Move ``timestamps`` (UTC) to ``day``, keeping the time of day: what a plan at one date passes as ``at``.
+
+    A bare date means midnight, which for a provider with daily windows (DeepSeek) is off-peak for every row.
+
+    >>> on_date(date(2026, 11, 9), np.array(["2026-09-01T06:30"], "datetime64[us]"))
+    array(['2026-11-09T06:30:00.000000'], dtype='datetime64[us]')
+    """
+    times = timestamps.astype("datetime64[us]")
+    moved: NDArray[np.datetime64] = np.datetime64(day, "us") + (times - times.astype("datetime64[D]"))
+    return moved

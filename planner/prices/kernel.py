@@ -24,7 +24,7 @@ __all__ = ["ABSENT", "NEGATIVE", "NO_TIME", "Chosen", "RateTable", "choose", "co
 #: Why a row has no price: 0 priced, 1 + i bucket i has no rate, then these.
 ABSENT, NO_TIME, NEGATIVE = len(TOKEN_BUCKETS) + 1, len(TOKEN_BUCKETS) + 2, len(TOKEN_BUCKETS) + 3
 _BLOCK = 8_192
-_NEVER = np.iinfo(np.int64).max
+_NEVER, _NAT = np.iinfo(np.int64).max, np.iinfo(np.int64).min
 _DAY_US = 86_400_000_000
 _ASSUMED = EVIDENCE.index("assumed")
 
@@ -135,7 +135,7 @@ def choose(
     column, trouble, evidence = np.zeros(n, np.int64), np.zeros(n, np.int8), np.zeros(n, np.int8)
     if not n:
         return Chosen(column, trouble, evidence)
-    known = at_us if isinstance(at_us, int) else at_us[at_us != np.iinfo(np.int64).min]
+    known = at_us if isinstance(at_us, int) else at_us[at_us != _NAT]
     low, high = (known, known) if isinstance(known, int) else (int(known.min(initial=_NEVER)), int(known.max(initial=0)))
     codes = _codes(table, entries, low, high)
     for start in range(0, n, _BLOCK):
@@ -146,8 +146,7 @@ def choose(
         if table.assumed[codes.reachable].any():
             evidence[block] = table.assumed[slot] * _ASSUMED
         _find_trouble(table, codes, slot, column[block], tokens[block], trouble[block])
-    if not isinstance(at_us, int):
-        trouble[(at_us == np.iinfo(np.int64).min) & (trouble != ABSENT)] = NO_TIME
+    trouble[(np.asarray(at_us) == _NAT) & (trouble != ABSENT)] = NO_TIME
     return Chosen(column, trouble, evidence)
 
 

@@ -54,6 +54,13 @@ class Names:
             self._memo[key] = self._resolve(model.strip(), (provider or "").strip() or None)
         return self._memo[key]
 
+    def find(self, model: str, provider: str | None) -> tuple[str, Any, str]:
+        """Return what ``resolve`` does, and the provider whose rates hold: another's, where one cloud resells a model."""
+        owner, found = self.resolve(model, provider)
+        if isinstance(found, str) or any(found is m for p in self.providers if p.id == owner for m in p.models):
+            return owner, found, owner
+        return owner, found, next(p.id for p in self.providers if any(found is m for m in p.models))
+
     def _resolve(self, model: str, provider: str | None) -> tuple[str, Any]:
         provider = None if provider and provider.lower() in _GATEWAYS else provider
         hint, refs = self._spellings(model.lower())

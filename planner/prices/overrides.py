@@ -11,20 +11,24 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from planner import formats
-from planner.errors import InputError, did_you_mean
+from planner.errors import InputError, PriceError, did_you_mean
+from planner.prices.names import Names
 from planner.prices.sheets import EPOCH, TIERS, Entry, Price, overlay, starting
 from planner.schema import EVIDENCE, TOKEN_BUCKETS
 
-__all__ = ["Overrides", "apply", "read_overrides"]
+__all__ = ["Overrides", "apply", "placed", "read_overrides"]
 
 _FIELDS = {
     "provider": str, "model": str, "tier": str, "from": date, "source": str, "evidence": str, "usd_per_mtok": dict,
     "above_input_tokens": dict, "context_window": int,
 }  # fmt: skip
 _REQUIRED = ("provider", "model", "from", "source", "usd_per_mtok")
+
+
+Key: TypeAlias = "tuple[str, str, str]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,7 @@ def _item(where: str, raw: Any) -> Override:
         if value not in known:
             raise InputError(f"{where}: {name} {value!r}", f"one of {', '.join(known)}")
     prices = _prices(where, raw["usd_per_mtok"], raw.get("above_input_tokens", {}))
-    own = (raw["provider"].lower(), raw["model"].lower(), tier, raw["from"], raw["source"])
+    own = (raw["provider"], raw["model"], tier, raw["from"], raw["source"])
     return Override(*own, evidence == "assumed", prices, raw.get("context_window"))
 
 
@@ -130,7 +134,27 @@ def _rates(where: str, raw: Mapping[Any, Any]) -> dict[str, float]:
     return {bucket: float(rate) for bucket, rate in raw.items()}
 
 
-def apply(entries: dict[tuple[str, str, str], Entry], overrides: Overrides) -> dict[tuple[str, str, str], Entry]:
+def placed(names: Names, entries: dict[Key, Entry], overrides: Overrides) -> tuple[dict[Key, Entry], Overrides, dict[str, frozenset[str]]]:
+    """Bring the items' names to the catalogue's ids.
+
+    Returns the entries, with those of a reseller (Azure's OpenAI models) copied where it gets rates of its own, the
+    overrides under those ids, and the ids that the catalogue does not know, by provider.
+    """
+    entries, items = dict(entries), []
+    added: dict[str, frozenset[str]] = {}
+    for item in overrides.items:
+        owner, model = names.provider_id(item.provider) or item.provider.lower(), item.model.lower()
+        try:
+            owner, found, home = names.find(item.model, item.provider)
+            model = found if isinstance(found, str) else found.id
+            entries.setdefault((owner, model, "standard"), replace(entries[home, model, "standard"], provider=owner))
+        except PriceError:
+            added[owner] = added.get(owner, frozenset()) | {model}
+        items.append(replace(item, provider=owner, model=model))
+    return entries, replace(overrides, items=items), added
+
+
+def apply(entries: dict[Key, Entry], overrides: Overrides) -> dict[Key, Entry]:
     """Return ``entries`` (by provider, model and tier id) with ``overrides`` laid over them.
 
     An added tier starts from the model's standard rates, as genai-prices' own tiers do.

@@ -1,0 +1,192 @@
+"""The audit: what a log cost, at the prices of each request's own time.
+
+In: traffic and a price book. Out: cost per request, sums by anything the log knows, what failures, retries and missed
+caches cost, the rows without a price, and where the source's own cost differs. A gateway's response-cache hit costs nothing.
+Knows nothing of plans; the empty plan must equal it to the integer.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from planner.errors import InputError, did_you_mean
+from planner.prices.book import PriceBook
+from planner.prices.losses import losses
+from planner.prices.money import pusd_sum, usd_by, usd_sum, weighted
+from planner.prices.priced import Priced
+from planner.schema import EVIDENCE, TOKEN_BUCKETS, TRAFFIC
+from planner.stats import Estimate
+from planner.traffic import Traffic
+from planner.units import pusd_to_usd
+
+__all__ = ["Audit", "audit"]
+
+#: The source's cost agrees with ours when it differs by at most this share, or by at most this much [USD].
+AGREES_WITHIN, AGREES_WITHIN_USD = 0.01, 1e-6
+_DERIVED = ("hour", "day", "bucket")
+_GROUPS = tuple(c.name for c in TRAFFIC.columns if c.type in ("string", "bool", "int32") and c.name not in ("messages", "response"))
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """A priced log, in traffic order.
+
+    Parameters
+    ----------
+    cost_pusd: int64 (n,) [pUSD] of each logged request; 0 for cache hits and where there is no price.
+    spend_pusd: the same times the row's weight, rounded: what sums are made of.
+    reason: (n,), 0 where the cost is known, else the position in ``priced.reasons``.
+    hit: (n,) answered from the gateway's response cache.
+    tokens: int64 (n, 6).
+    weight: float (n,).
+    """
+
+    traffic: Traffic = field(repr=False)
+    book: PriceBook
+    priced: Priced = field(repr=False)
+    cost_pusd: NDArray[np.int64] = field(repr=False)
+    spend_pusd: NDArray[np.int64] = field(repr=False)
+    reason: NDArray[np.int32] = field(repr=False)
+    hit: NDArray[np.bool_] = field(repr=False)
+    tokens: NDArray[np.int64] = field(repr=False)
+    weight: NDArray[np.float64] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.cost_pusd)
+
+    @cached_property
+    def total(self) -> Estimate:
+        """Everything that was spent [USD], overhead included; ``shares`` splits it by evidence."""
+        return self._estimate(np.ones(len(self), bool))
+
+    @cached_property
+    def overhead(self) -> Estimate:
+        """What rows of purpose ``overhead`` (a router's or judge's own calls) cost [USD]; part of the total."""
+        return self._estimate((self.traffic.frame("purpose")["purpose"] == "overhead").to_numpy())
+
+    def _estimate(self, rows: NDArray[np.bool_]) -> Estimate:
+        rows = rows & (self.reason == 0)
+        shares = {name: usd_sum(self.spend_pusd[rows & (self.priced.evidence == i)]) for i, name in enumerate(EVIDENCE)}
+        shares = {name: usd for name, usd in shares.items() if usd}
+        weakest = max(shares, key=EVIDENCE.index, default=EVIDENCE[0])
+        value = pusd_to_usd(pusd_sum(self.spend_pusd[rows]))
+        return Estimate(
+            value, evidence=weakest, shares=shares, n=int(rows.sum()), source=f"log, each request at its own time; {self.book.name}"
+        )
+
+    @cached_property
+    def parts_pusd(self) -> NDArray[np.int64]:
+        """Weighted spend per token bucket [pUSD], shape (n, 6); rows sum exactly to ``spend_pusd``."""
+        running = weighted(np.cumsum(self.priced.parts_pusd, axis=1), self.weight[:, None])
+        running[self.hit] = 0
+        return np.diff(running, axis=1, prepend=0)
+
+    def by(self, *columns: str) -> pd.DataFrame:
+        """Sum spend by ``columns``: any of the log's, ``hour`` (of the day, UTC), ``day``, or ``bucket`` (token bucket).
+
+        Returns ``columns``, ``requests`` and ``tokens`` (weighted), ``usd``, ``share`` of the total and ``unpriced`` rows,
+        dearest first. InputError names a column that is not there.
+        """
+        known = (*_GROUPS, *_DERIVED)
+        for column in columns or ("",):
+            if column not in known:
+                raise InputError(f"column {column!r}", f"one or more of {', '.join(known)}", did_you_mean(column, known).removesuffix("?"))
+        keys = self._keys([c for c in columns if c != "bucket"])
+        if "bucket" not in columns:
+            grouped = self._grouped(keys, self.spend_pusd, self.tokens.sum(1))
+        else:
+            named = [keys.assign(bucket=name) for name in TOKEN_BUCKETS]
+            each = [self._grouped(k, self.parts_pusd[:, i], self.tokens[:, i]) for i, k in enumerate(named)]
+            grouped = pd.concat(each, ignore_index=True)
+        grouped["share"] = grouped["usd"] / (self.total.value or 1.0)
+        ordered = grouped.sort_values("usd", ascending=False, kind="stable", ignore_index=True)
+        return ordered[[*columns, "requests", "tokens", "usd", "share", "unpriced"]]
+
+    def _keys(self, columns: Sequence[str]) -> pd.DataFrame:
+        derived = [c for c in columns if c in _DERIVED]
+        frame = self.traffic.frame(*[c for c in columns if c not in _DERIVED], *["timestamp"] * bool(derived or not columns))
+        for column in derived:
+            frame[column] = frame["timestamp"].dt.hour if column == "hour" else frame["timestamp"].dt.strftime("%Y-%m-%d")
+        return frame[list(columns)]
+
+    def _grouped(self, keys: pd.DataFrame, spend: NDArray[np.int64], tokens: NDArray[np.int64]) -> pd.DataFrame:
+        counts = pd.DataFrame({"requests": self.weight, "tokens": self.weight * tokens, "unpriced": self.reason != 0})
+        sums = counts.groupby([keys[c] for c in keys], dropna=False, observed=True, sort=False).sum()
+        sums["usd"] = usd_by(spend, keys)
+        sums["tokens"] = np.rint(sums["tokens"]).astype(np.int64)
+        return sums.reset_index()
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """Spend by app and model."""
+        return self.by("app", "model")
+
+    @cached_property
+    def losses(self) -> pd.DataFrame:
+        """What failures, retries and missed caches cost: ``loss, requests, usd, evidence, meaning``."""
+        return losses(self)
+
+    @cached_property
+    def unpriced(self) -> pd.DataFrame:
+        """Rows without a price: ``request_id, timestamp, app, provider, model, service_tier, reason``; the rest is priced."""
+        rows = np.flatnonzero(self.reason)
+        frame = self.traffic.frame("request_id", "timestamp", "app", "provider", "model", "service_tier").iloc[rows]
+        return frame.assign(reason=np.array(self.priced.reasons, object)[self.reason[rows]]).reset_index(drop=True)
+
+    @cached_property
+    def compared(self) -> int:
+        """How many rows have a price here and a cost in the source."""
+        return int(((self.reason == 0) & np.isfinite(self._source_usd)).sum())
+
+    @cached_property
+    def _source_usd(self) -> NDArray[np.float64]:
+        source: NDArray[np.float64] = self.traffic.frame("source_cost_usd")["source_cost_usd"].to_numpy(float)
+        return source
+
+    @cached_property
+    def disagreements(self) -> pd.DataFrame:
+        """Rows whose cost differs from the source's by more than 1 % and 1e-6 USD, largest difference first."""
+        source, ours = self._source_usd, self.cost_pusd / 1e12
+        far = np.abs(ours - source) > np.maximum(AGREES_WITHIN * np.maximum(np.abs(ours), np.abs(source)), AGREES_WITHIN_USD)
+        rows = np.flatnonzero((self.reason == 0) & np.isfinite(source) & far)
+        frame = self.traffic.frame("request_id", "timestamp", "app", "provider", "model", "service_tier", "cache_hit").iloc[rows]
+        frame = frame.assign(source_usd=source[rows], usd=ours[rows], difference_usd=ours[rows] - source[rows])
+        return frame.sort_values("difference_usd", key=np.abs, ascending=False, kind="stable", ignore_index=True)
+
+    def price_again(self, rows: NDArray[np.int64], tokens: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the weighted spend [pUSD] of ``rows`` had they used ``tokens`` instead."""
+        names = self.traffic.frame("provider", "model", "service_tier", "timestamp").iloc[rows]
+        priced = self.book.price(names["provider"], names["model"], names["service_tier"], tokens, names["timestamp"])
+        return weighted(priced.cost_pusd, self.weight[rows])
+
+    @cached_property
+    def text(self) -> str:
+        """The audit in plain words."""
+        from planner.prices.words import words  # prose is only made when read
+
+        return words(self)
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<p>{html.escape(line)}</p>" for line in self.text.split("\n"))
+        return head + self.table.head(20).to_html(index=False, escape=True, formatters={"usd": "{:,.2f}".format, "share": "{:.1%}".format})
+
+
+def audit(traffic: Traffic, book: PriceBook | None = None) -> Audit:
+    """Price every request of ``traffic`` at its own time with ``book`` (default: the bundled catalogue)."""
+    book = book or PriceBook.load()
+    table = traffic.arrow("provider", "model", "service_tier", "timestamp", "weight", "cache_hit")
+    tokens = traffic.tokens()
+    times = table["timestamp"].to_numpy().astype("datetime64[us]")
+    priced = book.price(table["provider"], table["model"], table["service_tier"], tokens, times)
+    hit = table["cache_hit"].to_numpy(zero_copy_only=False).astype(bool)
+    weight = table["weight"].to_numpy(zero_copy_only=False).astype(float)
+    cost = np.where(hit, 0, priced.cost_pusd)
+    reason = np.where(hit, 0, priced.reason).astype(np.int32)
+    return Audit(traffic, book, priced, cost, weighted(cost, weight), reason, hit, tokens, weight)

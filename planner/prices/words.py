@@ -1,0 +1,84 @@
+"""The audit in words.
+
+In: an Audit. Out: a few sentences that a reader without the table can act on. Computes nothing of its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from planner.schema import TOKEN_BUCKETS
+
+if TYPE_CHECKING:
+    from planner.prices.audit import Audit
+
+__all__ = ["words"]
+
+_BUCKET_WORDS = ("fresh input", "cache reads", "five-minute cache writes", "one-hour cache writes", "visible output", "reasoning")
+
+
+def words(audit: Audit) -> str:
+    """Return the audit as lines of prose: total, where it goes, losses, source, what has no price."""
+    lines = [_total(audit), _where(audit), *_losses(audit), _source(audit), _unpriced(audit)]
+    return "\n".join(line for line in lines if line)
+
+
+def _total(audit: Audit) -> str:
+    times = audit.traffic.frame("timestamp")["timestamp"]
+    span = f" from {times.min():%Y-%m-%d} to {times.max():%Y-%m-%d}" if len(times) else ""
+    total, overhead = audit.total, audit.overhead
+    standing = f" (standing for {audit.weight.sum():,.0f})" if (audit.weight != 1).any() else ""
+    text = (
+        f"{len(audit):,} requests{standing}{span} cost {total.format(',.2f', '$')}, each at the prices of its own time ({audit.book.name})."
+    )
+    if total.shares.get("assumed"):
+        text += f" ${total.shares['assumed']:,.2f} of it rests on assumed rates."
+    if overhead.n:
+        text += f" ${overhead.value:,.2f} of it is overhead (routers, judges)."
+    if audit.hit.any():
+        text += f" {audit.hit.sum():,} were answered from the response cache and cost nothing."
+    return text
+
+
+def _where(audit: Audit) -> str:
+    if not audit.total.value:
+        return ""
+    apps, models, buckets = (_leading(audit.by(c), c) for c in ("app", "model", "bucket"))
+    for name, said in zip(TOKEN_BUCKETS, _BUCKET_WORDS, strict=True):
+        buckets = buckets.replace(name, said)
+    return f"By app: {apps}. By model: {models}. By usage: {buckets}."
+
+
+def _leading(table: pd.DataFrame, column: str, n: int = 3) -> str:
+    head = table[table["usd"] > 0].head(n)
+    return ", ".join(f"{name} {share:.0%}" for name, share in zip(head[column], head["share"], strict=True))
+
+
+def _losses(audit: Audit) -> list[str]:
+    rows = audit.losses[audit.losses["usd"] > 0].to_dict("records")
+    return [f"{str(r['loss']).capitalize()}: {r['requests']:,} requests, ${r['usd']:,.2f} {r['evidence']} ({r['meaning']})." for r in rows]
+
+
+def _source(audit: Audit) -> str:
+    if not audit.compared:
+        return "The source states no cost to compare with."
+    apart = audit.disagreements
+    if apart.empty:
+        return f"The source's own cost agrees in all {audit.compared:,} rows that have one."
+    worst = apart.groupby("model", observed=True)["difference_usd"].sum().abs().idxmax()
+    return (
+        f"The source's own cost differs in {len(apart):,} of {audit.compared:,} rows, by ${apart['difference_usd'].sum():+,.2f} in all "
+        f"(ours less theirs), most for {worst!s}."
+    )
+
+
+def _unpriced(audit: Audit) -> str:
+    rows = int((audit.reason != 0).sum())
+    if not rows:
+        return "Every request has a price."
+    reasons = audit.unpriced["reason"].value_counts()
+    more = f" ({len(reasons) - 1} further reasons)" if len(reasons) > 1 else ""
+    first = str(reasons.index[0]).rstrip(".")
+    return f"{rows:,} requests have no price and are not in the total. {reasons.iloc[0]:,} of them: {first}{more}."
