@@ -73,6 +73,8 @@ def times_us(at: Any, n: int) -> NDArray[np.int64] | int:
     >>> times_us(date(1970, 1, 2), 5)
     86400000000
     """
+    if at is pd.NaT or (isinstance(at, np.datetime64) and np.isnat(at)):
+        return int(np.iinfo(np.int64).min)
     if isinstance(at, np.datetime64):
         at = at.astype("datetime64[us]").item()
     if isinstance(at, datetime):

@@ -43,7 +43,7 @@ _PATH = re.compile(r"^(?:projects/.+/)?(?:publishers/[^/]+/)?models/")
 class Names:
     """Resolver over ``providers`` (genai-prices' own matching rules) and ``added`` ids (provider → models) of overrides."""
 
-    providers: tuple[Any, ...]
+    providers: tuple[Any, ...] = field(repr=False)
     added: Mapping[str, frozenset[str]]
     _memo: dict[tuple[str, str | None], tuple[str, Any]] = field(default_factory=dict, repr=False)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import numpy as np
 import pytest
+from genai_prices.types import StartDateConstraint, TimeOfDateConstraint
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,20 +21,27 @@ MODELS = {(p.id, m.id): (p, m) for p in PROVIDERS for m in p.models}
 
 @pytest.fixture(scope="module")
 def book() -> PriceBook:
+    """Load the bundled catalogue."""
     return PriceBook.load()
 
 
 def _usd(entry: Entry, tokens: list[int], at: datetime) -> float:
-    """What genai-prices charges for the model of an entry, found by id: some ids do not match their own rules."""
+    """Return what genai-prices charges for the model of an entry, found by id: some ids do not match their own rules."""
     provider, model = MODELS[entry.provider, entry.model]
     usage, context = genai_usage(tokens), CONTEXTS[entry.tier]
     return float(model.calc_price(usage, provider, genai_request_timestamp=at, price_context=context).total_price)
 
 
 def _moments(entry: Entry) -> list[datetime]:
-    """Every start of an era and a window, and the last microsecond before it."""
-    starts = list(entry.moments())
-    return [m for at in starts for m in (at, at - timedelta(microseconds=1)) if m.year >= 1970]
+    """Return each start date and daily bound that the catalogue itself states, with the last microsecond before it."""
+    _, model = MODELS[entry.provider, entry.model]
+    prices = model.prices if isinstance(model.prices, list) else []
+    limits = [x.constraint for x in (*prices, *(model.price_variants or ())) if x.constraint is not None]
+    starts = [datetime.combine(c.start_date, time(), UTC) for c in limits if isinstance(c, StartDateConstraint)]
+    daily = [t for c in limits if isinstance(c, TimeOfDateConstraint) for t in (c.start_time, c.end_time)]
+    bounds = [datetime.combine(day, t) for day in {date(2026, 9, 9), *(s.date() for s in starts)} for t in daily]
+    edges = [datetime(2025, 1, 1, tzinfo=UTC), *starts, *bounds]
+    return [moment for at in edges for moment in (at, at - timedelta(microseconds=1))]
 
 
 def _tokens(entry: Entry) -> list[list[int]]:
