@@ -3,6 +3,8 @@ PYTHON ?= python3
 ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
+# Jupyter refuses to run as root, as one does in a container, unless told to.
+ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 # uv does not byte-compile unless told to, and every kernel start would pay for it.
 export UV_COMPILE_BYTECODE = 1
@@ -17,7 +19,7 @@ help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
 lab: $(VENV)/.lab  ## Set up and open JupyterLab on the notebooks (ARGS="--no-browser --port 8899" for a server)
-	$(BIN)/jupyter lab notebooks/00_start.ipynb $(ARGS)
+	$(BIN)/jupyter lab notebooks/00_start.ipynb $(ROOT) $(ARGS)
 
 test: $(VENV)/.test  ## Set up and run every test (ARGS="-k name" to choose)
 	$(BIN)/python -m pytest $(ARGS)
@@ -45,11 +47,12 @@ clean:  ## Remove the environment
 	rm -rf $(VENV) .uv
 
 .uv/bin/uv:
-	$(PYTHON) -m venv .uv
-	.uv/bin/pip install -q uv
+	@$(PYTHON) -m venv .uv || { rm -rf .uv; echo "Install Python's venv module, for example: apt-get install python3-venv"; exit 1; }
+	.uv/bin/python -m pip install -q --disable-pip-version-check uv
 
 $(VENV)/bin/python: | $(filter .uv/bin/uv,$(UV))
-	$(UV) venv -q --python $(PYTHON) $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "planner needs Python 3.11 or newer: make PYTHON=python3.12"; exit 1; }
+	$(UV) venv -q --allow-existing --python $(PYTHON) $(VENV)
 
 $(VENV)/.lab: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(UV) pip install -q --python $(BIN)/python -c constraints.txt -e '.[lab]'

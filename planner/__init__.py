@@ -24,20 +24,22 @@ from planner.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from planner import figures, lab, policies
-    from planner.bundle import export
+    from planner.bundle.export import export
     from planner.comparison import recommend
     from planner.comparison.compare import compare
     from planner.errors import PlannerError
     from planner.labels import Labels, read_labels
     from planner.outcomes import fit_outcomes
-    from planner.policies import Apps, Plan
-    from planner.prices import PriceBook, audit
+    from planner.policies import Plan
+    from planner.prices import PriceBook
+    from planner.prices.audit import audit
     from planner.router import Router
-    from planner.simulation import frontier
+    from planner.simulation.frontier import frontier
     from planner.simulation.simulate import simulate
     from planner.stats import Estimate
     from planner.synthetic import load_sample
-    from planner.traffic import Traffic, coverage
+    from planner.traffic import Apps, Traffic
+    from planner.traffic.coverage import coverage
     from planner.traffic.read import read
     from planner.training.train import train
 
@@ -69,7 +71,7 @@ __all__ = [
 
 #: Where each public name lives: ``module`` for a module itself, ``module:`` for a name in it.
 _HOMES = {
-    "Apps": "policies:",
+    "Apps": "traffic:",
     "Estimate": "stats:",
     "Labels": "labels:",
     "Plan": "policies:",

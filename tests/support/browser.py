@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -45,6 +46,10 @@ _HAS_LAB = "() => window.jupyterapp !== undefined"
 _KERNEL_IS_LIVE = """() => {
   const kernel = window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel;
   return kernel?.status === 'idle' && kernel?.connectionStatus === 'connected';
+}"""
+_RUN_ALL = """() => {
+  window.finished = null;
+  window.jupyterapp.commands.execute('notebook:run-all-cells').then(whole => { window.finished = Boolean(whole); });
 }"""
 _ERRORS = """() => {
   const cells = Array.from(window.jupyterapp.shell.currentWidget.content.model.cells);
@@ -127,7 +132,7 @@ def leaves_this_machine(url: str) -> bool:
 
 def open_notebook(page: Page, lab: Lab, name: str, timeout_ms: int = _START_MS) -> None:
     """Open ``name`` (a path below the served folder) in a workspace of its own, and wait for a live kernel."""
-    workspace = quote(name.replace("/", "-"), safe="")
+    workspace = re.sub(r"\W", "-", name)  # a dot in it, and JupyterLab does not open the file
     page.goto(f"{lab.url}/lab/workspaces/{workspace}/tree/{quote(name)}?reset")
     page.wait_for_function(_HAS_LAB, timeout=timeout_ms)
     page.wait_for_function(_KERNEL_IS_LIVE, timeout=timeout_ms)
@@ -135,12 +140,11 @@ def open_notebook(page: Page, lab: Lab, name: str, timeout_ms: int = _START_MS) 
 
 def run_all(page: Page, timeout_ms: int = 120_000) -> None:
     """Run every cell of the open notebook to its end; AssertionError with what the cells raised."""
-    page.set_default_timeout(timeout_ms)
-    finished = page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
-    page.wait_for_function(_KERNEL_IS_LIVE, timeout=timeout_ms)
+    page.evaluate(_RUN_ALL)
+    page.wait_for_function("() => window.finished !== null", timeout=timeout_ms)
     errors = page.evaluate(_ERRORS)
-    assert finished, f"the run ended early: {errors or 'no error was shown'}"
     assert errors == [], f"cells raised: {errors}"
+    assert page.evaluate("() => window.finished"), "the run ended early, and no error was shown"
 
 
 def move_slider(page: Page, index: int, key: str = "ArrowRight", times: int = 1) -> None:
