@@ -53,7 +53,11 @@ def compare(*simulations: Simulation) -> Comparison:
     for other in simulations[1:]:
         reason = simulations[0].summary.header.comparable(other.summary.header)
         if reason:
-            raise InputError(f"{names[0]!r} and {other.name!r} with different {reason}", "plans over the same log at the same prices", "simulate both again")
+            raise InputError(
+                f"{names[0]!r} and {other.name!r} with different {reason}",
+                "plans over the same log at the same prices",
+                "simulate both again",
+            )
     rows = pd.DataFrame([{"plan": s.name, **s.table.iloc[-1].drop(list(s.summary.header.group_by)).to_dict()} for s in simulations])
     rows["evidence"] = [s.cost().evidence for s in simulations]
     rows["pareto"] = _pareto(rows["usd_per_month"].to_numpy(float), rows["quality_difference"].to_numpy(float))

@@ -1,6 +1,7 @@
 """What the candidate models answered, and how good it was."""
 
+from planner.labels.as_traffic import as_traffic
 from planner.labels.read import read_labels
 from planner.labels.table import Labels
 
-__all__ = ["Labels", "read_labels"]
+__all__ = ["Labels", "as_traffic", "read_labels"]

@@ -76,7 +76,12 @@ def _holdout(rows: Rows, labels: Labels, training: Training, model: QualityModel
     held = np.flatnonzero(training.split == "holdout")
     requests = training.problem.requests.take(held)
     measured = Quality(model.models, training.problem.quality[held].astype(np.float32))
-    return Holdout(_label_rows(rows, labels.items.iloc[held], training.router.reference), requests, measured, Quality(model.models, model.predict(requests)))
+    return Holdout(
+        _label_rows(rows, labels.items.iloc[held], training.router.reference),
+        requests,
+        measured,
+        Quality(model.models, model.predict(requests)),
+    )
 
 
 def _label_rows(rows: Rows, items: pd.DataFrame, reference: str) -> Rows:

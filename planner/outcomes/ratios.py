@@ -68,4 +68,10 @@ def _ratio(measures: pd.DataFrame, a: str, b: str) -> Ratio:
 
     answered = [np.isfinite(measures[("output", m)].to_numpy(float)) for m in (a, b)]
     # A source without token counts stores zeros; then visible output is zero too and every ratio is unknown.
-    return Ratio(of("input", "input"), of("output", "output"), of("reasoning", "output"), of("latency", "latency"), int((answered[0] & answered[1]).sum()))
+    return Ratio(
+        of("input", "input"),
+        of("output", "output"),
+        of("reasoning", "output"),
+        of("latency", "latency"),
+        int((answered[0] & answered[1]).sum()),
+    )

@@ -36,12 +36,14 @@ class Block:
     Parameters
     ----------
     rows: the columns.
+    at: ISO date that decides which models have retired.
     requests: yields the text in consecutive pieces; called only when a router must score.
     stored: looks up or makes named arrays that outlive this object (``Traffic.derived``); None keeps them in memory only.
     """
 
-    def __init__(self, rows: Rows, requests: Callable[[], Iterator[Requests]], stored: Store | None = None) -> None:
+    def __init__(self, rows: Rows, at: str, requests: Callable[[], Iterator[Requests]], stored: Store | None = None) -> None:
         self.rows = rows
+        self.at = at
         self._requests = requests
         self._stored = stored
         self._scores: dict[str, Scores] = {}
@@ -49,14 +51,14 @@ class Block:
     def scores(self, router: Router) -> Scores:
         """Return ``router``'s scores of all requests; they depend on its family, not on its τ."""
         if router.family not in self._scores:
-            make = partial(_score, router, self._requests)
-            arrays = self._stored(f"scores-{router.family[:16]}", make) if self._stored else make()
+            make = partial(_score, router, self._requests, self.at)
+            arrays = self._stored(f"scores-{router.family}-{self.at}", make) if self._stored else make()
             self._scores[router.family] = Scores(**arrays)
         return self._scores[router.family]
 
 
-def _score(router: Router, requests: Callable[[], Iterator[Requests]]) -> dict[str, NDArray[Any]]:
-    parts = [router.scores(piece) for piece in requests()]
+def _score(router: Router, requests: Callable[[], Iterator[Requests]], at: str) -> dict[str, NDArray[Any]]:
+    parts = [router.scores(piece, at) for piece in requests()]
     return {f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Scores)}
 
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.policies.base import Block, Intents
-from planner.router import Router
+from planner.router import Router, Scores
 
 __all__ = ["Route"]
 
@@ -29,19 +30,28 @@ class Route:
 
     key = "route"
     phase = "row"
-    needs = ("model",)
+    needs = ("messages",)
     writes = ("model",)
 
     def apply(self, block: Block, intents: Intents) -> Intents:
         """Set the model of every steerable request of the chosen apps."""
         scores = block.scores(self.router)
         codes, _ = self.router.choose(scores)
-        steered = block.rows.steerable & ~scores.abstain.astype(bool)
-        if self.apps is not None:
-            steered &= np.isin(block.rows.app.decode(), self.apps)
-        return replace(intents, model=np.where(steered, codes, -1).astype(np.int32), models=self.router.candidates)
+        model = np.where(self.steered(block, scores), codes, -1)
+        return replace(intents, model=model.astype(np.int32), models=self.router.candidates)
+
+    def steered(self, block: Block, scores: Scores) -> NDArray[np.bool_]:
+        """Return which requests the router decides: the users' own, of the chosen apps, inside what its labels cover."""
+        mine: NDArray[np.bool_] = block.rows.steerable & (scores.abstain == 0)
+        return mine if self.apps is None else mine & np.isin(block.rows.app.decode(), self.apps)
 
     def payload(self) -> dict[str, Any]:
         """Plain values: the router is named by its version, not contained."""
         apps = None if self.apps is None else list(self.apps)
-        return {"kind": "route", "router": self.router.version, "tau": self.router.tau, "candidates": list(self.router.candidates), "apps": apps}
+        return {
+            "kind": "route",
+            "router": self.router.version,
+            "tau": self.router.tau,
+            "candidates": list(self.router.candidates),
+            "apps": apps,
+        }

@@ -5,7 +5,7 @@ from planner.router.costs import Costs
 from planner.router.decision import choose, lookup, steps
 from planner.router.features import STRUCTURE, Features, FeatureSpec, features
 from planner.router.requests import Requests
-from planner.router.router import Decision, Router, Scores
+from planner.router.router import Decision, Router, Scores, rebased
 from planner.router.rules import ALWAYS_TAU, AlwaysRule, LengthRule, TableRule
 from planner.router.scorer import LinearScorer, Weighting, weigh
 
@@ -30,6 +30,7 @@ __all__ = [
     "choose",
     "features",
     "lookup",
+    "rebased",
     "steps",
     "weigh",
 ]

@@ -37,8 +37,8 @@ class Capability:
 
     Parameters
     ----------
-    max_input_tokens: [tokens] largest input it is known to take.
-    context_tokens: [tokens] window that input and max_tokens share. Without either limit nothing is feasible.
+    max_input_tokens: [tokens] longest template and deciding turn it is known to have answered.
+    context_tokens: [tokens] window that all messages and max_tokens share. Without either limit nothing is feasible.
     tools: takes tool definitions.
     formats: response formats it keeps.
     modalities: inputs it reads.
@@ -63,7 +63,8 @@ class Capability:
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> Capability:
         """Build from ``state()``."""
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in state.items()})
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in state.items()}
+        return cls(**values)
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ class Support:
     Parameters
     ----------
     apps: apps with labels; None for all.
-    max_tokens: [tokens] longest labelled request; None for any.
+    max_tokens: [tokens] longest labelled template and deciding turn; None for any. The history of a session does not count, lest
+        a session change its model for having grown.
     cut_text: labels included shortened text.
     """
 
@@ -99,7 +101,7 @@ def _feasible(requests: Requests, known: Capability, at: str) -> NDArray[np.bool
     if not known.tools:
         able &= ~requests.has_tools
     if known.max_input_tokens is not None:
-        able &= requests.total_tokens <= known.max_input_tokens
+        able &= requests.input_tokens <= known.max_input_tokens
     if known.context_tokens is not None:
         able &= requests.total_tokens + requests.max_tokens <= known.context_tokens
     able &= _per_value(requests.modalities, lambda m: all(x in known.modalities for x in m.split(",") if x))
@@ -117,7 +119,7 @@ def outside(requests: Requests, support: Support) -> NDArray[np.int8]:
     """Return why the router abstains from each request: a code of REASONS, 0 where it does not, shape (n,)."""
     why = np.zeros(len(requests), np.int8)
     if support.max_tokens is not None:
-        why[requests.total_tokens > support.max_tokens] = 4
+        why[requests.input_tokens > support.max_tokens] = 4
     if support.apps is not None:
         why[~_per_value(requests.app, set(support.apps).__contains__)] = 3
     if not support.cut_text:

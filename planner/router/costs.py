@@ -48,8 +48,8 @@ class Costs:
 
     def take(self, columns: NDArray[np.int64]) -> Costs:
         """Keep the candidates at ``columns``."""
-        arrays = (self.input_usd_per_mtok, self.output_usd_per_mtok, self.output_tokens, self.usd_per_request)
-        return Costs(*(a[columns] for a in arrays), basis=self.basis)
+        rates = (self.input_usd_per_mtok[columns], self.output_usd_per_mtok[columns])
+        return Costs(*rates, self.output_tokens[columns], self.usd_per_request[columns], self.basis)
 
     def state(self) -> dict[str, Any]:
         """Return plain values, for a manifest."""
@@ -58,4 +58,5 @@ class Costs:
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> Costs:
         """Build from ``state()``."""
-        return cls(**{k: v if isinstance(v, str) else np.asarray(v, float) for k, v in state.items()})
+        values: dict[str, Any] = {k: v if isinstance(v, str) else np.asarray(v, float) for k, v in state.items()}
+        return cls(**values)

@@ -15,7 +15,11 @@ __all__ = ["choose", "lookup", "steps"]
 
 
 def choose(
-    gains: NDArray[np.floating[Any]], cost: NDArray[np.floating[Any]], feasible: NDArray[np.bool_], reference: int | NDArray[np.int64], tau: float
+    gains: NDArray[np.floating[Any]],
+    cost: NDArray[np.floating[Any]],
+    feasible: NDArray[np.bool_],
+    reference: int | NDArray[np.int64],
+    tau: float,
 ) -> NDArray[np.int64]:
     """Return the chosen candidate's code for each request, shape (n,).
 

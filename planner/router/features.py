@@ -35,7 +35,7 @@ class FeatureSpec:
     Parameters
     ----------
     word_bits, char_bits, system_bits, app_bits: log₂ of each block's size; 0 leaves the block out.
-    char_n: lengths [bytes] of the byte n-grams.
+    char_n: lengths [bytes] of the byte n-grams, each at least 2.
     """
 
     word_bits: int = 17

@@ -115,7 +115,7 @@ def pairs(hashes: U64, doc: I64) -> tuple[U64, I64]:
 
 
 def byte_grams(text: Text, n: int) -> tuple[U64, I64]:
-    """Return the hashes of all ``n``-byte windows inside each text, blanks at its edges included, and the text."""
+    """Return the hashes of all ``n``-byte windows (n ≥ 2) inside each text, blanks at its edges included, and the text."""
     size = len(text.lower) - n + 1
     if size <= 0:
         return np.zeros(0, np.uint64), np.zeros(0, np.int64)

@@ -123,7 +123,7 @@ def router_settings(router: Router) -> dict[str, Any]:
 
 
 def _router(settings: Mapping[str, Any], arrays: dict[str, NDArray[Any]]) -> Router:
-    support = {k: tuple(v) if isinstance(v, list) else v for k, v in settings["support"].items()}
+    support: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in settings["support"].items()}
     router = Router(
         tuple(settings["candidates"]),
         settings["reference"],

@@ -139,8 +139,9 @@ class Requests:
     def take(self, rows: NDArray[Any]) -> Requests:
         """Keep the requests at ``rows`` (positions or a mask), in that order."""
         at = np.flatnonzero(rows) if rows.dtype == bool else rows
-        values = (getattr(self, f.name) for f in fields(self) if f.name != "unit")
-        return Requests(*(v[at] if isinstance(v, np.ndarray) else tuple(v[i] for i in at) for v in values), unit=self.unit)
+        columns = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "unit"}
+        kept: dict[str, Any] = {n: v[at] if isinstance(v, np.ndarray) else tuple(v[i] for i in at) for n, v in columns.items()}
+        return Requests(**kept, unit=self.unit)
 
 
 def _column(values: Sequence[Any] | None, n: int, default: Any) -> Iterable[Any]:
@@ -151,9 +152,7 @@ def _before(talk: Conversation) -> int:
     return max(len(talk.full) - len(talk.last) - len(talk.system), 0)
 
 
-def _tokens(
-    talks: Sequence[Conversation], system: Sequence[str], user: Sequence[str]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _tokens(talks: Sequence[Conversation], system: Sequence[str], user: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Count the deciding text and all text; later turns alone are counted twice."""
     deciding = count_tokens(system) + count_tokens(user)
     longer = np.fromiter((len(t.full) > len(s) + len(u) + 1 for t, s, u in zip(talks, system, user, strict=True)), bool, len(talks))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from hashlib import sha256
@@ -26,7 +26,7 @@ from planner.router.decision import choose
 from planner.router.requests import Requests
 from planner.router.state import Scorer, digest
 
-__all__ = ["Decision", "Router", "Scores"]
+__all__ = ["Decision", "Router", "Scores", "rebased"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,16 @@ class Scores:
         return Scores(self.gains[rows], self.cost_usd[rows], self.feasible[rows], self.abstain[rows], self.home[rows])
 
 
+def rebased(gains: NDArray[np.float32], home: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return gains over each row's own reference ``home`` (n,) instead of the common one; what no rule allows stays −∞.
+
+    >>> rebased(np.array([[0.0, -0.25, 0.5]], np.float32), np.array([1])).tolist()
+    [[0.25, 0.0, 0.75]]
+    """
+    own = np.take_along_axis(gains, home[:, None], axis=1)
+    return gains - np.where(np.isfinite(own), own, np.float32(0))
+
+
 @dataclass(frozen=True, eq=False)
 class Router:
     """A decision rule over ``candidates``, ready to decide.
@@ -87,7 +97,7 @@ class Router:
     scorer: Scorer
     costs: Costs
     capabilities: tuple[Capability, ...]
-    support: Support = Support()
+    support: Support = field(default_factory=Support)
     tau: float = 0.0
     unit: str = "session"
     references: tuple[tuple[str, str], ...] = ()
@@ -102,7 +112,12 @@ class Router:
     @cached_property
     def family(self) -> str:
         """Twelve hexadecimal digits over everything that can change a score: all of the router but τ."""
-        values = {"candidates": self.candidates, "reference": self.reference, "costs": self.costs.state(), "unit": self.unit}
+        values: dict[str, Any] = {
+            "candidates": self.candidates,
+            "reference": self.reference,
+            "costs": self.costs.state(),
+            "unit": self.unit,
+        }
         values |= {"capabilities": [c.state() for c in self.capabilities], "support": vars(self.support), "references": self.references}
         return sha256((json.dumps(values, sort_keys=True) + self._weights).encode()).hexdigest()[:12]
 
@@ -120,15 +135,17 @@ class Router:
         """The reference's position among the candidates."""
         return self.candidates.index(self.reference)
 
+    def home(self, apps: Sequence[str]) -> NDArray[np.int64]:
+        """Return the code of each request's own reference, given its app."""
+        known = {app: self.candidates.index(model) for app, model in self.references}
+        return np.fromiter((known.get(app, self.reference_code) for app in apps), np.int64, len(apps))
+
     def scores(self, requests: Requests, at: str | None = None) -> Scores:
         """Score ``requests`` on the ISO date ``at`` (today, UTC), which decides who has retired."""
         day = at or datetime.now(UTC).date().isoformat()
         can = feasible(requests, self.capabilities, day)
-        known = {app: self.candidates.index(model) for app, model in self.references}
-        home = np.fromiter((known.get(app, self.reference_code) for app in requests.app), np.int64, len(requests))
-        gains = self.scorer.gains(requests)
-        own = np.take_along_axis(gains, home[:, None], axis=1)
-        gains = gains - np.where(np.isfinite(own), own, np.float32(0))
+        home = self.home(requests.app)
+        gains = rebased(self.scorer.gains(requests), home)
         return Scores(gains, self.costs.usd(requests.input_tokens), can, outside(requests, self.support), home)
 
     def choose(self, scores: Scores, tau: float | None = None) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
@@ -149,18 +166,21 @@ class Router:
             scores = self.scores(requests, at)
             codes, why = self.choose(scores)
         except Exception:  # production must get an answer whatever a client sent; the reason is counted by the caller
-            return Decision(self.reference, 0.0, REASONS[-1], self.version)
+            return Decision(self._home(metadata), 0.0, REASONS[-1], self.version)
         code = int(codes[0])
         return Decision(self.candidates[code], float(scores.gains[0, code]), REASONS[why[0]], self.version)
+
+    def _home(self, metadata: Any) -> str:
+        """Return the reference of the app that ``metadata`` names, if it can be read."""
+        app = metadata.get("app") if isinstance(metadata, Mapping) else None
+        return next((model for name, model in self.references if name == app), self.reference)
 
     def decide_many(self, requests: Requests, *, at: str | None = None) -> list[Decision]:
         """Decide each of ``requests``."""
         scores = self.scores(requests, at)
         codes, why = self.choose(scores)
         won = scores.gains[np.arange(len(scores)), codes]
-        return [
-            Decision(self.candidates[c], float(g), REASONS[w], self.version) for c, g, w in zip(codes, won, why, strict=True)
-        ]
+        return [Decision(self.candidates[c], float(g), REASONS[w], self.version) for c, g, w in zip(codes, won, why, strict=True)]
 
     def with_tau(self, tau: float) -> Router:
         """Return the same router at another τ."""
@@ -170,7 +190,9 @@ class Router:
         """Return the router with each app's own model of today as its reference; InputError for a model it does not know."""
         for app, name in references.items():
             if name not in self.candidates:
-                raise InputError(f"reference {name!r} of app {app!r}", f"one of {', '.join(self.candidates)}", did_you_mean(name, self.candidates))
+                raise InputError(
+                    f"reference {name!r} of app {app!r}", f"one of {', '.join(self.candidates)}", did_you_mean(name, self.candidates)
+                )
         return replace(self, references=tuple(sorted(references.items())))
 
     def with_candidates(self, subset: Sequence[str]) -> Router:

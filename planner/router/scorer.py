@@ -76,7 +76,8 @@ class LinearScorer:
         """Return predicted gains for features already computed."""
         values, shape = weigh(found, self.weighting)
         total = self.intercept + (shape[:, :, None] * self.structure_weights).sum(1)
-        return (total + _row_sums(found.indptr, values[:, None] * self.weights[found.indices])).astype(np.float32)
+        gains: F32 = (total + _row_sums(found.indptr, values[:, None] * self.weights[found.indices])).astype(np.float32)
+        return gains
 
     def take(self, columns: I64) -> LinearScorer:
         """Keep the candidates at ``columns``."""

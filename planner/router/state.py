@@ -46,7 +46,8 @@ def unpack(settings: Mapping[str, Any], arrays: Arrays) -> Scorer:
     kind = KINDS[settings["kind"]]
     if kind is LinearScorer:
         return LinearScorer.of(rest, arrays)
-    return kind(**{k: tuple(v) for k, v in rest.items()}, **arrays)
+    values: dict[str, Any] = {**{k: tuple(v) for k, v in rest.items()}, **arrays}
+    return kind(**values)
 
 
 def digest(scorer: Scorer) -> str:

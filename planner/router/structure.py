@@ -47,7 +47,16 @@ REQUEST_COLUMNS = (
 #: Names of the columns of ``Features.structure``.
 STRUCTURE = TEXT_COLUMNS + REQUEST_COLUMNS
 
-_CLASSES = ("0123456789", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", ".,;:!'\"-()", "{}[]`_;=<>#$\\|&@~", "+*/^=<>%", "".join(map(chr, range(128, 256))), "?", "\n")
+_CLASSES = (
+    "0123456789",
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+    ".,;:!'\"-()",
+    "{}[]`_;=<>#$\\|&@~",
+    "+*/^=<>%",
+    "".join(map(chr, range(128, 256))),
+    "?",
+    "\n",
+)
 _BYTES = np.array([[chr(b) in members for members in _CLASSES] for b in range(256)], np.float32)
 _WORDS = (
     "who what when where which why how whose whom is are does can should",

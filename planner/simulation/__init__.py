@@ -1,9 +1,24 @@
 """Plan + outcomes + prices → Summaries."""
 
 from planner.simulation.accounting import AS_LOGGED, price_date
+from planner.simulation.frontier import Frontier, frontier, trace
 from planner.simulation.result import DAYS_PER_MONTH, Simulation
 from planner.simulation.simulate import run, simulate
 from planner.simulation.summary import Summary, SummaryHeader, merge
 from planner.simulation.world import World
 
-__all__ = ["AS_LOGGED", "DAYS_PER_MONTH", "Simulation", "Summary", "SummaryHeader", "World", "merge", "price_date", "run", "simulate"]
+__all__ = [
+    "AS_LOGGED",
+    "DAYS_PER_MONTH",
+    "Frontier",
+    "Simulation",
+    "Summary",
+    "SummaryHeader",
+    "World",
+    "frontier",
+    "merge",
+    "price_date",
+    "run",
+    "simulate",
+    "trace",
+]

@@ -41,7 +41,9 @@ def refuse_unpriced(priced: Priced, new: NDArray[np.bool_]) -> None:
     """Raise PriceError when a call that a plan would add cannot be priced; logged calls without a price are only counted."""
     bad = new & (priced.reason != 0)
     if bad.any():
-        raise PriceError(priced.reasons[int(priced.reason[bad][0])], fix="add the rate to an overrides file, or leave the model out of the candidates")
+        raise PriceError(
+            priced.reasons[int(priced.reason[bad][0])], fix="add the rate to an overrides file, or leave the model out of the candidates"
+        )
 
 
 FAILED = np.array([s != "ok" for s in STATUSES])

@@ -1,19 +1,207 @@
 """Frontier: what every level τ of a router's family costs and is worth, in one pass.
 
-In: for every request the switches of its choice along τ, and integer values under each choice. Out: integer sums per
-hash bucket at every τ of a grid, exactly what one simulation at that τ would sum. A request changes its model at most
-once per candidate, so sorting the switches once replaces a simulation per point. Knows nothing of prices or text.
+In: a world and a router. Out: integer sums per hash bucket at every τ of a grid, exactly what one simulation at that τ
+would sum, and their reading as a table with intervals. A request changes its model at most once per candidate, so sorting
+the switches once replaces a simulation per point. Knows nothing of prices or text.
 """
 
 from __future__ import annotations
 
+import html
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from planner.simulation.summary import add_up
-from planner.stats import BUCKETS
+from planner.outcomes import Outcomes
+from planner.policies import Plan, Route
+from planner.prices import PriceBook
+from planner.router import Router, Scores, steps
+from planner.simulation.accounting import price_date
+from planner.simulation.result import DAYS_PER_MONTH, quality_shift
+from planner.simulation.summarise import labelled_values, paired_values, weigh_cost
+from planner.simulation.summary import LABELLED, MICRO, PAIRED, SummaryHeader, add_up
+from planner.simulation.world import World
+from planner.stats import BUCKETS, jackknife
+from planner.traffic import Traffic
+from planner.traffic.rows import Coded, Rows
+from planner.units import PUSD_PER_USD
 
-__all__ = ["tau_grid", "walk"]
+__all__ = ["Frontier", "frontier", "tau_grid", "trace", "walk"]
+
+
+@dataclass(frozen=True, eq=False)
+class Frontier:
+    """A router's family over one log: ``t`` levels τ, ascending, the first −∞ (every request on its reference).
+
+    Parameters
+    ----------
+    tau: (t,).
+    cost_difference: (buckets, t) [pUSD] against the log. paired: (buckets, t, PAIRED + LABELLED).
+    logged_cost: (buckets,) [pUSD]. requests: (buckets,) [10⁻⁶].
+    shares: (t, K) share of steerable requests on each of ``candidates``.
+    """
+
+    header: SummaryHeader = field(repr=False)
+    candidates: tuple[str, ...]
+    tau: NDArray[np.float64] = field(repr=False)
+    cost_difference: NDArray[np.int64] = field(repr=False)
+    paired: NDArray[np.int64] = field(repr=False)
+    logged_cost: NDArray[np.int64] = field(repr=False)
+    requests: NDArray[np.int64] = field(repr=False)
+    shares: NDArray[np.float64] = field(repr=False)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row per τ: money per month and quality against the log, each with its 95 % interval, and the shares."""
+        month = DAYS_PER_MONTH / self.header.days
+        money = jackknife(self.cost_difference, lambda s: -s * (month / PUSD_PER_USD), self.requests, extensive=True)
+        quality = jackknife(self.paired, quality_shift, self.requests)
+        logged = self.logged_cost.sum() / PUSD_PER_USD * month
+        columns: dict[str, Any] = {
+            "tau": self.tau,
+            "usd_per_month": logged - money.value,
+            "saving_usd_per_month": money.value,
+            "saving_low": money.low,
+            "saving_high": money.high,
+            "saving_share": money.value / logged if logged else np.zeros(len(self.tau)),
+            "quality_difference": quality.value,
+            "quality_low": quality.low,
+            "quality_high": quality.high,
+            "changed_share": self.paired[..., PAIRED.index("changed_micro")].sum(axis=0) / max(int(self.requests.sum()), 1),
+        }
+        return pd.DataFrame(columns | {f"share {m}": self.shares[:, k] for k, m in enumerate(self.candidates)})
+
+    def for_floor(self, floor: float) -> int:
+        """Return the position of the level that saves most among those whose quality is surely above ``−floor``.
+
+        The lower bound of the 95 % interval must clear it. It is read off many levels at once, hence exploratory: a
+        certified floor is fixed beforehand. The first level (no routing) is returned when none clears it.
+        """
+        rows = self.table
+        fine = rows["quality_low"].to_numpy() >= -floor
+        saving = np.where(fine, rows["saving_usd_per_month"].to_numpy(), -np.inf)
+        return int(saving.argmax()) if fine.any() else 0
+
+    @property
+    def text(self) -> str:
+        """The most the family saves at no loss and at one point's loss, in words."""
+        parts = []
+        for floor in (0.0, 0.01, 0.02):
+            row = self.table.iloc[self.for_floor(floor)]
+            parts.append(f"${row['saving_usd_per_month']:,.0f} a month ({row['saving_share']:.0%}) at a floor of −{100 * floor:.0f} points")
+        return (
+            f"Exploratory, estimated on the log at {self.header.price_book} prices of {self.header.price_date}: saves {'; '.join(parts)}."
+        )
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(self.text)}</p>{self.table.iloc[::10].to_html(index=False, float_format='{:,.4g}'.format)}"
+
+
+def frontier(
+    traffic: Traffic,
+    router: Router,
+    *,
+    outcomes: Outcomes | None = None,
+    book: PriceBook | None = None,
+    at: Any = None,
+    app: str | None = None,
+    points: int = 101,
+    seed: int = 0,
+) -> Frontier:
+    """Return what each level of ``router``'s family would have cost and been worth on ``traffic``.
+
+    ``app`` restricts steering (not the log) to one app; the other parameters are those of :func:`planner.simulate`.
+    """
+    book = book or PriceBook.load()
+    return trace(World(traffic, outcomes or Outcomes(), book, price_date(book, at), seed=seed), router, app=app, points=points)
+
+
+def trace(world: World, router: Router, *, app: str | None = None, points: int = 101) -> Frontier:
+    """Trace ``router``'s family in an opened world: what the lab does whenever the candidates change."""
+    route = Route(router, None if app is None else (app,))
+    scores = world.block.scores(router)
+    steered = route.steered(world.block, scores)
+    thresholds, codes = _switches(scores, steered)
+    grid = tau_grid(thresholds, points)
+    rows = world.rows
+    values = np.stack([_values(world, sent) for sent in _each(rows, router, steered)], axis=1)
+    sums = _along(rows.bucket, values, scores.home, thresholds, codes, grid)
+    paired = np.concatenate([sums[..., 1:], _labelled(world, route, grid)], axis=-1)
+    logged = add_up(
+        np.column_stack([weigh_cost(rows.weight, world.logged.cost_pusd), np.rint(rows.weight * MICRO).astype(np.int64)]),
+        (rows.bucket,),
+        (BUCKETS,),
+    )
+    shares = _shares(rows.weight * steered, scores.home, thresholds, codes, grid, len(router.candidates))
+    header = world.header(Plan((route,)))
+    return Frontier(header, router.candidates, grid, sums[..., 0], paired, logged[:, 0], logged[:, 1], shares)
+
+
+def _switches(scores: Scores, steered: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return thresholds and codes (n, K) of every request's switches; requests that are not steered never switch."""
+    thresholds, codes = steps(scores.gains, scores.cost_usd, scores.feasible, scores.home)
+    return np.where(steered[:, None], thresholds, np.inf), codes
+
+
+def _each(rows: Rows, router: Router, steered: NDArray[np.bool_]) -> list[Coded]:
+    """For each candidate, the log with every steered request sent to it."""
+    names = tuple(dict.fromkeys((*rows.model.values, *router.candidates)))
+    return [Coded(np.where(steered, names.index(m), rows.model.codes).astype(np.int32), names) for m in router.candidates]
+
+
+def _values(world: World, sent: Coded) -> NDArray[np.int64]:
+    """Per request: cost difference to the log [pUSD], then the columns of PAIRED."""
+    side, logged, weight = world.side(sent), world.logged, world.rows.weight
+    cost = weigh_cost(weight, side.cost_pusd) - weigh_cost(weight, logged.cost_pusd)
+    return np.column_stack([cost, paired_values(world.rows, side, logged)])
+
+
+def _along(
+    bucket: NDArray[np.int64],
+    values: NDArray[np.int64],
+    home: NDArray[np.int64],
+    thresholds: NDArray[np.float64],
+    codes: NDArray[np.int64],
+    grid: NDArray[np.float64],
+) -> NDArray[np.int64]:
+    """Walk every request along its switches: ``values`` (n, K, m) under each candidate → (buckets, t, m)."""
+    at = np.arange(len(home))
+    return walk(bucket, values[at, home], thresholds, values[at[:, None], codes], grid)
+
+
+def _labelled(world: World, route: Route, grid: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the LABELLED sums at every τ, (buckets, t, 4): zeros without labels."""
+    held, block = world.outcomes.holdout, world.labelled
+    if held is None or block is None:
+        return np.zeros((BUCKETS, len(grid), len(LABELLED)), np.int64)
+    scores = block.scores(route.router)
+    steered = route.steered(block, scores)
+    thresholds, codes = _switches(scores, steered)
+    values = np.stack([labelled_values(held, sent) for sent in _each(held.rows, route.router, steered)], axis=1)
+    return _along(held.rows.bucket, values, scores.home, thresholds, codes, grid)
+
+
+def _shares(
+    weight: NDArray[np.float64],
+    home: NDArray[np.int64],
+    thresholds: NDArray[np.float64],
+    codes: NDArray[np.int64],
+    grid: NDArray[np.float64],
+    k: int,
+) -> NDArray[np.float64]:
+    """Weighted share of steered requests on each candidate at every τ, (t, K)."""
+    before = np.column_stack([home, codes[:, :-1]])
+    row, switch = np.nonzero(thresholds <= grid[-1])
+    place = np.searchsorted(grid, thresholds[row, switch], side="left")
+    flow = np.zeros((len(grid), k))
+    np.add.at(flow, (np.zeros(len(home), np.int64), home), weight)
+    np.add.at(flow, (place, codes[row, switch]), weight[row])
+    np.add.at(flow, (place, before[row, switch]), -weight[row])
+    return np.asarray(np.cumsum(flow, axis=0) / max(weight.sum(), 1e-300))
 
 
 def tau_grid(thresholds: NDArray[np.float64], points: int = 101) -> NDArray[np.float64]:

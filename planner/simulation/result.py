@@ -7,7 +7,7 @@ All arithmetic is on bucket sums and their replicates. Knows nothing of rows, mo
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from planner.schema import EVIDENCE, TOKEN_BUCKETS
 from planner.simulation.summary import LABELLED, MICRO, NANO, PAIRED, Summary
-from planner.stats import Estimate, Interval, jackknife
+from planner.stats import REFUSE, WARN, Estimate, Interval, effective_clusters, jackknife
 from planner.units import PUSD_PER_USD
 
 __all__ = ["DAYS_PER_MONTH", "Simulation", "quality_level", "quality_shift"]
@@ -38,7 +38,8 @@ def quality_level(s: NDArray[Any], residual: str = "residual_nano", predicted: s
         plug_in = s[..., _PAIR[predicted]] / s[..., _PAIR["quality_weight_micro"]]
         labelled = s[..., _PAIR["label_weight_micro"]]
         correction = np.where(labelled > 0, s[..., _PAIR[residual]] / np.where(labelled > 0, labelled, 1), 0.0)
-    return (plug_in + correction) * (MICRO / NANO)
+    level: NDArray[np.float64] = (plug_in + correction) * (MICRO / NANO)
+    return level
 
 
 def quality_shift(s: NDArray[Any]) -> NDArray[np.float64]:
@@ -64,8 +65,9 @@ class Simulation:
         """Cost of the log's period [USD], with how much of it is measured, estimated and assumed."""
         parts = self.summary.measure("cost_pusd", group).sum(axis=0)
         shares = {name: int(p) / PUSD_PER_USD for name, p in zip(EVIDENCE, parts, strict=True)}
-        worst = next((n for n in reversed(EVIDENCE) if shares[n]), EVIDENCE[0])
-        return Estimate(int(parts.sum()) / PUSD_PER_USD, evidence=worst, shares=shares, n=round(self.requests(group)), source=self._prices)
+        return Estimate(
+            int(parts.sum()) / PUSD_PER_USD, evidence=_worst(shares), shares=shares, n=round(self.requests(group)), source=self._prices
+        )
 
     def saving(self, group: int | None = None) -> Estimate:
         """Logged minus planned cost of the period [USD], at the same prices."""
@@ -75,7 +77,7 @@ class Simulation:
         """Saving as a share of the logged cost."""
 
         def share(s: NDArray[Any]) -> NDArray[np.float64]:
-            return -s[..., 0] / np.maximum(s[..., 1], 1)
+            return np.asarray(-s[..., 0] / np.maximum(s[..., 1], 1), float)
 
         return self._money(share, group)
 
@@ -107,8 +109,6 @@ class Simulation:
     @property
     def clusters(self) -> float:
         """Effective number of clusters behind every interval; below 50 they are wide of the mark, below 10 not given."""
-        from planner.stats import effective_clusters
-
         return effective_clusters(self.summary.measure("requests_micro").sum(axis=1))
 
     @property
@@ -119,16 +119,20 @@ class Simulation:
 
     @property
     def text(self) -> str:
-        """The simulation in two sentences, evidence named."""
-        cost, saving, quality = self.cost(), self.saving(), self.quality_difference()
-        shares = ", ".join(f"${v * self.per_month:,.0f} {k}" for k, v in cost.shares.items() if v)
-        lines = [f"{self.name}: ${cost.value * self.per_month:,.0f} a month at {self._prices} ({shares})."]
+        """The simulation in a few sentences, evidence named."""
+        cost, quality = self.cost(), self.quality_difference()
+        lines = [f"{self.name}: ${cost.value * self.per_month:,.0f} a month at {self._prices} ({_parts(cost, self.per_month)})."]
         if self.changed():
-            per_month = Estimate(*(None if x is None else x * self.per_month for x in (saving.value, saving.low, saving.high)), saving.evidence)  # type: ignore[arg-type]
-            worth = "unknown without labels" if np.isnan(quality.value) else quality.format("+.4f")
-            lines.append(f"{self.changed():.0%} of requests change; saving {per_month.format(',.0f', '$')} a month, quality {worth}.")
-        if self.clusters < 50:
-            lines.append(f"Only {self.clusters:.0f} effective {self.summary.header.cluster_unit}s: {'no intervals' if self.clusters < 10 else 'read the intervals with care'}.")
+            saving = self.saving()
+            low, high = (f"${_times(x, self.per_month):,.0f}" if x is not None else "?" for x in (saving.low, saving.high))
+            worth = "unknown: no labels" if np.isnan(quality.value) else quality.format("+.4f")
+            lines.append(f"It sends {self.changed():.0%} of requests to another model.")
+            lines.append(
+                f"Saving ${saving.value * self.per_month:,.0f} [{low}, {high}] a month ({_parts(saving, self.per_month)}); quality {worth}."
+            )
+        if self.clusters < WARN:
+            care = "too few for intervals" if self.clusters < REFUSE else "read the intervals with care"
+            lines.append(f"Only {self.clusters:.0f} effective {self.summary.header.cluster_unit}s: {care}.")
         return " ".join(lines)
 
     def _repr_html_(self) -> str:
@@ -139,13 +143,15 @@ class Simulation:
         return f"{self.summary.header.price_book} prices of {self.summary.header.price_date}"
 
     def _money(self, statistic: Callable[[NDArray[Any]], NDArray[np.float64]], group: int | None, extensive: bool = False) -> Estimate:
-        difference = self.summary.pair("cost_difference_pusd", group)
+        """Read a statistic of (cost difference, logged cost) per bucket; its shares are those of the difference."""
+        parts = self.summary.measure("cost_difference_pusd", group)
+        difference = parts.sum(axis=1)
+        if not parts.any():
+            return Estimate(0.0, 0.0, 0.0, "measured", n=round(self.requests(group)), source="nothing changes")
         logged = self.summary.measure("cost_pusd", group).sum(axis=1) - difference
         found = jackknife(np.stack([difference, logged], axis=-1), statistic, self._weights(group), extensive=extensive)
-        if not difference.any():
-            return Estimate(0.0, 0.0, 0.0, "measured", source="nothing changes")
-        evidence = self.cost(group).evidence
-        return _estimate(found, evidence if evidence != "measured" else "estimated", round(self.requests(group)), self._prices)
+        shares = {n: float(statistic(np.array([part, logged.sum()]))) for n, part in zip(EVIDENCE, parts.sum(axis=0), strict=True) if part}
+        return _estimate(found, _worst(shares), round(self.requests(group)), self._prices, shares)
 
     def _quality(self, statistic: Callable[[NDArray[Any]], NDArray[np.float64]], group: int | None) -> Estimate:
         sums = np.concatenate([self.summary.paired, self.summary.labelled], axis=-1)
@@ -162,7 +168,9 @@ class Simulation:
     def _row(self, group: int | None) -> dict[str, Any]:
         names = dict(zip(self.summary.header.group_by, ("all",) * 9 if group is None else self.summary.groups[group], strict=False))
         cost, saving, level, quality = self.cost(group), self.saving(group), self.quality(group), self.quality_difference(group)
-        tokens = {f"{n}_per_request": float(self.summary.measure(n, group).sum()) / max(self.requests(group), 1e-9) for n in TOKEN_BUCKETS[:1]}
+        tokens = {
+            f"{n}_per_request": float(self.summary.measure(n, group).sum()) / max(self.requests(group), 1e-9) for n in TOKEN_BUCKETS[:1]
+        }
         return {
             **names,
             "requests_per_month": self.requests(group) * self.per_month,
@@ -183,10 +191,20 @@ class Simulation:
         }
 
 
+def _parts(estimate: Estimate, factor: float) -> str:
+    """Name the parts of a sum of dollars by evidence, for example ``$210 measured, $40 estimated``."""
+    return ", ".join(f"${v * factor:,.2f} {k}" for k, v in estimate.shares.items() if v) or f"all {estimate.evidence}"
+
+
 def _times(value: float | None, factor: float) -> float | None:
     return None if value is None else value * factor
 
 
-def _estimate(found: Interval, evidence: str, n: int, source: str) -> Estimate:
+def _worst(shares: Mapping[str, float]) -> str:
+    """Return the weakest evidence that holds any of a sum."""
+    return next((n for n in reversed(EVIDENCE) if shares.get(n)), EVIDENCE[0])
+
+
+def _estimate(found: Interval, evidence: str, n: int, source: str, shares: Mapping[str, float] | None = None) -> Estimate:
     low, high = (None if np.isnan(x) else float(x) for x in (found.low, found.high))
-    return Estimate(float(found.value), low, high, evidence, n=n, source=source)
+    return Estimate(float(found.value), low, high, evidence, dict(shares or {}), n, source)

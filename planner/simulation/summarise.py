@@ -6,6 +6,8 @@ anything is added, so the order and the split of the rows leave no trace. Knows 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,7 +18,7 @@ from planner.simulation.world import Side, World, group
 from planner.stats import BUCKETS
 from planner.traffic.rows import Coded, Rows
 
-__all__ = ["labelled_values", "paired_values", "summarise"]
+__all__ = ["labelled_values", "paired_values", "summarise", "weigh_cost"]
 
 
 def summarise(world: World, header: SummaryHeader, side: Side, sent_labelled: Coded | None) -> Summary:
@@ -33,19 +35,20 @@ def summarise(world: World, header: SummaryHeader, side: Side, sent_labelled: Co
     return Summary(
         header,
         groups,
-        sums=add_up(_measures(rows, side), (place, rows.bucket, side.evidence.astype(np.int64)), (*shape, len(EVIDENCE))),
+        sums=add_up(_measures(rows, side, logged), (place, rows.bucket, side.evidence.astype(np.int64)), (*shape, len(EVIDENCE))),
         paired=add_up(paired_values(rows, side, logged), (place, rows.bucket), shape),
         labelled=labelled,
         latency=_latency(rows, side, place, len(groups)),
     )
 
 
-def _whole(weight: NDArray[np.float64], values: NDArray[np.floating] | NDArray[np.integer], unit: int = 1) -> NDArray[np.int64]:
+def _whole(weight: NDArray[np.float64], values: NDArray[Any], unit: int = 1) -> NDArray[np.int64]:
     """Weighted values in integers of 1/unit; exact for whole weights and values."""
-    return np.rint(weight * np.asarray(values, float) * unit).astype(np.int64)
+    whole: NDArray[np.int64] = np.rint(weight * np.asarray(values, float) * unit).astype(np.int64)
+    return whole
 
 
-def _measures(rows: Rows, side: Side) -> NDArray[np.int64]:
+def _measures(rows: Rows, side: Side, logged: Side) -> NDArray[np.int64]:
     """One column per ``summary.MEASURES``."""
     w = rows.weight
     tokens = np.where(rows.billable[:, None], side.calls.tokens, 0)
@@ -55,14 +58,15 @@ def _measures(rows: Rows, side: Side) -> NDArray[np.int64]:
             _whole(w, np.ones(len(rows)), MICRO),
             _whole(w, np.where(rows.billable, rows.attempts, 0)),
             *(_whole(w, tokens[:, i]) for i in range(len(TOKEN_BUCKETS))),
-            _weigh_cost(w, side.cost_pusd),
+            weigh_cost(w, side.cost_pusd),
+            weigh_cost(w, side.cost_pusd) - weigh_cost(w, logged.cost_pusd),
             _whole(w, side.calls.outcome != 0, MICRO),
             _whole(w, ~side.priced, MICRO),
         ]
     )
 
 
-def _weigh_cost(weight: NDArray[np.float64], cost_pusd: NDArray[np.int64]) -> NDArray[np.int64]:
+def weigh_cost(weight: NDArray[np.float64], cost_pusd: NDArray[np.int64]) -> NDArray[np.int64]:
     """Weighted pUSD; unweighted logs keep their integers untouched."""
     return cost_pusd if np.all(weight == 1.0) else np.rint(weight * cost_pusd).astype(np.int64)
 
@@ -74,9 +78,8 @@ def paired_values(rows: Rows, side: Side, logged: Side) -> NDArray[np.int64]:
     q, q_logged = np.where(known, side.quality, 0.0), np.where(known, logged.quality, 0.0)
     changed = side.calls.model.decode() != logged.calls.model.decode()
     difference = q - q_logged
-    cost = _weigh_cost(w, side.cost_pusd) - _weigh_cost(w, logged.cost_pusd)
     masks = (difference > 0, known & (difference == 0), difference < 0, changed)
-    return np.column_stack([_whole(w, known, MICRO), _whole(w, q, NANO), _whole(w, q_logged, NANO), *(_whole(w, m, MICRO) for m in masks), cost])
+    return np.column_stack([_whole(w, known, MICRO), _whole(w, q, NANO), _whole(w, q_logged, NANO), *(_whole(w, m, MICRO) for m in masks)])
 
 
 def labelled_values(held: Holdout, sent: Coded) -> NDArray[np.int64]:

@@ -17,19 +17,19 @@ from numpy.typing import NDArray
 
 from planner import formats
 from planner.errors import InputError
-from planner.schema import EVIDENCE, TOKEN_BUCKETS
+from planner.schema import TOKEN_BUCKETS
 from planner.stats import BUCKETS
 
 __all__ = ["LABELLED", "MEASURES", "NANO", "PAIRED", "Summary", "SummaryHeader", "add_up", "latency_bin", "merge"]
 
 #: Quality is summed in 10⁻⁹ and weights in 10⁻⁶, as integers.
 NANO, MICRO = 1_000_000_000, 1_000_000
-#: Sums per group × bucket × evidence.
-MEASURES = ("rows", "requests_micro", "calls", *TOKEN_BUCKETS, "cost_pusd", "failures_micro", "unpriced_micro")
+#: Sums per group × bucket × evidence; the difference is to the log at the same prices.
+MEASURES = ("rows", "requests_micro", "calls", *TOKEN_BUCKETS, "cost_pusd", "cost_difference_pusd", "failures_micro", "unpriced_micro")
 #: Sums per group × bucket, each request beside its own logged self; quality only where both sides are predicted.
 PAIRED = (
     "quality_weight_micro", "quality_nano", "quality_logged_nano",
-    "better_micro", "same_micro", "worse_micro", "changed_micro", "cost_difference_pusd",
+    "better_micro", "same_micro", "worse_micro", "changed_micro",
 )  # fmt: skip
 #: Sums per group × bucket over held-out labelled rows: weight, and weighted (measured − predicted) under plan and log.
 LABELLED = ("label_rows", "label_weight_micro", "residual_nano", "residual_logged_nano")
@@ -85,8 +85,8 @@ class Summary:
             head = formats.migrate("summary", json.loads(stored["header"].tobytes()), str(path))
             arrays = {n: stored[n] for n in stored.files if n != "header"}
         groups = tuple(tuple(g) for g in head.pop("groups"))
-        names = {f.name for f in fields(SummaryHeader)}
-        header = SummaryHeader(**{k: tuple(v) if isinstance(v, list) else v for k, v in head.items() if k in names})
+        own: dict[str, Any] = {f.name: head[f.name] for f in fields(SummaryHeader)}
+        header = SummaryHeader(**{**own, "group_by": tuple(own["group_by"])})
         return cls(header, groups, **arrays)
 
     def measure(self, name: str, group: int | None = None) -> NDArray[np.int64]:
@@ -148,5 +148,3 @@ def merge(a: Summary, b: Summary) -> Summary:
 
     names = ("sums", "paired", "labelled", "latency")
     return Summary(a.header, groups, *(spread(a, getattr(a, n)) + spread(b, getattr(b, n)) for n in names))
-
-

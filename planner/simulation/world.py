@@ -19,7 +19,7 @@ from planner.outcomes import Calls, Outcomes, requests_of
 from planner.policies import Block, Intents, Plan
 from planner.prices import PriceBook
 from planner.router import Requests
-from planner.simulation.accounting import price_calls, refuse_unpriced
+from planner.simulation.accounting import AS_LOGGED, price_calls, refuse_unpriced
 from planner.simulation.summary import SummaryHeader
 from planner.traffic import Traffic
 from planner.traffic.rows import Coded, Rows, load_rows
@@ -68,7 +68,12 @@ class World:
     @cached_property
     def block(self) -> Block:
         """The log as levers read it."""
-        return Block(self.rows, self._requests, self.traffic.derived)
+        return Block(self.rows, self.day, self._requests, self.traffic.derived)
+
+    @property
+    def day(self) -> str:
+        """The ISO date on which models are taken to be available: that of the prices, or of the log's last request."""
+        return str(self.rows.timestamp.max().astype("datetime64[D]")) if self.at == AS_LOGGED else str(self.at)
 
     def _requests(self) -> Iterator[Requests]:
         return requests_of(self.traffic)
@@ -77,7 +82,7 @@ class World:
     def labelled(self) -> Block | None:
         """The held-out labelled requests as levers read them; None without labels."""
         held = self.outcomes.holdout
-        return Block(held.rows, lambda: iter((held.requests,))) if held else None
+        return Block(held.rows, self.day, lambda: iter((held.requests,))) if held else None
 
     @cached_property
     def groups(self) -> tuple[NDArray[np.int64], tuple[tuple[str, ...], ...]]:
@@ -129,7 +134,9 @@ def send(rows: Rows, intents: Intents) -> Coded:
     return Coded(codes.astype(np.int32), names)
 
 
-def group(rows: Rows, by: tuple[str, ...], known: tuple[tuple[str, ...], ...] = ()) -> tuple[NDArray[np.int64], tuple[tuple[str, ...], ...]]:
+def group(
+    rows: Rows, by: tuple[str, ...], known: tuple[tuple[str, ...], ...] = ()
+) -> tuple[NDArray[np.int64], tuple[tuple[str, ...], ...]]:
     """Return the group of every row as a position in the sorted groups; rows outside ``known`` (when given) get −1."""
     columns: list[Coded] = [getattr(rows, name) for name in by]
     shape = tuple(len(c.values) for c in columns)

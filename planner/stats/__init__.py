@@ -1,6 +1,6 @@
 """Numbers with their evidence, and the arithmetic of sampling: no table, model or price is known here."""
 
 from planner.stats.estimate import Estimate, weakest
-from planner.stats.resample import BUCKETS, Interval, effective_clusters, jackknife
+from planner.stats.resample import BUCKETS, REFUSE, WARN, Interval, effective_clusters, jackknife
 
-__all__ = ["BUCKETS", "Estimate", "Interval", "effective_clusters", "jackknife", "weakest"]
+__all__ = ["BUCKETS", "REFUSE", "WARN", "Estimate", "Interval", "effective_clusters", "jackknife", "weakest"]

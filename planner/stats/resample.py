@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-__all__ = ["BUCKETS", "Interval", "effective_clusters", "jackknife"]
+__all__ = ["BUCKETS", "REFUSE", "WARN", "Interval", "effective_clusters", "jackknife"]
 
 #: Buckets of every Summary. 256 keeps a delete-one jackknife cheap and a Summary small.
 BUCKETS = 256

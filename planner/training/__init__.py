@@ -2,7 +2,7 @@
 
 from planner.training.judge import Judged, apgr, curve, judge
 from planner.training.learn import Learned, design, learn, weighting
-from planner.training.problem import Problem, observed_capabilities, pose
+from planner.training.problem import Problem, known_capabilities, pose
 from planner.training.ridge import ALPHAS, RidgeFit, fit_ridge
 from planner.training.split import split, units
 from planner.training.train import Training, train
@@ -19,8 +19,8 @@ __all__ = [
     "design",
     "fit_ridge",
     "judge",
+    "known_capabilities",
     "learn",
-    "observed_capabilities",
     "pose",
     "split",
     "train",

@@ -28,13 +28,17 @@ _Z = 1.645
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """Fully labelled rows: quality and cost_usd (n, K), weight (n,), unit names (n,), the reference's code."""
+    """Fully labelled rows: quality and cost_usd (n, K), weight (n,), unit names (n,), and the code of each row's reference (n,)."""
 
     quality: F64
     cost_usd: F64
     weight: F64
     unit: NDArray[np.str_]
-    reference: int
+    reference: NDArray[np.int64]
+
+    def quality_of(self, codes: NDArray[np.int64]) -> F64:
+        """Return the quality of the answers at ``codes``, (n,)."""
+        return np.take_along_axis(self.quality, codes[:, None], axis=1)[:, 0]
 
     @property
     def bucket(self) -> NDArray[np.int64]:
@@ -61,7 +65,7 @@ def judge(rows: Judged, methods: Mapping[str, F64], models: tuple[str, ...]) -> 
 
 def _line(name: str, share: F64, rows: Judged, bucket: NDArray[np.int64], models: tuple[str, ...]) -> dict[str, Any]:
     quality, cost = (share * rows.quality).sum(1), (share * rows.cost_usd).sum(1)
-    gain = quality - rows.quality[:, rows.reference]
+    gain = quality - rows.quality_of(rows.reference)
     sums = np.column_stack([np.bincount(bucket, rows.weight * x, BUCKETS) for x in (gain, np.ones(len(gain)))])
     interval = jackknife(sums, lambda s: s[..., 0] / s[..., 1], sums[:, 1])
     line: dict[str, Any] = {
@@ -105,7 +109,7 @@ def curve(rows: Judged, scores: Scores, points: int = 101) -> pd.DataFrame:
 def _means(rows: Judged, codes: NDArray[np.int64]) -> tuple[float, float, float]:
     at = np.arange(len(codes))
     quality = np.average(rows.quality[at, codes], weights=rows.weight)
-    home = np.average(rows.quality[:, rows.reference], weights=rows.weight)
+    home = np.average(rows.quality_of(rows.reference), weights=rows.weight)
     return float(quality), float(1000 * np.average(rows.cost_usd[at, codes], weights=rows.weight)), float(quality - home)
 
 
@@ -117,7 +121,7 @@ def tau_for(rows: Judged, scores: Scores, floor: float, points: int = 201) -> fl
     """
     thresholds, codes = steps(scores.gains, scores.cost_usd, scores.feasible, rows.reference)
     finite = np.unique(thresholds[np.isfinite(thresholds)])
-    bucket, best, cheapest = rows.bucket, -np.inf, _means(rows, np.full(len(codes), rows.reference))[1]
+    bucket, best, cheapest = rows.bucket, -np.inf, _means(rows, rows.reference)[1]
     for place in np.unique(np.linspace(0, len(finite) - 1, points).astype(int)) if len(finite) else ():
         after = finite[place + 1] if place + 1 < len(finite) else finite[place] + 1e-3
         tau = float((finite[place] + after) / 2)
@@ -129,7 +133,7 @@ def tau_for(rows: Judged, scores: Scores, floor: float, points: int = 201) -> fl
 
 
 def _lower_bound(rows: Judged, codes: NDArray[np.int64], bucket: NDArray[np.int64]) -> float:
-    gain = rows.quality[np.arange(len(codes)), codes] - rows.quality[:, rows.reference]
+    gain = rows.quality_of(codes) - rows.quality_of(rows.reference)
     mean = np.average(gain, weights=rows.weight)
     clusters = np.bincount(bucket, rows.weight * (gain - mean), BUCKETS)
     return float(mean - _Z * np.sqrt(np.square(clusters).sum()) / rows.weight.sum())

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from typing import Any
+from datetime import date
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
-from planner.errors import InputError, NeedsError, did_you_mean
+from planner.errors import InputError, NeedsError, PriceError, did_you_mean
 from planner.labels import Labels
+from planner.prices import PriceBook
 from planner.router import Capability, Costs, Requests
-from planner.text.tokens import count_tokens
+from planner.training.answer_costs import answer_costs
 from planner.training.split import split, units
 
-__all__ = ["MIN_UNITS", "Problem", "observed_capabilities", "pose"]
+__all__ = ["MIN_UNITS", "Problem", "known_capabilities", "pose"]
 
 #: Fewer different requests than this cannot be split into fitting and judging.
 MIN_UNITS = 50
@@ -70,8 +68,8 @@ def pose(
     *,
     reference: str | None = None,
     candidates: Sequence[str] | None = None,
-    book: Any = None,
-    at: str | date | None = None,
+    book: PriceBook | None = None,
+    at: date | None = None,
     cost: Mapping[str, float] | None = None,
     capabilities: Mapping[str, Capability] | None = None,
     expected_output: Mapping[str, float] | None = None,
@@ -88,11 +86,9 @@ def pose(
     _check(quality, keys, held, models)
     weight = items["weight"].to_numpy(float)
     home = reference or models[int(np.nanargmax(_means(quality[~held], weight[~held])))]
-    cost_usd, costs = _costs(labels, models, requests, book, at, cost, expected_output)
-    known = observed_capabilities(labels, models, requests) if capabilities is None else capabilities
-    return Problem(
-        requests, models, home, quality, cost_usd, costs, tuple(known.get(m, Capability()) for m in models), weight, keys, held
-    )
+    cost_usd, costs = answer_costs(labels, models, requests.input_tokens, book=book, at=at, stated=cost, expected_output=expected_output)
+    known = known_capabilities(labels, models, requests, book) if capabilities is None else capabilities
+    return Problem(requests, models, home, quality, cost_usd, costs, tuple(known.get(m, Capability()) for m in models), weight, keys, held)
 
 
 def _models(labels: Labels, candidates: Sequence[str] | None, reference: str | None) -> tuple[str, ...]:
@@ -139,92 +135,22 @@ def _check(quality: NDArray[np.float64], keys: NDArray[np.str_], held: NDArray[n
         )
 
 
-def _costs(
-    labels: Labels,
-    models: tuple[str, ...],
-    requests: Requests,
-    book: Any,
-    at: str | date | None,
-    stated: Mapping[str, float] | None,
-    expected_output: Mapping[str, float] | None,
-) -> tuple[NDArray[np.float64], Costs]:
-    """Return the cost of every answer and the rates the router decides with: stated, else the labels' own, else the book's."""
-    if stated is not None:
-        costs = _stated(models, stated)
-        return costs.usd(requests.input_tokens), costs
-    paid = _pivot(labels, "cost_usd", models)
-    if not np.isnan(paid).all(0).any():
-        costs = _fitted(paid, requests.input_tokens)
-        return np.where(np.isnan(paid), costs.usd(requests.input_tokens), paid), costs
-    if book is None:
-        raise NeedsError(
-            f"no cost of an answer for {', '.join(m for m, none in zip(models, np.isnan(paid).all(0), strict=True) if none)}",
-            "prices, costs in the labels, or a stated ranking",
-            f"pass book=PriceBook..., or --cost such as {models[0]}=1,{models[1]}=20 (only the ratio matters then)",
-        )
-    costs = _quoted(labels, models, book, at, expected_output)
-    return costs.usd(requests.input_tokens), costs
+def known_capabilities(labels: Labels, models: Sequence[str], requests: Requests, book: PriceBook | None = None) -> dict[str, Capability]:
+    """Return what labels and catalogue show of each model: text inputs up to the longest it answered, and its context window.
 
-
-def _stated(models: tuple[str, ...], stated: Mapping[str, float]) -> Costs:
-    for model in models:
-        if not (model in stated and np.isfinite(stated[model]) and stated[model] >= 0):
-            raise InputError(f"cost {stated.get(model)!r} for {model!r}", "a number of at least 0 for each candidate")
-    none = np.zeros(len(models))
-    return Costs(none, none, none, np.array([float(stated[m]) for m in models]), basis="stated per request; a ranking, not dollars")
-
-
-def _pivot(labels: Labels, column: str, models: tuple[str, ...]) -> NDArray[np.float64]:
-    plain = labels.outcomes[labels.outcomes["prompt_variant"] == ""]
-    table = plain.pivot_table(index="request_id", columns="model", values=column, aggfunc="mean", sort=False)
-    return table.reindex(index=labels.items["request_id"], columns=list(models)).to_numpy(float)
-
-
-def _fitted(paid: NDArray[np.float64], tokens: NDArray[np.int64]) -> Costs:
-    """Cost of an answer ≈ fee + rate · input tokens, neither below 0."""
-    rates = np.empty((paid.shape[1], 2))
-    for k, column in enumerate(paid.T):
-        known = ~np.isnan(column)
-        scale = max(float(np.abs(column[known]).max()), 1e-12)
-        rates[k] = nnls(np.column_stack([np.ones(known.sum()), tokens[known] / 1e6]), column[known] / scale)[0] * scale
-    none = np.zeros(len(rates))
-    return Costs(rates[:, 1], none, none, rates[:, 0], basis="fitted to the costs in the labels")
-
-
-def _quoted(labels: Labels, models: tuple[str, ...], book: Any, at: Any, expected_output: Mapping[str, float] | None) -> Costs:
-    quotes = [book.quote(m, at=at) for m in models]
-    output = _output_tokens(labels, models, expected_output)
-    rates = [np.array([float(getattr(q, side)) for q in quotes]) for side in ("input_usd_per_mtok", "output_usd_per_mtok")]
-    return Costs(rates[0], rates[1], output, np.zeros(len(models)), basis=f"{book}")
-
-
-def _output_tokens(labels: Labels, models: tuple[str, ...], expected: Mapping[str, float] | None) -> NDArray[np.float64]:
-    """Return the mean answer length of each model [tokens]: given, else labelled, else counted in the labelled answers."""
-    found = []
-    for model in models:
-        rows = labels.outcomes[labels.outcomes["model"] == model]
-        logged = rows["output_tokens"] + rows["reasoning_tokens"].fillna(0)
-        answers = rows["response"].dropna()
-        if expected is not None and model in expected:
-            found.append(float(expected[model]))
-        elif logged.notna().any():
-            found.append(float(logged.mean()))
-        elif len(answers):
-            found.append(float(count_tokens(answers).mean()))
-        else:
-            raise NeedsError(
-                f"no answer lengths for {model!r}",
-                "output tokens or answers in the labels",
-                f"pass expected_output={{{model!r}: tokens}}",
-            )
-    return np.array(found)
-
-
-def observed_capabilities(labels: Labels, models: Sequence[str], requests: Requests) -> dict[str, Capability]:
-    """Return what the labels show each model to have done: inputs up to the longest it answered, plain text, no tools."""
+    Neither says whether a model takes tools or keeps a JSON schema, so requests with those stay with the reference until
+    somebody passes ``capabilities`` that say so.
+    """
     graded = ~np.isnan(labels.quality(tuple(models)))
-    day = datetime.now(UTC).date().isoformat()
-    return {
-        m: Capability(max_input_tokens=int(requests.total_tokens[graded[:, k]].max(initial=0)), source=f"observed in the labels, {day}")
-        for k, m in enumerate(models)
-    }
+    longest = [int(requests.input_tokens[graded[:, k]].max(initial=0)) for k in range(len(models))]
+    return {m: _known(m, size, book) for m, size in zip(models, longest, strict=True)}
+
+
+def _known(model: str, longest: int, book: PriceBook | None) -> Capability:
+    try:
+        window = book.context_window(model) if book is not None else None
+    except PriceError:
+        window = None
+    if book is None or window is None:
+        return Capability(max_input_tokens=longest, source=f"observed in the labels: inputs up to {longest:,} tokens")
+    return Capability(context_tokens=max(window, longest), source=f"context window: {book.name}")

@@ -79,7 +79,7 @@ def fit_ridge(
     left_in = (fold[:, None] != np.arange(folds)).astype(float)
     row_weights = np.concatenate([base[:, None, :] * left_in[:, :, None], base[:, None, :]], axis=1)  # (n, folds + 1, K)
     target = np.tile(np.nan_to_num(Y), (1, folds + 1))
-    design = sparse.hstack([X, np.ones((n, 1))], format="csr")
+    design = sparse.csr_matrix(sparse.hstack([X, sparse.csr_matrix(np.ones((n, 1)))]))
     duals, means = _dual(design, target, row_weights.reshape(n, -1), np.asarray(alphas))
     oof = np.empty((len(alphas), n, k))
     for a, dual in enumerate(duals):

@@ -34,28 +34,33 @@ def hash01(keys: Sequence[str], seed: int) -> NDArray[np.float64]:
 
 
 def units(items: pd.DataFrame, texts: Sequence[str]) -> NDArray[np.str_]:
-    """Return each item's unit, named by the smallest of its members' keys, shape (n,).
+    """Return each item's unit, named by the smallest hash among its members' keys, shape (n,).
 
     Parameters
     ----------
     items: ``schema.LABEL_ITEMS``; null groups and sessions bind nothing.
     texts: what the router reads of each; equal up to case and blanks is a duplicate.
     """
-    n = len(items)
-    same = pd.Series([" ".join(t.lower().split()) for t in texts])
-    columns = [items["group"].reset_index(drop=True), items["session_id"].reset_index(drop=True), same.where(same != "")]
-    edges = []
-    for column in columns:
-        codes = pd.factorize(column)[0]
-        first = pd.Series(np.arange(n)).groupby(codes).transform("first").to_numpy()
-        edges.append(np.where(codes < 0, np.arange(n), first))
-    to = np.concatenate(edges)
-    graph = coo_matrix((np.ones(len(to)), (np.tile(np.arange(n), len(edges)), to)), shape=(n, n))
-    component = connected_components(graph, directed=False)[1]
-    key = items["group"].fillna(items["session_id"]).reset_index(drop=True).astype(object)
-    key = key.where(key.notna(), same.where(same != "", items["request_id"].reset_index(drop=True)))
-    names: NDArray[np.str_] = key.astype(str).groupby(component).transform("min").to_numpy(dtype=str)
+    columns = {
+        "group": items["group"].tolist(),
+        "session": items["session_id"].tolist(),
+        "text": [" ".join(t.lower().split()) or None for t in texts],
+        "request": items["request_id"].tolist(),
+    }
+    keys = pd.DataFrame({kind: _named(kind, values) for kind, values in columns.items()})
+    n = len(keys)
+    codes = pd.factorize(keys.to_numpy().ravel())[0].reshape(keys.shape)
+    row, column = np.nonzero(codes >= 0)
+    graph = coo_matrix((np.ones(len(row)), (row, n + codes[row, column])), shape=(n + codes.max(initial=0) + 1,) * 2)
+    component = connected_components(graph, directed=False)[1][:n]
+    own = keys.bfill(axis=1).iloc[:, 0]
+    names: NDArray[np.str_] = own.groupby(component).transform("min").to_numpy(dtype=str)
     return names
+
+
+def _named(kind: str, values: Sequence[str | None]) -> list[str | None]:
+    """Hash each key with its kind, so that a session called like a group binds nothing and no text travels on."""
+    return [None if pd.isna(v) else blake2b(f"{kind} {v}".encode("utf-8", "replace"), digest_size=8).hexdigest() for v in values]
 
 
 def split(unit: NDArray[np.str_], seed: int = 0, holdout: float = HOLDOUT) -> NDArray[np.bool_]:

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from planner.errors import InputError
 from planner.labels import Labels
-from planner.router import ALWAYS_TAU, AlwaysRule, Capability, Requests, Router, Support
+from planner.prices import PriceBook
+from planner.router import ALWAYS_TAU, AlwaysRule, Capability, Requests, Router, Support, rebased
 from planner.training.judge import Judged, apgr, curve, judge, mixed, onehot, oracle, tau_for
 from planner.training.learn import Learned, learn
 from planner.training.problem import Problem, pose
@@ -71,9 +72,10 @@ def train(
     labels: Labels,
     *,
     reference: str | None = None,
+    references: Mapping[str, str] | None = None,
     candidates: Sequence[str] | None = None,
-    book: Any = None,
-    at: str | date | None = None,
+    book: PriceBook | None = None,
+    at: date | None = None,
     cost: Mapping[str, float] | None = None,
     capabilities: Mapping[str, Capability] | None = None,
     expected_output: Mapping[str, float] | None = None,
@@ -88,10 +90,11 @@ def train(
     ----------
     labels: graded answers of at least two models.
     reference: the model in use today; by default the best single model on the fit rows.
+    references: {app: model} of the apps that use another one today; each is measured against its own.
     candidates: the models to choose among; by default all that are labelled.
     book: a PriceBook, used at ``at`` where the labels carry no cost. cost: {model: cost per request} where nothing is known:
         only the ratio matters then.
-    capabilities: {model: Capability}; by default what the labels show each to have done.
+    capabilities: {model: Capability}; by default what labels and book show, see ``known_capabilities``.
     expected_output: {model: tokens} of an answer, where the labels do not say.
     floor: quality one is willing to lose against the reference.
     unit: ``session``: the first turn decides; ``request``: every turn.
@@ -118,7 +121,7 @@ def train(
     part, gain, weight = problem.requests.take(fit), problem.gain[fit], problem.weight[fit]
     learned = learn(part, gain, weight, problem.unit[fit], problem.reference_code, seed)
     tell("gains fitted", 0.8)
-    router, rules = _routers(problem, fit, learned, floor, seed)
+    router, rules = _routers(problem, fit, learned, references or {}, floor, seed)
     tell("rules fitted", 0.9)
     result = _judged(problem, labels, router, rules, learned, floor)
     tell("judged", 1.0)
@@ -129,21 +132,24 @@ def _silent(stage: str, share: float) -> None:
     return None
 
 
-def _routers(problem: Problem, fit: NDArray[np.int64], learned: Learned, floor: float, seed: int) -> tuple[Router, dict[str, Router]]:
+def _routers(
+    problem: Problem, fit: NDArray[np.int64], learned: Learned, references: Mapping[str, str], floor: float, seed: int
+) -> tuple[Router, dict[str, Router]]:
     """Return the learned router and the rules, each at the τ that its out-of-fold gains allow."""
     part, gain, weight, unit = problem.requests.take(fit), problem.gain[fit], problem.weight[fit], problem.unit[fit]
     base = Router(
         problem.models, problem.reference, learned.scorer, problem.costs, problem.capabilities, _support(part), -np.inf, part.unit
-    )
-    rows = _rows(problem, fit)
-    whole = ~np.isnan(problem.quality[fit]).any(1)
+    ).with_references(references)
+    rows = _rows(problem, fit, base)
+    whole = np.flatnonzero(~np.isnan(problem.quality[fit]).any(1))
 
     def at_floor(router: Router, gains: NDArray[np.float64]) -> Router:
-        scores = replace(router.scores(part), gains=gains.astype(np.float32))
+        found = router.scores(part)
+        scores = replace(found, gains=rebased(gains.astype(np.float32), found.home))
         return router.with_tau(tau_for(rows, scores.take(whole), floor))
 
     def rule(scorer: Any, tau: float = -np.inf) -> Router:
-        return Router(base.candidates, base.reference, scorer, base.costs, base.capabilities, base.support, tau, base.unit)
+        return Router(base.candidates, base.reference, scorer, base.costs, base.capabilities, base.support, tau, base.unit, base.references)
 
     k, home = len(problem.models), problem.reference_code
     usd = np.average(problem.costs.usd(part.input_tokens), axis=0, weights=weight)
@@ -159,23 +165,20 @@ def _routers(problem: Problem, fit: NDArray[np.int64], learned: Learned, floor: 
 
 def _support(fit: Requests) -> Support:
     apps = tuple(sorted(set(fit.app)))
-    return Support(
-        None if apps == ("default",) else apps, int(fit.total_tokens.max(initial=0)), bool((fit.text_state == 1).any())
-    )
+    return Support(None if apps == ("default",) else apps, int(fit.input_tokens.max(initial=0)), bool((fit.text_state == 1).any()))
 
 
-def _rows(problem: Problem, at: NDArray[np.int64]) -> Judged:
+def _rows(problem: Problem, at: NDArray[np.int64], router: Router) -> Judged:
     """Keep those of the rows at ``at`` that every candidate answered."""
     keep = at[~np.isnan(problem.quality[at]).any(1)]
-    return Judged(problem.quality[keep], problem.cost_usd[keep], problem.weight[keep], problem.unit[keep], problem.reference_code)
+    home = router.home([problem.requests.app[i] for i in keep])
+    return Judged(problem.quality[keep], problem.cost_usd[keep], problem.weight[keep], problem.unit[keep], home)
 
 
-def _judged(
-    problem: Problem, labels: Labels, router: Router, rules: Mapping[str, Router], learned: Learned, floor: float
-) -> Training:
+def _judged(problem: Problem, labels: Labels, router: Router, rules: Mapping[str, Router], learned: Learned, floor: float) -> Training:
     """Judge every method on the fully labelled holdout rows."""
     held, fit = np.flatnonzero(problem.holdout), np.flatnonzero(~problem.holdout)
-    rows = _rows(problem, held)
+    rows = _rows(problem, held, router)
     part = problem.requests.take(held)
     whole = np.flatnonzero(~np.isnan(problem.quality[held]).any(1))
     k, home = len(problem.models), problem.reference_code
@@ -184,7 +187,7 @@ def _judged(
     cheap = int(np.average(rows.cost_usd, axis=0, weights=rows.weight).argmin())
     spent = float(np.average((shares["learned"] * rows.cost_usd).sum(1), weights=rows.weight))
     shuffled = np.tile(np.average(shares["learned"], axis=0, weights=rows.weight), (len(whole), 1))
-    methods = {"reference": onehot(np.full(len(whole), home), k), **shares}
+    methods = {"reference": onehot(rows.reference, k), **shares}
     methods |= {"random mix": mixed(rows, cheap, home, spent), "shuffled": shuffled, "oracle": oracle(rows)}
     curves = [curve(rows, scores[n]).assign(method=n) for n in ("learned", "per app", "length")]
     gains = router.scorer.gains(part)
@@ -216,20 +219,24 @@ def _apgr(
 
 
 def _text(result: Training) -> str:
-    line, home = result.table.loc["learned"], result.table.loc["reference"]
+    lines = result.table.to_dict("index")
+    line, home = lines["learned"], lines["reference"]
     saved = 1 - line["usd_per_1k"] / home["usd_per_1k"] if home["usd_per_1k"] > 0 else float("nan")
-    rivals = result.table.loc[[n for n in ("per app", "length", "cheapest", "best") if n in result.table.index]]
-    fine = rivals[rivals["diff_low"] >= -result.floor]
-    rival = fine["usd_per_1k"].idxmin() if len(fine) else None
     words = [
         f"On {result.notes['judged_rows']:,} labelled requests that did not train it, the learned router costs "
-        f"{saved:.1%} less than {result.router.reference} (rates: {result.router.costs.basis}) at a quality difference of "
+        f"{saved:.1%} less than {_today(result.router)} (rates: {result.router.costs.basis}) at a quality difference of "
         f"{line['quality_diff']:+.4f} [{line['diff_low']:+.4f}, {line['diff_high']:+.4f}] (measured; 95 % jackknife by unit)."
     ]
     if np.isneginf(result.router.tau):
         words.append(f"No threshold kept the loss below {result.floor:g} on the fit rows, so it always answers with the reference.")
-    if rival is not None:
-        cheaper = "cheaper" if fine.loc[rival, "usd_per_1k"] <= line["usd_per_1k"] else "dearer"
-        words.append(f"The best simple rule within the same loss, {rival!r}, is {cheaper} (${fine.loc[rival, 'usd_per_1k']:,.4g} per 1,000).")
-    words.append("No guarantee is attached: the threshold was chosen on the rows that fitted the gains, cross-fitted.")
+    fine = {n: lines[n]["usd_per_1k"] for n in result.rules if lines[n]["diff_low"] >= -result.floor}
+    if fine:
+        name = min(fine, key=lambda n: fine[n])
+        cheaper = "costs less" if fine[name] <= line["usd_per_1k"] else "costs more"
+        words.append(f"The cheapest simple rule whose loss is surely below {result.floor:g}, {name!r}, {cheaper} than the learned router.")
+    words.append("No guarantee is attached: the threshold was chosen, cross-fitted, on the rows that fitted the gains.")
     return " ".join(words)
+
+
+def _today(router: Router) -> str:
+    return router.reference if not router.references else "each app's model of today"
