@@ -7,15 +7,16 @@ abstains, what is not promised. Holds no customer text. Knows nothing of files.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+
+import pandas as pd
 
 from planner.router import Router
+from planner.training import Training
 
 __all__ = ["card"]
 
 
-def card(router: Router, training: Any, statement: str) -> str:
+def card(router: Router, training: Training | None, statement: str) -> str:
     """Return the page; ``training`` may be None."""
     parts = [
         f"# Router {router.version}",
@@ -61,15 +62,15 @@ def _support(router: Router) -> str:
     return f"Trained on {apps}, {size}. Everything else, and requests without text, go to the reference.{cut}"
 
 
-def _table(table: Any) -> str:
+def _table(table: pd.DataFrame) -> str:
     frame = table.reset_index()
     rows = ["| " + " | ".join(map(str, frame.columns)) + " |", "|" + "---|" * len(frame.columns)]
     rows += ["| " + " | ".join(v if isinstance(v, str) else f"{v:.5g}" for v in row) + " |" for row in frame.itertuples(index=False)]
     return "\n".join(rows)
 
 
-def _fitted(training: Any) -> str:
-    notes: Mapping[str, Any] = training.notes
+def _fitted(training: Training) -> str:
+    notes = training.notes
     return (
         f"Fitted on {notes['fit_rows']:,} rows (ridge penalty {notes['alpha']:g}), judged on {notes['judged_rows']:,} others; "
         f"floor {training.floor:g}; labels {training.labels_hash[:12]}."

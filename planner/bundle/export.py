@@ -24,9 +24,11 @@ from planner import formats
 from planner.bundle.card import card
 from planner.bundle.vectors import made_up
 from planner.errors import BundleError, InputError
+from planner.policies import Plan
 from planner.router import Requests, Router
 from planner.router.load import MANIFEST, TOLERANCE, VECTORS, WEIGHTS, canonical, load, read_manifest, router_settings
 from planner.router.state import pack
+from planner.training import Training
 
 __all__ = ["export"]
 
@@ -40,8 +42,8 @@ def export(
     router: Router,
     folder: str | Path,
     *,
-    training: Any = None,
-    plan: str | Mapping[str, Any] | None = None,
+    training: Training | None = None,
+    plan: Plan | None = None,
     evaluation: Mapping[str, Any] | None = None,
     requests: Requests | None = None,
 ) -> Path:
@@ -51,7 +53,7 @@ def export(
     ----------
     folder: absent, empty, or an earlier bundle, which is replaced.
     training: the Training it comes from: its table, statement and data hash go into the manifest.
-    plan: a plan's YAML text, or its values.
+    plan: the plan it was simulated in.
     evaluation: further results, as JSON values.
     requests: real requests on which the files must score as the router does; nothing of them is stored.
 
@@ -80,17 +82,15 @@ def _check_free(path: Path) -> None:
         raise InputError(f"{path}, which holds something other than a bundle", "an empty or a new folder", "choose another") from error
 
 
-def _write(path: Path, router: Router, training: Any, plan: Any, evaluation: Mapping[str, Any] | None) -> None:
+def _write(path: Path, router: Router, training: Training | None, plan: Plan | None, evaluation: Mapping[str, Any] | None) -> None:
     statement = training.text if training is not None else "Not judged: it was exported without its training."
     files = {
         WEIGHTS: _npz(pack(router.scorer)[1]),
         VECTORS: canonical({"vectors": _vectors(router)}),
         "model_card.md": card(router, training, statement).encode("utf-8"),
     }
-    if isinstance(plan, str):
-        files["plan.yaml"] = plan.encode("utf-8")
-    elif plan is not None:
-        files["plan.json"] = canonical(plan)
+    if plan is not None:
+        files["plan.json"] = canonical(plan.payload())
     manifest = {
         **formats.header("bundle"),
         "planner": version("llm-traffic-planner"),
@@ -106,7 +106,7 @@ def _write(path: Path, router: Router, training: Any, plan: Any, evaluation: Map
         (path / name).write_bytes(content)
 
 
-def _training(training: Any) -> dict[str, Any]:
+def _training(training: Training) -> dict[str, Any]:
     table = training.table.reset_index()
     return {
         "labels_hash": training.labels_hash,

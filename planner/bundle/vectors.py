@@ -13,12 +13,14 @@ import numpy as np
 
 __all__ = ["made_up"]
 
-_WORDS = (
-    "please explain the difference between a list and an array why does this fail return order refund invoice translate into French "
-    "summarize meeting notes step by step prove that every even number x y 12 2026 3.14 def main(): import os SELECT * FROM t WHERE "
-    "was kostet der Versand nach Köln ¿cómo puedo cambiar mi contraseña? 注文の状況を教えてください 今天天气怎么样 Где мой заказ? "
-    "مرحبا كيف حالك नमस्ते दुनिया 🙂 🚚 e\u0301 ﬁ İstanbul ẞ A) B) C) D) {\"a\": [1, null]} <b>bold</b> `code` ```py\nprint(1)\n``` \t \r\n \x00"
-).split(" ")
+_PHRASES = (
+    "please explain the difference between a list and an array why does this fail return order refund invoice translate into French",
+    "summarize meeting notes step by step prove that every even number x y 12 2026 3.14 def main(): import os SELECT * FROM t WHERE",
+    "was kostet der Versand nach Köln ¿cómo puedo cambiar mi contraseña? 注文の状況を教えてください 今天天气怎么样 Где мой заказ?",
+    'مرحبا كيف حالك नमस्ते दुनिया 🙂 🚚 e\u0301 ﬁ İstanbul ẞ A) B) C) D) {"a": [1, null]} <b>bold</b> `code` ```py\nprint(1)\n```',
+    "\t \r\n \x00 don't semi;colon under_score CamelCase ALLCAPS https://example.com/a?b=c a@example.com 50% #1 & ~ ^",
+)
+_WORDS = tuple(" ".join(_PHRASES).split(" "))
 _SYSTEMS = ("", "You are a careful assistant.", "Answer in JSON. Fields: name, date, total.", "Du bist ein Kundenberater. " * 40)
 _ODD: tuple[Any, ...] = (
     "",

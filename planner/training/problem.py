@@ -80,7 +80,8 @@ def pose(
     models = _models(labels, candidates, reference)
     quality = labels.quality(models)
     items = labels.items
-    requests = Requests.of(items["messages"].tolist(), app=items["app"].tolist(), text_state=items["text_state"].tolist(), unit=unit)
+    columns = ("messages", "app", "has_tools", "response_format", "modalities", "max_tokens", "text_state")
+    requests = Requests.of(**{name: items[name].tolist() for name in columns}, unit=unit)
     keys = units(items, [f"{s}\n{u}".strip() for s, u in zip(requests.system, requests.user, strict=True)])
     held = split(keys, seed)
     _check(quality, keys, held, models)

@@ -1,0 +1,74 @@
+"""What a log shows of today: which model each app uses, and what each model has been seen to do.
+
+In: traffic. Out: {app: model} of the last week, and Capabilities. Seen once with a good end is enough: a request of that
+kind was answered. Knows nothing of labels, features or prices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pandas as pd
+
+from planner.router import Capability
+from planner.schema import TOKEN_BUCKETS
+from planner.traffic import Traffic
+
+__all__ = ["models_today", "seen_capabilities", "widened"]
+
+#: Today is what the last week of the log shows.
+_TODAY = pd.Timedelta(days=7)
+
+
+def models_today(traffic: Traffic, among: Sequence[str] | None = None) -> dict[str, str]:
+    """Return the model that answers most requests of each app in the last week of the log.
+
+    Only models ``among`` count where given: an app that uses none of them is left out.
+    """
+    frame = traffic.frame("timestamp", "app", "model", "purpose", "weight")
+    frame = frame[(frame["purpose"] == "user") & (frame["timestamp"] > frame["timestamp"].max() - _TODAY)]
+    if among is not None:
+        frame = frame[frame["model"].isin(among)]
+    counts = frame.groupby(["app", "model"], sort=True)["weight"].sum().reset_index()
+    top = counts.sort_values(["app", "weight", "model"], ascending=[True, False, True]).drop_duplicates("app")
+    return dict(zip(top["app"], top["model"], strict=True))
+
+
+def seen_capabilities(traffic: Traffic, models: Sequence[str]) -> dict[str, Capability]:
+    """Return what each of ``models`` has answered in the log: longest input, tools, response formats, modalities.
+
+    A model that the log has never seen is left out.
+    """
+    frame = traffic.frame("model", "status", "has_tools", "response_format", "modalities", *TOKEN_BUCKETS[:4])
+    frame = frame[(frame["status"] == "ok") & frame["model"].isin(models)]
+    frame["input"] = frame[list(TOKEN_BUCKETS[:4])].sum(axis=1)
+    return {str(model): _seen(rows) for model, rows in frame.groupby("model")}
+
+
+def _seen(rows: pd.DataFrame) -> Capability:
+    modalities = sorted({m.strip() for value in rows["modalities"].unique() for m in value.split(",")} | {"text"})
+    return Capability(
+        max_input_tokens=int(rows["input"].max()),
+        tools=bool(rows["has_tools"].any()),
+        formats=tuple(sorted({*rows["response_format"].unique(), "text"})),
+        modalities=tuple(modalities),
+        source="seen in the log",
+    )
+
+
+def widened(known: Mapping[str, Capability], seen: Mapping[str, Capability]) -> dict[str, Capability]:
+    """Return ``known`` with what was also ``seen``: the union of what either shows; limits on dates and apps stay."""
+    out = dict(known)
+    for model, more in seen.items():
+        base = known.get(model, more)
+        longest = max((x for x in (base.max_input_tokens, more.max_input_tokens) if x is not None), default=None)
+        out[model] = replace(
+            base,
+            max_input_tokens=longest,
+            tools=base.tools or more.tools,
+            formats=tuple(sorted({*base.formats, *more.formats})),
+            modalities=tuple(sorted({*base.modalities, *more.modalities})),
+            source=base.source if base is more else f"{base.source}; {more.source}",
+        )
+    return out

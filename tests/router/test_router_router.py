@@ -1,0 +1,180 @@
+"""Router: decides alone as in a batch, never raises, and runs on numpy and a tokenizer alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.labels import COST, made_labels
+
+from planner.errors import InputError
+from planner.router import REASONS, AlwaysRule, Capability, Costs, LengthRule, Requests, Router, Scores, Support, TableRule
+from planner.training import Training, train
+
+
+@pytest.fixture(scope="module")
+def training() -> Training:
+    """Train once on made-up labels."""
+    return train(made_labels(600), reference="large", cost=COST)
+
+
+def simple(scorer, **settings) -> Router:
+    """Return a router over two models, the second at a tenth of the cost."""
+    one = np.ones(2)
+    costs = Costs(np.array([10.0, 1.0]), np.array([30.0, 3.0]), one * 100, one * 0)
+    return Router(("dear", "cheap"), "dear", scorer, costs, (Capability(context_tokens=1_000),) * 2, **settings)
+
+
+def test_one_at_a_time_as_in_a_batch(training):
+    """Deciding requests one by one gives the scores of the batch bit for bit."""
+    router, requests = training.router, training.problem.requests
+    batch = router.scores(requests, "2026-01-01")
+    for row in range(0, len(requests), 7):
+        alone = router.scores(requests.take(np.array([row])), "2026-01-01")
+        for name in ("gains", "cost_usd", "feasible", "abstain", "home"):
+            assert np.array_equal(getattr(batch, name)[[row]], getattr(alone, name))
+
+
+def test_later_turns_repeat_the_decision(training):
+    """A session's later turns are sent where its first turn was."""
+    for user in training.problem.requests.user[:40]:
+        first = [{"role": "user", "content": user}]
+        later = [*first, {"role": "assistant", "content": "ok"}, {"role": "user", "content": "go on"}]
+        short = training.router.decide(first, {"app": "maths"})
+        assert training.router.decide(later, {"app": "maths"}) == short
+
+
+@given(
+    st.recursive(
+        st.one_of(st.none(), st.integers(), st.text(), st.binary()),
+        lambda x: st.one_of(st.lists(x, max_size=3), st.dictionaries(st.one_of(st.text(), st.just("content")), x, max_size=3)),
+        max_leaves=10,
+    ),
+    st.one_of(st.none(), st.integers(), st.dictionaries(st.text(), st.text())),
+)
+def test_decide_never_raises(training, messages, metadata):
+    """Whatever is sent, a candidate comes back with a reason."""
+    decision = training.router.decide(messages, metadata)
+    assert decision.model in training.router.candidates
+    assert decision.reason in REASONS
+
+
+def test_what_cannot_be_read_goes_to_the_apps_reference():
+    """A message nested beyond what can be read is answered by the app's own reference, and the reason says why."""
+    nested: list = []
+    for _ in range(100_000):
+        nested = [nested]
+    router = simple(AlwaysRule.model(1, 0, 2), tau=-0.5)
+    decision = router.decide([{"role": "user", "content": nested}], {"app": "a"})
+    assert (decision.model, decision.reason) == ("dear", REASONS[-1])
+    assert router.with_references({"a": "cheap"}).decide([{"role": "user", "content": nested}], {"app": "a"}).model == "cheap"
+
+
+@pytest.mark.parametrize(("code", "name"), [(0, "dear"), (1, "cheap")])
+def test_always_is_always(code, name):
+    """A constant rule names its model for any request that the model can answer, and the reference for others."""
+    router = simple(AlwaysRule.model(code, 0, 2), tau=-0.5)
+    assert router.decide("anything").model == name
+    assert router.decide("word " * 2_000).model == "dear"
+
+
+def test_table_and_length_rules():
+    """The table rule decides by app, unknown apps by its default; the length rule by length."""
+    table = simple(TableRule(("a",), np.float32([[0, 0.1]]), np.float32([0, -0.1])))
+    assert [table.decide("x", {"app": app}).model for app in ("a", "b")] == ["cheap", "dear"]
+    length = simple(LengthRule(np.float32([0, 0.1]), np.float32([0, -0.05])))
+    assert [length.decide(text).model for text in ("short", "long " * 50)] == ["cheap", "dear"]
+
+
+def test_abstentions_keep_the_reference():
+    """Outside the support the reference answers, and the reason says which limit it was."""
+    router = simple(AlwaysRule.model(1, 0, 2), tau=-0.5, support=Support(apps=("a",), max_tokens=5))
+    found = [router.decide(*args) for args in (("x", {"app": "b"}), ("one two three four five six", {"app": "a"}), ("", {"app": "a"}))]
+    assert [d.model for d in found] == ["dear"] * 3
+    assert [d.reason for d in found] == [REASONS[3], REASONS[4], REASONS[5]]
+
+
+def test_versions(training):
+    """τ changes the version but not the family; weights, candidates and references change both."""
+    router = training.router
+    moved = router.with_tau(0.5)
+    assert (moved.family, moved.version != router.version) == (router.family, True)
+    fewer = router.with_candidates(["large", "small"])
+    assert len({router.family, fewer.family, router.with_references({"chat": "small"}).family}) == 3
+
+
+def test_fewer_candidates(training):
+    """Taking a candidate away leaves the others' gains; the reference cannot be taken away."""
+    requests = training.problem.requests
+    whole, part = (r.scores(requests).gains for r in (training.router, training.router.with_candidates(["large", "small"])))
+    assert np.array_equal(whole[:, [0, 2]], part)
+    with pytest.raises(InputError, match="the reference 'large' among them"):
+        training.router.with_candidates(["small", "middle"])
+    with pytest.raises(InputError, match="Did you mean 'small'"):
+        training.router.with_candidates(["large", "smal"])
+
+
+def test_decide_many_is_decide(training):
+    """Columns of requests are decided as each request on its own."""
+    requests = training.problem.requests.take(np.arange(30))
+    many = training.router.decide_many(requests)
+    assert many == [
+        training.router.decide([{"role": "user", "content": u}], {"app": a}) for u, a in zip(requests.user, requests.app, strict=True)
+    ]
+
+
+def test_scores_take():
+    """Rows of scores are taken from every column."""
+    scores = simple(AlwaysRule.model(1, 0, 2)).scores(Requests.of(["a", "b", ""]))
+    assert isinstance(scores, Scores)
+    assert (len(scores.take(np.array([2]))), scores.take(np.array([2])).abstain.tolist()) == (1, [5])
+
+
+BARE = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"pandas", "sklearn", "pyarrow", "scipy", "pydantic", "numba", "yaml", "genai_prices"}:
+            raise ImportError(f"the bare runtime must not import {name}")
+sys.meta_path.insert(0, Refuse())
+import time
+start = time.perf_counter()
+from planner import Router
+import planner.router
+took = time.perf_counter() - start
+router = Router.load(sys.argv[1])
+print(router.decide("prove that my order is late", {"app": "maths"}).model, took)
+"""
+
+
+def test_bare_runtime(training, tmp_path):
+    """With pandas, scikit-learn, pyarrow and scipy out of reach a bundle still loads and decides the same."""
+    from planner.bundle import export
+
+    folder = export(training.router, tmp_path / "bundle")
+    run = subprocess.run([sys.executable, "-c", BARE, str(folder)], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    model, seconds = run.stdout.split()
+    assert model == training.router.decide("prove that my order is late", {"app": "maths"}).model
+    sys.stdout.write(f"import planner.router: {float(seconds) * 1000:.0f} ms\n")
+
+
+def test_latency_is_printed(training):
+    """A decision on a prompt of one kilobyte takes well under 20 ms; its p50 and p99 are printed."""
+    chat = [
+        {"role": "system", "content": "You are a support agent. " * 8},
+        {"role": "user", "content": ("Why is order 12345 late? " * 40)[:1000]},
+    ]
+    times = []
+    for _ in range(300):
+        start = time.perf_counter()
+        training.router.decide(chat, {"app": "chat"})
+        times.append(time.perf_counter() - start)
+    p50, p99 = np.percentile(times, [50, 99]) * 1e6
+    sys.stdout.write(f"decision: p50 {p50:.0f} µs, p99 {p99:.0f} µs\n")
+    assert p50 < 20_000
