@@ -41,7 +41,7 @@ class PlannerError(Exception):
         self.got, self.expected, self.fix = got, expected, fix
         text = f"Got {got}; expected {expected}." if expected else f"{got.rstrip('.')}."
         if fix:
-            text += f" {fix[0].upper()}{fix[1:].rstrip('.')}."
+            text += f" {fix[0].upper()}{fix[1:].rstrip('.')}{'' if fix.endswith('?') else '.'}"
         super().__init__(text)
 
 

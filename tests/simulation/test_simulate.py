@@ -112,7 +112,7 @@ def test_shares_of_the_frontier_are_choices(fitted: tuple[World, Training]) -> N
 
 def test_same_seed_same_bytes(fitted: tuple[World, Training]) -> None:
     """Two runs of one plan agree in every integer; another seed redraws only what was drawn."""
-    world, training = fitted
+    world, _ = fitted
     plan = Plan((Route(always(MODELS[2])),), "nano")
     a, b = (run(World(world.traffic, world.outcomes, world.book, DATE), plan).summary for _ in range(2))
     np.testing.assert_array_equal(a.sums, b.sums)
@@ -147,7 +147,8 @@ def test_corrected_quality_finds_the_truth(fitted: tuple[World, Training]) -> No
     world, _ = fitted
     for model, truth in ((MODELS[0], 0.9), (MODELS[2], 0.54)):
         found = run(world, Plan((Route(always(model)),), model)).quality()
-        assert found.low is not None and found.high is not None
+        assert found.low is not None
+        assert found.high is not None
         assert found.low - 0.02 <= truth <= found.high + 0.02
         assert found.evidence == "estimated"
 
@@ -160,7 +161,8 @@ def test_noise_gives_no_routed_gain(tmp_path: Path, book: PriceBook) -> None:
     training = train(noise, reference=MODELS[0], book=book, at=DATE)
     world = World(traffic, fit_outcomes(traffic, noise, training), book, DATE)
     found = run(world, Plan((Route(training.router.with_tau(0.0)),), "routed")).quality_difference()
-    assert found.low is not None and found.high is not None
+    assert found.low is not None
+    assert found.high is not None
     assert found.low <= 0 <= found.high
 
 

@@ -1,0 +1,42 @@
+"""What a log shows of today: models in use, and what each was seen to do."""
+
+from pathlib import Path
+
+import pandas as pd
+from support.small import traffic_of
+
+from planner.router import Capability
+from planner.training.observed import models_today, seen_capabilities, widened
+
+
+def test_today_is_the_last_week(tmp_path: Path) -> None:
+    """After a switch of models, the app's model of today is the new one, however long the old one was used."""
+    times = pd.date_range("2026-10-01", periods=28, freq="D", tz="UTC")
+    traffic = traffic_of(tmp_path, {"timestamp": times, "app": "chat", "model": ["old"] * 21 + ["new"] * 7})
+    assert models_today(traffic) == {"chat": "new"}
+    assert models_today(traffic, among=["old"]) == {}
+
+
+def test_capabilities_are_what_was_answered(tmp_path: Path) -> None:
+    """Tools and formats count as seen only where the request ended well; an unseen model has no entry."""
+    traffic = traffic_of(
+        tmp_path,
+        {
+            "model": ["a", "a", "b"],
+            "input_tokens": [10, 500, 30],
+            "has_tools": [True, False, True],
+            "response_format": ["text", "json_schema", "text"],
+            "status": ["ok", "ok", "validation"],
+        },
+    )
+    seen = seen_capabilities(traffic, ["a", "b", "c"])
+    assert list(seen) == ["a"]
+    assert (seen["a"].max_input_tokens, seen["a"].tools, seen["a"].formats) == (500, True, ("json_schema", "text"))
+
+
+def test_widening_takes_the_union_and_keeps_limits() -> None:
+    """What either source shows is possible, but a retirement date stays."""
+    known = {"a": Capability(context_tokens=8000, retires="2027-01-01", source="catalogue")}
+    wide = widened(known, {"a": Capability(max_input_tokens=500, tools=True, source="log"), "b": Capability(max_input_tokens=5)})
+    assert (wide["a"].context_tokens, wide["a"].tools, wide["a"].retires, wide["a"].source) == (8000, True, "2027-01-01", "catalogue; log")
+    assert wide["b"].max_input_tokens == 5
