@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["KINDS", "failure_kind"]
+__all__ = ["CODES", "KINDS", "failure_kind"]
 
 #: Error class → kind, for the names of litellm 1.108, openai 3 and anthropic 2.
 KINDS: Mapping[str, str] = {
@@ -67,14 +67,26 @@ KINDS: Mapping[str, str] = {
 }
 
 
+#: Provider's code → kind, where the code says more than the class.
+CODES: Mapping[str, str] = {
+    **dict.fromkeys(("content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation"), "content"),
+    "context_length_exceeded": "validation",
+    "insufficient_quota": "validation",
+}
+
+
 def failure_kind(error_class: str | None, code: Any = None) -> str:
-    """Return the kind by class where known, else by HTTP ``code``; neither known is ``transport``.
+    """Return the kind by a telling code, else by class where known, else by HTTP ``code``; nothing known is ``transport``.
+
+    A code may be a provider's own word: LiteLLM books a content filter's refusal as BadRequestError, code content_filter.
 
     >>> failure_kind("RateLimitError"), failure_kind("HTTPException", "503"), failure_kind(None, 422), failure_kind("Odd")
     ('rate_limit', 'transport', 'validation', 'transport')
+    >>> failure_kind("BadRequestError", "content_filter")
+    'content'
     """
-    known = KINDS.get((error_class or "").rpartition(".")[2])
-    return known or _by_code(str(code or ""))
+    word = str(code or "")
+    return CODES.get(word) or KINDS.get((error_class or "").rpartition(".")[2]) or _by_code(word)
 
 
 def _by_code(code: str) -> str:

@@ -16,7 +16,7 @@ from planner.traffic.reader import Row
 from planner.traffic.shapes import first, usage_columns
 from planner.traffic.values import Rejected, as_json, count, dig, micros, milliseconds, text, unjson
 
-__all__ = ["app_of", "metadata_columns", "model_name", "outcome", "provider_id", "tags_of", "times", "tokens", "unless"]
+__all__ = ["APP_SOURCES", "app_of", "metadata_columns", "model_name", "outcome", "provider_id", "tags_of", "times", "tokens", "unless"]
 
 #: LiteLLM's provider → the price book's, where they differ.
 _PROVIDERS = {
@@ -29,6 +29,9 @@ _PROVIDERS = {
     "cohere_chat": "cohere",
     "text-completion-openai": "openai",
 }
+_ALIASES = {"team": ("user_api_key_team_alias", "user_api_key_team_id"), "key": ("user_api_key_alias",)}
+#: The kinds of ``app_from``; ``tag`` and ``metadata`` take a name after a colon.
+APP_SOURCES = ("tag", "team", "key", "model_group", "metadata")
 _APP_TAGS = ("app:", "team:", "service:")
 #: Calls that manage files, batches, vector stores …: no model answers.
 _ADMIN = ("batch", "file", "list", "retrieve", "delete", "cancel", "vector_store", "container", "assistant", "thread", "fine_tuning")
@@ -104,8 +107,7 @@ def app_of(tags: list[str], metadata: Mapping[str, Any], group: str | None, app_
 
 
 def _alias(metadata: Mapping[str, Any], who: str) -> str | None:
-    alias = text(metadata.get(f"user_api_key_{who}_alias"))
-    return alias or (text(metadata.get("user_api_key_team_id")) if who == "team" else None)
+    return next((found for name in _ALIASES[who] if (found := text(metadata.get(name)))), None)
 
 
 def _tagged(tags: list[str], prefix: str) -> str | None:

@@ -68,12 +68,14 @@ def read(
         return Traffic.open(source)
     files = _files(source)
     options = Options(compiled(mapping), app_from)
-    default = Path(".planner") / "traffic" / _key(files, format, options)
-    if out is None and isinstance(format, str) and (default / "traffic.json").is_file():
-        return Traffic.open(default)
+    if out is None:
+        out = Path(".planner") / "traffic" / _key(files, format, options)
+        if isinstance(format, str) and (out / "traffic.json").is_file():
+            return Traffic.open(out)
     reader, detected = _reader(files, format, options)
+    reader.check(options)
     state = _State(reader, options, _short_names(files), sum(f.stat().st_size for f in files), progress)
-    with TrafficWriter(out or default) as writer:
+    with TrafficWriter(out) as writer:
         waiting: list[Item] = []
         for block in _blocks(files, state):
             decided, waiting = settle([*waiting, *block], last=False)
@@ -226,6 +228,8 @@ def _item(name: str, found: Found, state: _State) -> Item:
 
 def _write(items: Sequence[Item], state: _State, writer: TrafficWriter) -> None:
     """Store decided items: sound rows that are met for the first time are accepted, all others quarantined."""
+    if not items:
+        return
     rows = [i for i in items if not i.reason]
     table, kept, wrong = assemble([i.row for i in rows])
     for at, reason in wrong.items():

@@ -48,6 +48,7 @@ class Reader:
     convert: (record, options) → row. Raise ``values.Rejected`` with the reason to quarantine the record; a missing key
         or a wrong type does the same.
     assumed: what the reader fills in because the format does not say; shown to the user.
+    app_sources: the kinds of ``app_from`` it understands.
     """
 
     name: str
@@ -55,6 +56,15 @@ class Reader:
     sniff: Callable[[Sequence[Record]], str | None]
     convert: Callable[[Record, Options], Row]
     assumed: tuple[str, ...] = ()
+    app_sources: tuple[str, ...] = ()
+
+    def check(self, options: Options) -> None:
+        """Raise InputError when ``options`` ask for something that this format does not have."""
+        if options.app_from is not None and options.app_from.partition(":")[0] not in self.app_sources:
+            known = ", ".join(self.app_sources) or "nothing, as this format names no app"
+            raise InputError(
+                f"app_from={options.app_from!r} for {self.name}", f"one of {known}", "or set it: mapping={'app': COLUMN or '=NAME'}"
+            )
 
 
 @lru_cache(maxsize=1)

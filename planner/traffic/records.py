@@ -13,6 +13,7 @@ import io
 import json
 import re
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ __all__ = ["Found", "Raw", "raw_text", "records"]
 #: A record as it stood: bytes of a JSON file, text of a CSV file, or a Parquet row.
 Raw: TypeAlias = bytes | str | dict[str, Any]
 
-_BLOCK_BYTES = 4 << 20
+_BLOCK_BYTES, _STEP_BYTES = 4 << 20, 1 << 18
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[{}\[\]"]', re.DOTALL)
 
 
@@ -86,7 +87,8 @@ class _Watched:
     """Blocks of a byte stream; the end of a cut-off compressed stream is remembered, not raised."""
 
     def __init__(self, stream: Any, file: BinaryIO, done: Callable[[int], None] | None) -> None:
-        self.stream, self.file, self.done = stream, file, done
+        self.take: Callable[[int], Any] = stream.read1 if isinstance(stream, gzip.GzipFile) else stream.read
+        self.file, self.done = file, done
         self.head, self.problem = b"", ""
 
     def peek(self, size: int) -> bytes:
@@ -102,13 +104,18 @@ class _Watched:
             block = self._read(_BLOCK_BYTES)
 
     def _read(self, size: int) -> bytes:
-        if self.problem:
-            return b""
-        try:
-            return bytes(self.stream.read(size))
-        except (OSError, EOFError, ValueError, pa.ArrowException) as error:
-            self.problem = f"the compressed file ends early or is damaged: {error}"
-            return b""
+        parts: list[bytes] = []
+        while size > 0 and not self.problem:
+            try:
+                part = bytes(self.take(min(size, _STEP_BYTES)))
+            except (OSError, EOFError, ValueError, zlib.error, pa.ArrowException) as error:
+                self.problem = f"the compressed file ends early or is damaged: {error}"
+                break
+            if not part:
+                break
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
 
 
 def _one_a_line(head: bytes) -> bool:
@@ -193,12 +200,12 @@ def _csv(stream: _Watched) -> Iterator[Found]:
         for cells in rows:
             raw, number = "".join(kept), number + 1
             kept.clear()
-            if cells:
+            if stream.problem and not raw.endswith(("\n", "\r")):
+                yield Found(number, raw, None, stream.problem)
+            elif cells:
                 yield _csv_row(number, raw, header, cells)
     finally:
         csv.field_size_limit(limit)
-    if stream.problem:
-        yield Found(number + 1, "", None, stream.problem)
 
 
 def _csv_row(number: int, raw: str, header: list[str], cells: list[str]) -> Found:

@@ -47,15 +47,16 @@ class Gateway:
     key: str
     payloads: Path
 
-    def logged(self, n: int, timeout_s: float = 30.0) -> list[dict[str, Any]]:
-        """Wait until ``n`` payloads are written and return them."""
+    def settled(self, quiet_s: float = 3.0, timeout_s: float = 60.0) -> list[dict[str, Any]]:
+        """Return the payloads once none has come for ``quiet_s``."""
         end = time.monotonic() + timeout_s
-        while time.monotonic() < end:
-            lines = self.payloads.read_text("utf-8").splitlines() if self.payloads.exists() else []
-            if len(lines) >= n:
-                return [json.loads(line) for line in lines]
+        size, since = -1, time.monotonic()
+        while time.monotonic() < end and (size <= 0 or time.monotonic() - since < quiet_s):
+            now = self.payloads.stat().st_size if self.payloads.exists() else 0
+            if now != size:
+                size, since = now, time.monotonic()
             time.sleep(0.1)
-        raise AssertionError(f"{len(lines)} of {n} payloads after {timeout_s} s")
+        return [json.loads(line) for line in self.payloads.read_text("utf-8").splitlines()]
 
 
 @contextmanager

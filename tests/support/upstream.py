@@ -1,11 +1,12 @@
-"""A tiny OpenAI-shaped upstream on loopback, so that a real gateway can be driven without any provider.
+"""A tiny upstream on loopback in OpenAI's and Anthropic's shapes, so that a real gateway runs without any provider.
 
 What it answers is written into the newest user message as directives: ``[status=429]``, ``[content_filter]``,
-``[cached=128]``, ``[reasoning=5]``, ``[tool]``, ``[fail_first=1]``. Token counts are words, so a test knows them.
+``[cached=128]``, ``[written=64]``, ``[hour=32]``, ``[reasoning=5]``, ``[tool]``, ``[fail_first=1]``. Its tokens are words.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import threading
@@ -24,6 +25,7 @@ _ERRORS = {
     500: ("server_error", "server_error", "the server had an error"),
     503: ("server_error", "overloaded", "overloaded"),
 }
+_FILTERED = "The response was filtered due to the prompt triggering content management policy"
 
 
 def words(text: str) -> int:
@@ -33,14 +35,14 @@ def words(text: str) -> int:
 
 @contextmanager
 def upstream() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Serve until left; yield (base URL, the request bodies received so far)."""
+    """Serve until left; yield (URL, the request bodies received so far)."""
     seen: list[dict[str, Any]] = []
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(seen))
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/v1", seen
+        yield f"http://127.0.0.1:{server.server_address[1]}", seen
     finally:
         server.shutdown()
         thread.join()
@@ -56,7 +58,7 @@ def _handler(seen: list[dict[str, Any]]) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             seen.append(body)
-            status, kind, payload = _respond(body, tries)
+            status, kind, payload = _respond(body, self.path.endswith("/messages"), tries)
             head = f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {len(payload)}\r\n\r\n"
             self.wfile.write(head.encode() + payload)  # one write: two would wait for a delayed acknowledgement
 
@@ -66,18 +68,19 @@ def _handler(seen: list[dict[str, Any]]) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def _respond(body: dict[str, Any], tries: Counter[str]) -> tuple[int, str, bytes]:
-    asked = str(body["messages"][-1]["content"])
+def _respond(body: dict[str, Any], anthropic: bool, tries: Counter[str]) -> tuple[int, str, bytes]:
+    asked = _text(body["messages"][-1]["content"])
     wanted = {name: int(value or 1) for name, value in _DIRECTIVE.findall(asked)}
     tries[asked] += 1
     failing = tries[asked] <= wanted["fail_first"] if "fail_first" in wanted else "status" in wanted
     if "content_filter" in wanted:
-        message = "The response was filtered due to the prompt triggering content management policy"
-        return 400, "application/json", _json({"error": {"message": message, "type": "invalid_request_error", "code": "content_filter"}})
+        return 400, "application/json", _json({"error": {"message": _FILTERED, "type": "invalid_request_error", "code": "content_filter"}})
     if failing:
         status = wanted.get("status", 500)
         kind, code, message = _ERRORS[status]
         return status, "application/json", _json({"error": {"message": message, "type": kind, "code": code}})
+    if anthropic:
+        return 200, "application/json", _json(_anthropic(body, wanted))
     if body.get("stream"):
         return 200, "text/event-stream", b"".join(b"data: " + _json(c) + b"\n\n" for c in _chunks(body, wanted)) + b"data: [DONE]\n\n"
     return 200, "application/json", _json(_completion(body, wanted))
@@ -102,12 +105,28 @@ def _chunks(body: dict[str, Any], wanted: dict[str, int]) -> Iterator[dict[str, 
         yield {**head, "choices": [], "usage": _usage(body, wanted)}
 
 
+def _anthropic(body: dict[str, Any], wanted: dict[str, int]) -> dict[str, Any]:
+    """Answer in Anthropic's shape, whose input_tokens hold neither cached nor written tokens."""
+    read, five, hour = (wanted.get(n, 0) for n in ("cached", "written", "hour"))
+    usage = {
+        "input_tokens": _prompt_words(body) - read - five - hour,
+        "cache_read_input_tokens": read,
+        "cache_creation_input_tokens": five + hour,
+        "cache_creation": {"ephemeral_5m_input_tokens": five, "ephemeral_1h_input_tokens": hour},
+        "output_tokens": words(ANSWER),
+    }
+    content = [{"type": "text", "text": ANSWER}]
+    head = {"id": _head(body, "")["id"].replace("chatcmpl-", "msg_"), "type": "message", "role": "assistant", "model": body["model"]}
+    return {**head, "content": content, "stop_reason": "end_turn", "stop_sequence": None, "usage": usage}
+
+
 def _head(body: dict[str, Any], kind: str) -> dict[str, Any]:
-    return {"id": f"chatcmpl-{abs(hash(json.dumps(body))):x}", "object": kind, "created": 1_762_160_400, "model": body["model"]}
+    name = hashlib.sha256(_json(body["messages"])).hexdigest()[:12]
+    return {"id": f"chatcmpl-{name}", "object": kind, "created": 1_762_160_400, "model": body["model"]}
 
 
 def _usage(body: dict[str, Any], wanted: dict[str, int]) -> dict[str, Any]:
-    prompt = sum(words(str(m["content"])) for m in body["messages"])
+    prompt = _prompt_words(body)
     completion = words(ANSWER) + wanted.get("reasoning", 0)
     return {
         "prompt_tokens": prompt,
@@ -116,6 +135,14 @@ def _usage(body: dict[str, Any], wanted: dict[str, int]) -> dict[str, Any]:
         "prompt_tokens_details": {"cached_tokens": wanted.get("cached", 0)},
         "completion_tokens_details": {"reasoning_tokens": wanted.get("reasoning", 0)},
     }
+
+
+def _prompt_words(body: dict[str, Any]) -> int:
+    return sum(words(_text(m["content"])) for m in body["messages"]) + words(_text(body.get("system") or ""))
+
+
+def _text(content: Any) -> str:
+    return content if isinstance(content, str) else " ".join(p.get("text", "") for p in content)
 
 
 def _json(value: Any) -> bytes:

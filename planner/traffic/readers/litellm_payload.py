@@ -66,5 +66,7 @@ READER = Reader(
     (
         "a LiteLLM session id may be its own random trace id: sessions of one request are no evidence of single-turn traffic",
         "a failed call with the same litellm_call_id as a later one is an earlier attempt of it",
+        "a request that failed for good counts one attempt: LiteLLM logs the first only",
     ),
+    litellm.APP_SOURCES,
 )

@@ -74,4 +74,5 @@ READER = Reader(
     _sniff,
     _convert,
     ("a LiteLLM session id may be its own random id: sessions of one request are no evidence of single-turn traffic",),
+    litellm.APP_SOURCES,
 )

@@ -1,0 +1,62 @@
+"""One record of each of LiteLLM's two exports, with fictional values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+PAYLOAD: dict[str, Any] = {
+    "id": "chatcmpl-f2",
+    "litellm_call_id": "call-2",
+    "trace_id": "sess-1",
+    "session_id": "",
+    "call_type": "acompletion",
+    "stream": True,
+    "status": "success",
+    "startTime": 1762160400.12,
+    "endTime": 1762160401.02,
+    "completionStartTime": 1762160400.52,
+    "response_time": 0.40,
+    "model": "openai/gpt-5-mini",
+    "model_group": "chat-default",
+    "custom_llm_provider": "openai",
+    "prompt_tokens": 1200,
+    "completion_tokens": 30,
+    "total_tokens": 1230,
+    "response_cost": 0.000132,
+    "request_tags": ["team:search", "User-Agent: curl"],
+    "end_user": "u-7",
+    "messages": [{"role": "user", "content": "Say hi"}],
+    "response": {"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]},
+    "model_parameters": {"stream": True},
+    "metadata": {
+        "usage_object": {"prompt_tokens_details": {"cached_tokens": 1024}, "completion_tokens_details": {"reasoning_tokens": 12}},
+        "requester_metadata": {"prompt_version": "v3"},
+    },
+    "error_information": {"error_class": "", "error_code": ""},
+}
+SPEND: dict[str, Any] = {
+    "request_id": "chatcmpl-f1",
+    "call_type": "acompletion",
+    "api_key": "88dc",
+    "spend": 0.000132,
+    "total_tokens": 1230,
+    "prompt_tokens": 1200,
+    "completion_tokens": 30,
+    "startTime": "2026-11-03T09:00:00.120Z",
+    "endTime": "2026-11-03T09:00:01.020Z",
+    "completionStartTime": "2026-11-03T09:00:00.520Z",
+    "model": "gpt-5-mini",
+    "model_group": "chat-default",
+    "custom_llm_provider": "openai",
+    "user": "svc-7",
+    "end_user": "u-7",
+    "cache_hit": "False",
+    "cache_key": "Cache OFF",
+    "request_tags": ["team:search", "prompt:v3"],
+    "session_id": "sess-1",
+    "status": "success",
+    "messages": {},
+    "response": {"choices": [{"message": {"role": "assistant", "content": "Hi"}}]},
+    "proxy_server_request": {"model": "chat-default", "messages": [{"role": "user", "content": "Say hi"}], "stream": True},
+    "metadata": {"usage_object": {"prompt_tokens_details": {"cached_tokens": 1024}}, "attempted_retries": 1},
+}

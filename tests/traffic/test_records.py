@@ -1,0 +1,159 @@
+"""Files of every container give the same records, and what is broken in them is kept whole."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from planner.errors import InputError
+from planner.traffic import records as module
+from planner.traffic.records import raw_text, records
+
+_JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-(2**53), 2**53), st.text(st.characters(exclude_categories=["Cs"]))),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text('abc"\\{}[],:\n', max_size=4), inner, max_size=3)),
+    max_leaves=8,
+)
+_OBJECTS = st.lists(st.dictionaries(st.text("abc", max_size=2), _JSON, max_size=3), min_size=1, max_size=6)
+
+
+def _values(path: Path) -> list[Any]:
+    return [f.value for f in records(path)]
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder whose files every generated example overwrites."""
+    return tmp_path_factory.mktemp("records")
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let blocks be a few bytes, so that every record crosses their borders."""
+    monkeypatch.setattr(module, "_BLOCK_BYTES", 7)
+
+
+@pytest.mark.usefixtures("small_blocks")
+@settings(max_examples=60)
+@given(objects=_OBJECTS, indent=st.sampled_from([None, 1]))
+def test_arrays_and_objects_are_cut_where_json_says(objects: list[Any], indent: int | None, scratch: Path) -> None:
+    """An array, pretty-printed objects one after another, and one object a line hold the same records, at any block size."""
+    (scratch / "array").write_text(json.dumps(objects, indent=indent, ensure_ascii=False), "utf-8")
+    (scratch / "pretty").write_text("\n".join(json.dumps(o, indent=2, ensure_ascii=False) for o in objects), "utf-8")
+    (scratch / "lines").write_text("\n".join(json.dumps(o, ensure_ascii=False) for o in objects), "utf-8")
+    assert _values(scratch / "array") == _values(scratch / "lines") == objects
+    if all(objects):  # an empty object is one line, however it is printed
+        assert _values(scratch / "pretty") == objects
+
+
+@pytest.mark.parametrize("text", ['{"a": 1}\n{"a": 2}\n', '[{"a": 1}, {"a": 2}]', "a\n1\n2\n"])
+@pytest.mark.parametrize("how", ["plain", "gzip", "two gzips", "zstd", "bom"])
+def test_compression_and_byte_order_marks_change_nothing(text: str, how: str, tmp_path: Path) -> None:
+    """Plain, gzip, concatenated gzip and zstd files, recognised by content, hold the same records."""
+    data, path = text.encode(), tmp_path / "log"
+    half = data.index(b"2") - 1
+    packed = {
+        "plain": data,
+        "gzip": gzip.compress(data),
+        "two gzips": gzip.compress(data[:half]) + gzip.compress(data[half:]),
+        "zstd": pa.compress(data, "zstd", asbytes=True),
+        "bom": b"\xef\xbb\xbf" + data,
+    }
+    path.write_bytes(packed[how])
+    assert [str(v["a"]) for v in _values(path)] == ["1", "2"]
+
+
+@pytest.mark.parametrize("kind", ["json", "csv"])
+def test_a_cut_gzip_keeps_what_can_be_read_and_says_so(kind: str, tmp_path: Path) -> None:
+    """The rows before the cut are records; the cut itself is one more, with the reason."""
+    noise = [hashlib.sha256(str(i).encode()).hexdigest() for i in range(5_000)]
+    texts = {"json": "".join(json.dumps({"a": n}) + "\n" for n in noise), "csv": "a\n" + "".join(f"{n}\n" for n in noise)}
+    path = tmp_path / "log.gz"
+    path.write_bytes(gzip.compress(texts[kind].encode())[:-5_000])
+    *whole, last = records(path)
+    assert [f.value for f in whole] == [{"a": n} for n in noise[: len(whole)]]
+    assert len(whole) > 4_000
+    assert last.value is None
+    assert last.problem.startswith("the compressed file ends early or is damaged")
+
+
+def test_broken_lines_are_kept_whole(tmp_path: Path) -> None:
+    """What is no JSON object is a record with its bytes and a reason, at its line; blank lines are none."""
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b'{"a": 1}\n\n{"a": \n[1, 2]\n"x"\n{"a": "\xff"}\n{"a": NaN}')
+    found = [(f.line, raw_text(f.raw), f.value, f.problem.split(":")[0]) for f in records(path)]
+    assert found == [
+        (1, '{"a": 1}', {"a": 1}, ""),
+        (3, '{"a": ', None, "not JSON"),
+        (4, "[1, 2]", None, "a JSON list, not an object"),
+        (5, '"x"', None, "a JSON str, not an object"),
+        (6, '{"a": "\\xff"}', None, "not JSON"),
+        (7, '{"a": NaN}', {"a": None}, ""),
+    ]
+
+
+def test_a_broken_object_in_an_array_costs_only_itself(tmp_path: Path) -> None:
+    """Brackets are counted, so the records after a broken one are still found; a cut end is one record."""
+    path = tmp_path / "log.json"
+    path.write_text('[{"a": 1}, {"a": oops}, {"a": {"b": "}]"}}, {"a": 4', "utf-8")
+    found = [(f.line, raw_text(f.raw).strip(" ,"), f.value is None) for f in records(path)]
+    assert found == [(1, '{"a": 1}', False), (2, '{"a": oops}', True), (3, '{"a": {"b": "}]"}}', False), (4, '{"a": 4', True)]
+
+
+@settings(max_examples=60)
+@given(rows=st.lists(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=2, max_size=2), min_size=1, max_size=5))
+def test_csv_cells_may_hold_anything(rows: list[list[str]], scratch: Path) -> None:
+    """Quotes, commas and line ends inside cells come back as they were, and the raw text of each row is exact."""
+    path = scratch / "log.csv"
+    text = io.StringIO()
+    csv.writer(text, quoting=csv.QUOTE_ALL).writerows([["a", "b"], *rows])
+    path.write_text(text.getvalue(), "utf-8", newline="")
+    found = list(records(path))
+    assert [list((f.value or {}).values()) for f in found] == rows
+    assert '"a","b"\r\n' + "".join(raw_text(f.raw) for f in found) == text.getvalue()
+
+
+def test_csv_cells_may_be_longer_than_pythons_limit(tmp_path: Path) -> None:
+    """A stored conversation of a megabyte in one cell is read; Python's default limit is 128 kB, and stays as it was."""
+    before = csv.field_size_limit()
+    path = tmp_path / "log.csv"
+    path.write_text(f"a,b\n1,{'x' * 1_000_000}\n", "utf-8")
+    assert len(_values(path)[0]["b"]) == 1_000_000
+    assert csv.field_size_limit() == before
+
+
+def test_csv_rows_of_the_wrong_length_or_encoding_are_set_aside(tmp_path: Path) -> None:
+    """A row with other than the header's number of cells, or that is not UTF-8, is a record with the reason."""
+    path = tmp_path / "log.csv"
+    path.write_bytes(b"a,b\n1\n2,3\n\xff,4\n")
+    found = [(f.line, raw_text(f.raw), f.problem) for f in records(path)]
+    assert found == [(1, "1\n", "1 cells in a table of 2 columns"), (2, "2,3\n", ""), (3, "\\xff,4\n", "not UTF-8")]
+
+
+def test_parquet_rows_are_records(tmp_path: Path) -> None:
+    """A Parquet file gives its rows, and shows them as JSON when they are set aside."""
+    pq.write_table(pa.table({"a": [1, 2], "b": [["x"], None]}), tmp_path / "t.parquet")
+    found = list(records(tmp_path / "t.parquet"))
+    assert [f.value for f in found] == [{"a": 1, "b": ["x"]}, {"a": 2, "b": None}]
+    assert raw_text(found[0].raw) == '{"a": 1, "b": ["x"]}'
+
+
+def test_other_encodings_and_damaged_parquet_are_refused(tmp_path: Path) -> None:
+    """UTF-16 text and a cut Parquet file are refused in one sentence each."""
+    (tmp_path / "wide.csv").write_text("a,b\n1,2\n", "utf-16")
+    with pytest.raises(InputError, match=r"UTF-16 text; expected UTF-8\. Save it as UTF-8"):
+        list(records(tmp_path / "wide.csv"))
+    (tmp_path / "cut.parquet").write_bytes(b"PAR1" + b"\0" * 50)
+    with pytest.raises(InputError, match="a damaged Parquet file"):
+        list(records(tmp_path / "cut.parquet"))
