@@ -24,7 +24,7 @@ from planner.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from planner import figures, lab, policies
-    from planner.bundle.export import export
+    from planner.bundle import export
     from planner.comparison import recommend
     from planner.comparison.compare import compare
     from planner.errors import PlannerError

@@ -130,6 +130,8 @@ try:
     planner.{name}
 except ImportError as error:
     print(json.dumps([type(error).__name__, str(error)]))
+else:
+    print(json.dumps(["nothing was raised", ""]))
 """
     kind, text = _python(code, tmp_path)
     assert kind == "MissingExtraError"
