@@ -46,7 +46,7 @@ def as_traffic(
         (labels.outcomes["model"] == reference) & (labels.outcomes["prompt_variant"] == "") & (labels.outcomes["repeat"] == 0)
     ]
     answers = labels.items[["request_id"]].merge(answers, how="left", on="request_id")
-    columns, assumed = _tokens(labels, answers, output_tokens)
+    columns, evidence, assumed = _tokens(labels, answers, output_tokens)
     n = len(labels.items)
     start = pd.Timestamp(dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
     frame = pd.DataFrame(
@@ -63,16 +63,19 @@ def as_traffic(
     )
     with TrafficWriter(out) as writer:
         writer.accept(pa.Table.from_pandas(frame, preserve_index=False))
-        return writer.close(source_format="labels", labels=labels.hash, assumed=["arrivals are spread evenly over one day", *assumed])
+        return writer.close(
+            source_format="labels", labels=labels.hash, evidence=evidence, assumed=["arrivals are spread evenly over one day", *assumed]
+        )
 
 
-def _tokens(labels: Labels, answers: pd.DataFrame, output_tokens: int | None) -> tuple[dict[str, pd.Series], list[str]]:
-    """Return the token buckets, and what of them is assumed."""
+def _tokens(labels: Labels, answers: pd.DataFrame, output_tokens: int | None) -> tuple[dict[str, pd.Series], str, list[str]]:
+    """Return the token buckets, their evidence, and in words what of them is assumed."""
     buckets = {name: answers[name].fillna(0).astype("int64") for name in TOKEN_BUCKETS}
-    assumed = []
+    evidence, assumed = "measured", []
     if not sum(int(buckets[name].sum()) for name in TOKEN_BUCKETS[:4]):
         texts = [conversation(m).full for m in labels.items["messages"]]
         buckets["input_tokens"] = pd.Series(count_tokens(texts), dtype="int64")
+        evidence = "estimated"
         assumed.append("input tokens are counted with the o200k tokenizer")
     if not int(buckets["output_tokens"].sum() + buckets["reasoning_tokens"].sum()):
         if output_tokens is None:
@@ -80,5 +83,6 @@ def _tokens(labels: Labels, answers: pd.DataFrame, output_tokens: int | None) ->
                 "labels without answer lengths", "output tokens", "pass output_tokens=…, for example 1 for a multiple-choice letter"
             )
         buckets["output_tokens"] = pd.Series(np.full(len(answers), output_tokens), dtype="int64")
+        evidence = "assumed"
         assumed.append(f"every answer has {output_tokens} output tokens")
-    return buckets, assumed
+    return buckets, evidence, assumed

@@ -112,6 +112,7 @@ def _label_rows(rows: Rows, items: pd.DataFrame, reference: str) -> Rows:
         full_text=whole,
         billable=whole,
         steerable=whole,
+        evidence=np.zeros(n, np.int8),
         cluster_unit=rows.cluster_unit,
     )
 

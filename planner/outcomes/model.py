@@ -23,7 +23,7 @@ from planner.traffic.rows import Coded, Rows
 
 __all__ = ["Holdout", "Outcomes", "Quality"]
 
-MEASURED, ESTIMATED, ASSUMED = range(len(EVIDENCE))
+_, ESTIMATED, ASSUMED = range(len(EVIDENCE))
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,14 +89,14 @@ class Outcomes:
         """Return one main call per row to the model ``sent`` names; rows sent to their logged model stay as observed."""
         changed = sent.decode() != rows.model.decode()
         tokens, latency = rows.tokens.copy(), rows.latency_ms.copy()
-        evidence = np.full(len(rows), MEASURED, np.int8)
+        evidence = rows.evidence.copy()
         outcome = rows.status.copy()
         provider = rows.provider.decode()
         for source, target, where in _pairs(rows.model, sent, changed):
             ratio = self.ratios.get((source, target), Ratio(None, None, None, None, 0))
             tokens[where] = _scaled(rows.tokens[where], rows.max_tokens[where], ratio)
             latency[where] *= ratio.latency or 1.0
-            evidence[where] = _evidence(rows.tokens[where], ratio)
+            evidence[where] = np.maximum(evidence[where], _evidence(rows.tokens[where], ratio))
             provider[where] = self.providers.get(target, "")
             outcome[where] = self._ends(rows.status[where], rows.key[where], source, target, seed)
         failed = changed & (outcome != 0)

@@ -106,7 +106,7 @@ class World:
         rows = self.rows
         calls = self.outcomes.calls(rows, sent, self.seed)
         priced = price_calls(calls, rows, self.book, self.at)
-        refuse_unpriced(priced, (calls.evidence > 0) & rows.billable)
+        refuse_unpriced(priced, (sent.decode() != rows.model.decode()) & rows.billable)
         cost = np.where(rows.billable, priced.cost_pusd, 0)
         evidence = np.maximum(calls.evidence, priced.evidence.astype(np.int8))
         return Side(calls, cost, (priced.reason == 0) | ~rows.billable, evidence, self.outcomes.quality(sent))

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from planner.schema import STATUSES, TOKEN_BUCKETS
+from planner.schema import EVIDENCE, STATUSES, TOKEN_BUCKETS
 from planner.stats import BUCKETS, draws
 from planner.traffic.handle import Traffic
 
@@ -45,6 +45,7 @@ class Rows:
     """``n`` logged requests as arrays of length n.
 
     ``key`` seeds every draw for a request; ``bucket`` is the hash bucket of its user, else session, else itself.
+    ``evidence`` is that of the row's own tokens and model: ``measured`` unless the folder's meta says otherwise.
     ``billable`` rows reached a provider; ``steerable`` ones are the users' own calls, which a plan may change.
     """
 
@@ -66,6 +67,7 @@ class Rows:
     full_text: NDArray[np.bool_]
     billable: NDArray[np.bool_]
     steerable: NDArray[np.bool_]
+    evidence: NDArray[np.int8]
     cluster_unit: str
 
     def __len__(self) -> int:
@@ -115,6 +117,7 @@ def load_rows(traffic: Traffic) -> Rows:
         full_text=table["text_state"].to_numpy(zero_copy_only=False) == "full",
         billable=~hit,
         steerable=own & ~hit,
+        evidence=np.full(len(table), EVIDENCE.index(traffic.meta.get("evidence", "measured")), np.int8),
         cluster_unit=unit,
     )
 

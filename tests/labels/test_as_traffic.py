@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from support.small import MODELS, world_of
+from support.small import MODELS, traffic_of, world_of
 
 from planner.errors import InputError
 from planner.labels import Labels, as_traffic
+from planner.simulation import simulate
 from planner.text.tokens import count_tokens
 
 
@@ -33,6 +34,18 @@ def test_missing_tokens_are_counted_or_stated(tmp_path: Path) -> None:
     assert frame["input_tokens"].tolist() == count_tokens(["What is 2+2?", "Name a river."]).tolist()
     assert frame["output_tokens"].tolist() == [1, 1]
     assert any("1 output tokens" in note for note in traffic.meta["assumed"])
+    assert (
+        simulate(traffic_of(tmp_path / "z", {"model": "gpt-5.4", "provider": "openai", "input_tokens": [1]})).cost().evidence == "measured"
+    )
+    money = simulate(
+        as_traffic(
+            Labels.of(items, pd.DataFrame({"request_id": ["a", "b"], "model": "gpt-5.4", "quality": 1.0})),
+            "gpt-5.4",
+            tmp_path / "w",
+            output_tokens=1,
+        )
+    )
+    assert money.cost().evidence == "assumed"
 
 
 def test_unknown_reference_names_its_neighbours(tmp_path: Path) -> None:
