@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from planner.errors import InputError, did_you_mean
 from planner.prices.book import PriceBook
+from planner.prices.causes import causes
 from planner.prices.losses import losses
 from planner.prices.money import pusd_sum, usd_by, usd_sum, weighted
 from planner.prices.priced import Priced
@@ -152,12 +153,16 @@ class Audit:
 
     @cached_property
     def disagreements(self) -> pd.DataFrame:
-        """Rows whose cost differs from the source's by more than 1 % and 1e-6 USD, largest difference first."""
+        """Rows whose cost differs from the source's by more than 1 % and 1e-6 USD, largest difference first.
+
+        ``cause`` names the one mistake that would explain the source's figure, where one does.
+        """
         source, ours = self._source_usd, self.cost_pusd / 1e12
         far = np.abs(ours - source) > np.maximum(AGREES_WITHIN * np.maximum(np.abs(ours), np.abs(source)), AGREES_WITHIN_USD)
         rows = np.flatnonzero((self.reason == 0) & np.isfinite(source) & far)
         frame = self.traffic.frame("request_id", "timestamp", "app", "provider", "model", "service_tier", "cache_hit").iloc[rows]
         frame = frame.assign(source_usd=source[rows], usd=ours[rows], difference_usd=ours[rows] - source[rows])
+        frame["cause"] = causes(self, rows, source[rows])
         return frame.sort_values("difference_usd", key=np.abs, ascending=False, kind="stable", ignore_index=True)
 
     def price_again(self, rows: NDArray[np.int64], tokens: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -30,7 +30,8 @@ def coded(values: Strings, n: int, what: str) -> Coded:
     if isinstance(values, Coded):
         out = values
     else:
-        encoded = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else pa.array(values, from_pandas=True)
+        encoded = values if isinstance(values, pa.ChunkedArray) else pa.array(values, from_pandas=True)
+        encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
         if not pa.types.is_dictionary(encoded.type):
             encoded = (encoded.cast(pa.string()) if pa.types.is_null(encoded.type) else encoded).dictionary_encode()
         names = tuple(map(str, encoded.dictionary.to_pylist()))

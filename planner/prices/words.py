@@ -36,7 +36,7 @@ def _total(audit: Audit) -> str:
     if total.shares.get("assumed"):
         text += f" ${total.shares['assumed']:,.2f} of it rests on assumed rates."
     if overhead.n:
-        text += f" ${overhead.value:,.2f} of it is overhead (routers, judges)."
+        text += f" {overhead.n:,} of them are overhead (routers, judges): ${overhead.value:,.2f}."
     if audit.hit.any():
         text += f" {audit.hit.sum():,} were answered from the response cache and cost nothing."
     return text
@@ -67,11 +67,12 @@ def _source(audit: Audit) -> str:
     apart = audit.disagreements
     if apart.empty:
         return f"The source's own cost agrees in all {audit.compared:,} rows that have one."
-    worst = apart.groupby("model", observed=True)["difference_usd"].sum().abs().idxmax()
-    return (
+    text = (
         f"The source's own cost differs in {len(apart):,} of {audit.compared:,} rows, by ${apart['difference_usd'].sum():+,.2f} in all "
-        f"(ours less theirs), most for {worst!s}."
+        "(ours less theirs)."
     )
+    why = apart["cause"].where(apart["cause"] != "", "unexplained").value_counts()
+    return f"{text} {'; '.join(f'{n:,}: {cause}' for cause, n in why.head(3).items())}."
 
 
 def _unpriced(audit: Audit) -> str:

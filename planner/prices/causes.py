@@ -1,0 +1,89 @@
+"""Causes: why a source's own cost differs from ours, where one simple mistake explains it.
+
+In: rows of an audit and the source's costs. Out: a phrase per row; empty where none of the known mistakes gives the source's
+figure. Knows nothing of who is right: a contract may explain the same difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from planner.prices.audit import Audit
+
+__all__ = ["causes"]
+
+_Tokens = NDArray[np.int64]
+#: A factor that explains at least this many rows is no coincidence.
+_RECURS = 10
+
+
+def causes(audit: Audit, rows: NDArray[np.int64], source_usd: NDArray[np.float64]) -> NDArray[np.object_]:
+    """Return for each of ``rows`` the first mistake under which the source's cost would be right."""
+    found = np.full(len(rows), "", object)
+    found[source_usd == 0] = "the source charges nothing"
+    for label, usd in _mistakes(audit, rows):
+        agrees = np.abs(usd - source_usd) <= np.maximum(1e-3 * source_usd, 1e-9)
+        found[agrees & (found == "")] = label
+    _factors(found, source_usd, audit.cost_pusd[rows] / 1e12)
+    return found
+
+
+def _factors(found: NDArray[np.object_], source_usd: NDArray[np.float64], ours_usd: NDArray[np.float64]) -> None:
+    """Name a factor between source and ours that recurs among the rows nothing else explains: a margin or a discount."""
+    open_ = np.flatnonzero((found == "") & (ours_usd > 0))
+    ratio = np.round(source_usd[open_] / ours_usd[open_], 3)
+    values, inverse, count = np.unique(ratio, return_inverse=True, return_counts=True)
+    for i in np.flatnonzero(count >= _RECURS):
+        found[open_[inverse == i]] = f"the source charges {values[i]:g} times our cost (a margin or a discount)"
+
+
+def _mistakes(audit: Audit, rows: NDArray[np.int64]) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    names = audit.traffic.frame("provider", "model", "service_tier", "timestamp").iloc[rows]
+    tokens = audit.tokens[rows]
+
+    def usd(tokens: _Tokens, tier: object = None, at: object = None) -> NDArray[np.float64]:
+        tiers = names["service_tier"] if tier is None else tier
+        priced = audit.book.price(names["provider"], names["model"], tiers, tokens, names["timestamp"] if at is None else at)
+        return np.where(priced.reason == 0, priced.cost_pusd / 1e12, np.nan)
+
+    if audit.hit[rows].any():
+        yield "the source charges response-cache hits", np.where(audit.hit[rows], usd(tokens), np.nan)
+    for label, moved in _MOVES:
+        yield label, usd(moved(tokens.copy()))
+    yield "the source charges the standard tier", usd(tokens, tier="standard")
+    yield f"the source charges the prices of {audit.book.date}", usd(tokens, at=audit.book.date)
+
+
+def _move(*buckets: int, to: int | None) -> Callable[[_Tokens], _Tokens]:
+    def moved(tokens: _Tokens) -> _Tokens:
+        if to is not None:
+            tokens[:, to] += tokens[:, list(buckets)].sum(1)
+        tokens[:, list(buckets)] = 0
+        return tokens
+
+    return moved
+
+
+def _twice(bucket: int, also: int) -> Callable[[_Tokens], _Tokens]:
+    def doubled(tokens: _Tokens) -> _Tokens:
+        tokens[:, also] += tokens[:, bucket]
+        return tokens
+
+    return doubled
+
+
+_MOVES = (
+    ("the source charges cache reads as fresh input", _move(1, to=0)),
+    ("the source charges cache writes as fresh input", _move(2, 3, to=0)),
+    ("the source charges all cached input as fresh", _move(1, 2, 3, to=0)),
+    ("the source charges one-hour cache writes as five-minute ones", _move(3, to=2)),
+    ("the source leaves out cache reads", _move(1, to=None)),
+    ("the source leaves out reasoning", _move(5, to=None)),
+    ("the source counts reasoning twice", _twice(5, also=4)),
+    ("the source counts cache reads twice", _twice(1, also=0)),
+)
