@@ -57,8 +57,9 @@ _MARK = "mark the end of the shared part with cache_control"
 _KEY = "send prompt_cache_key, shared text first and byte for byte the same"
 
 
-def _claude(provider: str, models: str, min_tokens: int, since: dt.date) -> PromptCache:
-    return PromptCache(provider, models, since, min_tokens, 1, _BOTH, True, _MARK, _ANTHROPIC)
+def _claude(models: str, min_tokens: int) -> tuple[PromptCache, ...]:
+    """Anthropic's own rules; Bedrock sells its models under the same ones."""
+    return tuple(PromptCache(p, models, dt.date(2024, 12, 17), min_tokens, 1, _BOTH, True, _MARK, _ANTHROPIC) for p in ("anthropic", "aws"))
 
 
 def _openai(provider: str) -> PromptCache:
@@ -67,10 +68,10 @@ def _openai(provider: str) -> PromptCache:
 
 #: The first match from the end that has begun is in force. Lifetimes are the shortest that the provider states.
 PROMPT_CACHES: tuple[PromptCache, ...] = (
-    *(_claude(p, "claude", 4_096, dt.date(2024, 12, 17)) for p in ("anthropic", "aws")),
-    *(_claude(p, r"claude.*(haiku-3|3-5-haiku|3-haiku|opus-4-7)", 2_048, dt.date(2024, 12, 17)) for p in ("anthropic", "aws")),
-    *(_claude(p, r"claude.*(sonnet-[345]|3-[57]-sonnet|opus-4-[018]$)", 1_024, dt.date(2024, 12, 17)) for p in ("anthropic", "aws")),
-    *(_claude(p, r"claude.*(fable-5|mythos-5|opus-5|sonnet-5-5|haiku-5-5)", 512, dt.date(2026, 1, 1)) for p in ("anthropic", "aws")),
+    *_claude("claude", 4_096),
+    *_claude(r"claude.*(haiku-3|3-5-haiku|3-haiku|opus-4-7)", 2_048),
+    *_claude(r"claude.*(sonnet-[345]|3-[57]-sonnet|opus-4-[018]$)", 1_024),
+    *_claude(r"claude.*(fable-5|mythos-5|opus-5|sonnet-5-5|haiku-5-5)", 512),
     _openai("openai"),
     _openai("azure"),
 )

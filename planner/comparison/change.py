@@ -1,0 +1,90 @@
+"""Change: one thing that could be done differently without asking whether answers stay as good.
+
+In: the rows it touches and a pure edit of a State. Out: what it saves, row by row, priced by the book, and summed over
+hash buckets into an Estimate. Knows nothing of any particular change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.comparison.context import Context, Rowset, State
+from planner.prices.money import weighted
+from planner.stats import BUCKETS, Estimate, jackknife
+from planner.units import PUSD_PER_USD
+
+__all__ = ["ORDER", "RETIRING", "Change", "Edit", "money", "priceable", "saved_pusd"]
+
+#: (state of the whole log, rows to change) → the changed state.
+Edit: TypeAlias = Callable[[State, Rowset], State]
+
+#: Kinds of change in the order in which the combined figure applies them: what removes a call comes before what makes a
+#: call cheaper, and the tier before the prompt cache, since hits inside a batch are not promised.
+ORDER = ("response cache", "failed again", "unread cache writes", "slow tier", "prompt cache")
+#: The kind that is listed although it claims no money.
+RETIRING = "retiring model"
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """One change to one app.
+
+    Parameters
+    ----------
+    kind: one of ORDER, or another word: then it is listed, and left out of the combined figure.
+    app: whose. what: the change in plain words.
+    rows: positions of the requests it touches. edit: what it does to them.
+    evidence: ``estimated`` where log and dated rates give the saving, ``assumed`` where a guess enters.
+    effort: low, medium or high, with one phrase on what to do.
+    risk: what may go wrong. source: how the saving is computed.
+    steps: further strengths of the same change as (name, edit); shown, never summed.
+    """
+
+    kind: str
+    app: str
+    what: str
+    rows: Rowset
+    edit: Edit
+    evidence: str
+    effort: str
+    risk: str
+    source: str
+    steps: tuple[tuple[str, Edit], ...] = ()
+
+    @property
+    def combines(self) -> bool:
+        """Whether the combined figure holds it: it alters no answer."""
+        return self.kind in ORDER
+
+
+def saved_pusd(context: Context, rows: Rowset, edit: Edit, state: State | None = None) -> NDArray[np.int64]:
+    """Return what ``edit`` saves on each of ``rows`` from ``state`` (as logged when None) [pUSD], weights counted; 0 without a price."""
+    start = state or context.logged
+    before, had, _ = context.price(start.take(rows), rows)
+    after, has, _ = context.price(edit(start, rows).take(rows), rows)
+    return weighted(np.where(had & has, before - after, 0), context.rows.weight[rows])
+
+
+def priceable(context: Context, change: Change) -> Change:
+    """Return ``change`` without the rows that would have no price after it, ``assumed`` where a rate of the price book is."""
+    _, has, assumed = context.price(change.edit(context.logged, change.rows).take(change.rows), change.rows)
+    evidence = "assumed" if assumed.any() else change.evidence
+    return replace(change, rows=change.rows[has], evidence=evidence)
+
+
+def money(context: Context, rows: Rowset, pusd: NDArray[np.int64], evidence: str, source: str, among: Rowset) -> Estimate:
+    """Sum [pUSD] of ``rows`` into [USD a month] with a jackknife interval over the clusters of ``among``.
+
+    Fewer than ten effective clusters give no interval. The period is scaled to a month; no growth or season is assumed.
+    """
+    sums = np.bincount(context.rows.bucket[rows], weights=pusd.astype(float), minlength=BUCKETS)
+    weights = np.bincount(context.rows.bucket[among], weights=context.rows.weight[among], minlength=BUCKETS)
+    factor = context.per_month / PUSD_PER_USD
+    found = jackknife(sums, lambda s: s * factor, weights, extensive=True)
+    low, high = (None if np.isnan(x) else float(x) for x in (found.low, found.high))
+    return Estimate(float(found.value), low, high, evidence, n=len(rows), source=source)

@@ -1,0 +1,216 @@
+"""What every change is computed from: the log's rows, what they cost, and what may be assumed about their apps.
+
+In: Traffic, a price book, Apps. Out: a Context with the logged State, keys of texts and prefixes, and the one function
+that turns a State into money. Knows nothing of any particular change.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from planner.errors import PriceError
+from planner.prices import PriceBook
+from planner.schema import EVIDENCE
+from planner.simulation import AS_LOGGED, DAYS_PER_MONTH
+from planner.text.prints import VERSION, Prefixes, joint_keys, prefix_keys, text_keys
+from planner.traffic import Traffic
+from planner.traffic.apps import Apps
+from planner.traffic.rows import Rows, load_rows
+
+__all__ = ["Context", "State", "context_of"]
+
+Progress: TypeAlias = Callable[[int, int], None]
+Rowset: TypeAlias = NDArray[np.int64]
+#: Text is compared in blocks of about this many tokens, OpenAI's own step.
+BLOCK_TOKENS = 128
+#: Block ids of traces stand for this many tokens (Mooncake).
+TRACE_BLOCK_TOKENS = 512
+_ASSUMED = EVIDENCE.index("assumed")
+_PARAMETERS = ("model", "app", "max_tokens", "response_format", "has_tools", "reasoning_effort", "modalities")
+_MORE = ("finish_reason", "has_tools", "modalities")
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """What ``n`` requests send: columns of length n; ``called`` is False where no provider is called."""
+
+    provider: NDArray[np.object_]
+    model: NDArray[np.object_]
+    tier: NDArray[np.object_]
+    tokens: NDArray[np.int64]
+    called: NDArray[np.bool_]
+
+    def take(self, rows: Rowset) -> State:
+        """Return the state of ``rows``."""
+        return State(self.provider[rows], self.model[rows], self.tier[rows], self.tokens[rows], self.called[rows])
+
+    def put(self, rows: Rowset, **columns: Any) -> State:
+        """Return this state with ``columns`` of ``rows`` replaced."""
+        changed = {}
+        for name, values in columns.items():
+            copy = getattr(self, name).copy()
+            copy[rows] = values
+            changed[name] = copy
+        return replace(self, **changed)
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """A log at one price date.
+
+    Parameters
+    ----------
+    rows: its columns. logged: what was sent. apps: what may be assumed.
+    at: the price date, or AS_LOGGED.
+    spend_pusd: (n,) what each row costs as logged; 0 where it was not billed or has no price.
+    priced: (n,) where it has one. unpriced: why not, most rows first: (reason, rows).
+    start_ms, ready_ms: (n,) arrival and end since the first arrival [ms].
+    text_key: (n,) key of the text, 0 without whole text. request_key: with app, model and parameters.
+    prefixes: leading blocks; all empty (size 0) when the log has neither text nor blocks.
+    finish: (n,) finish reason. tools: (n,) tools were offered. text_only: (n,) no image or audio in the prompt.
+    """
+
+    rows: Rows
+    logged: State
+    apps: Apps
+    book: PriceBook
+    at: dt.date | str
+    spend_pusd: NDArray[np.int64]
+    priced: NDArray[np.bool_]
+    unpriced: tuple[tuple[str, int], ...]
+    start_ms: NDArray[np.int64]
+    ready_ms: NDArray[np.int64]
+    request_key: NDArray[np.uint64]
+    prefixes: Prefixes
+    finish: NDArray[np.object_]
+    tools: NDArray[np.bool_]
+    text_only: NDArray[np.bool_]
+
+    @property
+    def per_month(self) -> float:
+        """Factor from the log's period to a month."""
+        return DAYS_PER_MONTH / self.rows.days
+
+    @property
+    def date(self) -> dt.date:
+        """The day at which rules and catalogues are read."""
+        return self.at if isinstance(self.at, dt.date) else self.book.date
+
+    @cached_property
+    def open(self) -> NDArray[np.bool_]:
+        """Which rows a change may touch: users' own, sent to a provider, with a price."""
+        return self.rows.steerable & self.priced
+
+    @cached_property
+    def ok(self) -> NDArray[np.bool_]:
+        """Which rows ended well."""
+        ended: NDArray[np.bool_] = self.rows.status == 0
+        return ended
+
+    def price(self, state: State, rows: Rowset) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return what ``state``, the state of ``rows``, costs [pUSD], which of them have a price, and where its rate is assumed."""
+        when = self.rows.timestamp[rows] if self.at == AS_LOGGED else self.at
+        found = self.book.price(state.provider, state.model, state.tier, state.tokens, when)
+        return np.where(state.called, found.cost_pusd, 0), (found.reason == 0) | ~state.called, (found.evidence == _ASSUMED) & state.called
+
+    def app_rows(self, app: str, among: NDArray[np.bool_]) -> Rowset:
+        """Return the rows of ``app`` in ``among``."""
+        return np.flatnonzero((self.rows.app.codes == self.rows.app.code(app)) & among)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The apps of users' own requests, by name."""
+        return tuple(sorted({self.rows.app.values[i] for i in np.unique(self.rows.app.codes[self.rows.steerable])}))
+
+    def groups(self, rows: Rowset) -> list[tuple[str, str, Rowset]]:
+        """Split ``rows`` by (provider, model) as logged."""
+        width = len(self.rows.model.values)
+        pair = self.rows.provider.codes[rows].astype(np.int64) * width + self.rows.model.codes[rows]
+        found = np.unique(pair)
+        return [(self.rows.provider.values[p // width], self.rows.model.values[p % width], rows[pair == p]) for p in found.tolist()]
+
+    def resolve(self, provider: str, model: str) -> tuple[str, str] | None:
+        """Return the price book's ids of a logged provider and model, None when it knows them not."""
+        try:
+            return self.book.resolve(model, provider or None)
+        except PriceError:
+            return None
+
+
+def context_of(traffic: Traffic, book: PriceBook, apps: Apps, at: dt.date | str, progress: Progress | None) -> Context:
+    """Load what changes are computed from; text is read once and only its keys are kept (beside the log)."""
+    rows = load_rows(traffic)
+    more = traffic.arrow(*_MORE)
+    state = State(rows.provider.decode(), rows.model.decode(), rows.tier.decode(), rows.tokens, rows.billable)
+    keys, prefixes = _prints(traffic, rows, progress)
+    since = (rows.timestamp - rows.timestamp.min()).astype("timedelta64[us]").astype(np.int64) // 1_000
+    took = np.nan_to_num(rows.latency_ms, nan=0.0)
+    unpriced = np.zeros(len(rows), bool)
+    ready = since + np.maximum(took.astype(np.int64), 1)
+    bare = Context(
+        rows, state, apps, book, at, np.zeros(len(rows), np.int64), ~unpriced, (), since, ready, keys, prefixes,
+        more["finish_reason"].to_numpy(zero_copy_only=False),
+        more["has_tools"].to_numpy(zero_copy_only=False).astype(bool),
+        pc.equal(more["modalities"], "text").to_numpy(zero_copy_only=False).astype(bool),
+    )  # fmt: skip
+    return _priced(bare)
+
+
+def _priced(bare: Context) -> Context:
+    when = bare.rows.timestamp if bare.at == AS_LOGGED else bare.at
+    state = bare.logged
+    found = bare.book.price(bare.rows.provider, bare.rows.model, bare.rows.tier, state.tokens, when)
+    priced = (found.reason == 0) & state.called
+    counts = np.bincount(found.reason[state.called], minlength=len(found.reasons))
+    unpriced = sorted(((r, int(c)) for r, c in zip(found.reasons[1:], counts[1:], strict=True) if c), key=lambda x: -x[1])
+    return replace(bare, spend_pusd=np.where(state.called, found.cost_pusd, 0), priced=priced, unpriced=tuple(unpriced))
+
+
+def _prints(traffic: Traffic, rows: Rows, progress: Progress | None) -> tuple[NDArray[np.uint64], Prefixes]:
+    if rows.full_text.any():
+        made = traffic.derived(f"{VERSION}-{BLOCK_TOKENS}", lambda: _hashed(traffic, progress))
+        keys = joint_keys(made["text"], *_parameters(traffic))
+        return keys, Prefixes(made["keys"], made["start"], made["size"], int(made["block"]))
+    return np.zeros(len(rows), np.uint64), _trace_blocks(traffic, rows)
+
+
+def _hashed(traffic: Traffic, progress: Progress | None) -> dict[str, NDArray[Any]]:
+    """Hash whole texts, and their leading blocks; a text that is absent or was cut has neither."""
+    text, parts, done = [], [], 0
+    for batch in traffic.batches(("messages", "text_state"), 8_192):
+        whole = pc.if_else(pc.equal(batch["text_state"], "full"), batch["messages"], None).to_pylist()
+        text.append(text_keys(whole))
+        parts.append(prefix_keys(whole, BLOCK_TOKENS))
+        done += len(whole)
+        if progress:
+            progress(done, 2 * len(traffic))
+    counts = np.concatenate([np.diff(p.start) for p in parts])
+    return {
+        "text": np.concatenate(text),
+        "keys": np.concatenate([p.keys for p in parts]),
+        "start": np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        "size": np.concatenate([p.size for p in parts]),
+        "block": np.array(parts[0].block),
+    }
+
+
+def _parameters(traffic: Traffic) -> list[NDArray[Any]]:
+    table = traffic.arrow(*_PARAMETERS)
+    columns = [table[n].combine_chunks() for n in _PARAMETERS]
+    return [c.dictionary_encode(null_encoding="encode").indices.to_numpy(zero_copy_only=False).astype(np.int64) for c in columns]
+
+
+def _trace_blocks(traffic: Traffic, rows: Rows) -> Prefixes:
+    blocks = traffic.arrow("prefix_blocks")["prefix_blocks"].combine_chunks()
+    counts = pc.fill_null(pc.list_value_length(blocks), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    keys = pc.list_flatten(blocks).to_numpy(zero_copy_only=False).astype(np.int64).view(np.uint64)
+    return Prefixes(keys, start, np.where(counts > 0, rows.tokens[:, :4].sum(axis=1), 0), TRACE_BLOCK_TOKENS, partial=True)

@@ -1,0 +1,115 @@
+"""Recommend: the changes that need no label, from a log alone.
+
+In: Traffic, a price book, what may be assumed about its apps. Out: Recommendations. Trains nothing and reads no quality,
+also where the log has some. Every amount is the book's price of counterfactual tokens, tiers or models. Knows nothing of
+any particular change.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+import numpy as np
+
+from planner.comparison import changes_cache, changes_model, changes_output, changes_repeat, changes_tier
+from planner.comparison.ceiling import ceiling
+from planner.comparison.change import ORDER, RETIRING, Change, money, priceable, saved_pusd
+from planner.comparison.context import Context, Progress, context_of
+from planner.comparison.recommendations import Ranked, Recommendations
+from planner.comparison.silence import notes
+from planner.prices import PriceBook
+from planner.prices.money import usd_sum, weighted
+from planner.simulation import price_date
+from planner.stats import Estimate, weakest
+from planner.traffic import Traffic
+from planner.traffic.apps import Apps
+
+__all__ = ["FAMILIES", "recommend"]
+
+#: What is looked for: each takes the context and returns its changes.
+FAMILIES: Mapping[str, Callable[[Context], list[Change]]] = MappingProxyType(
+    {
+        "tier": changes_tier.changes,
+        "cache": changes_cache.changes,
+        "repeat": changes_repeat.changes,
+        "model": changes_model.changes,
+        "output": changes_output.changes,
+    }
+)
+
+
+def recommend(
+    traffic: Traffic,
+    *,
+    book: PriceBook | None = None,
+    apps: Apps | None = None,
+    at: dt.date | str | None = None,
+    progress: Progress | None = None,
+) -> Recommendations:
+    """Return the ranked changes that need no quality label.
+
+    Parameters
+    ----------
+    book: default: the bundled catalogue.
+    apps: default: drafted from the log, and then everything that rests on a guess is ``assumed``.
+    at: price date of log and change alike; default the catalogue's date; ``"as-logged"`` prices each request at its own time.
+    progress: called with (done, in all), in requests.
+
+    Raises InputError when ``apps`` lacks an app of the log.
+    """
+    book = book or PriceBook.load()
+    n = max(len(traffic), 1)
+    terms = apps or Apps.draft(traffic)
+    context = context_of(traffic, book, terms, price_date(book, at), progress)
+    terms.require(context.names)
+    found: list[Change] = []
+    for i, make in enumerate(FAMILIES.values(), 1):
+        found += [c for c in (priceable(context, c) for c in make(context)) if len(c.rows)]
+        if progress:
+            progress(n + n * i // (len(FAMILIES) + 1), 2 * n)
+    ranked = sorted((_ranked(context, c) for c in found), key=lambda r: (not r.change.combines, -r.saving.value))
+    ranked = [r for r in ranked if r.saving.value > 0 or r.change.kind == RETIRING]
+    result = Recommendations(
+        tuple(ranked),
+        _combined(context, found),
+        _spend(context),
+        len(context.rows),
+        context.rows.days,
+        f"{book.name} prices of {context.at}",
+        ceiling(context),
+        tuple(notes(context, drafted=apps is None)),
+    )
+    if progress:
+        progress(2 * n, 2 * n)
+    return result
+
+
+def _ranked(context: Context, change: Change) -> Ranked:
+    pusd = saved_pusd(context, change.rows, change.edit)
+    among = context.app_rows(change.app, context.open)
+    saving = money(context, change.rows, pusd, change.evidence, change.source, among)
+    steps = tuple((name, usd_sum(saved_pusd(context, change.rows, edit)) * context.per_month) for name, edit in change.steps)
+    return Ranked(change, context.apps[change.app].owner, saving, steps)
+
+
+def _combined(context: Context, found: list[Change]) -> Estimate:
+    """Apply the changes that alter no answer one after another, each to what those before it left; a step that loses is skipped."""
+    state, total = context.logged, np.zeros(len(context.rows), np.int64)
+    shares: dict[str, float] = {}
+    for change in sorted((c for c in found if c.combines), key=lambda c: ORDER.index(c.kind)):
+        saved = saved_pusd(context, change.rows, change.edit, state)
+        if saved.sum() > 0:
+            state = change.edit(state, change.rows)
+            total[change.rows] += saved
+            shares[change.evidence] = shares.get(change.evidence, 0.0) + usd_sum(saved) * context.per_month
+    rows, everyone = np.flatnonzero(total), np.flatnonzero(context.open)
+    evidence = weakest("estimated", *shares)
+    return replace(money(context, rows, total[rows], evidence, f"in this order: {', '.join(ORDER)}", everyone), shares=shares)
+
+
+def _spend(context: Context) -> Estimate:
+    rows = np.flatnonzero(context.priced)
+    return money(context, rows, weighted(context.spend_pusd[rows], context.rows.weight[rows]), "measured", context.book.name, rows)

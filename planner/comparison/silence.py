@@ -1,0 +1,102 @@
+"""What a log cannot say about changes, in sentences with the share of spend concerned.
+
+In: a Context. Out: sentences. Computes shares only. Knows nothing of any change's saving.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.comparison.changes_cache import readable
+from planner.comparison.context import Context
+from planner.prices.money import usd_sum, weighted
+from planner.prices.provider_rules import prompt_cache
+from planner.schema import STATUSES
+from planner.stats import BUCKETS, effective_clusters
+
+__all__ = ["notes", "period"]
+
+_WEEK = 7.0
+
+
+def notes(context: Context, drafted: bool) -> Iterator[str]:
+    """Yield what is not known, most important first; ``drafted``: the apps are guesses from the log."""
+    yield from _short(context)
+    yield from _unpriced(context)
+    yield from _unreadable(context)
+    yield from _no_rule(context)
+    yield from _failures(context)
+    clusters = effective_clusters(np.bincount(context.rows.bucket, weights=context.rows.weight, minlength=BUCKETS))
+    if clusters < 50:
+        care = "no intervals" if clusters < 10 else "read the intervals with care"
+        yield f"Only {clusters:.0f} effective {context.rows.cluster_unit}s: {care}."
+    if drafted:
+        yield "What apps may do is guessed from the log: draft apps.yaml with Apps.draft(traffic).save(path), correct it, and pass it."
+
+
+def _short(context: Context) -> Iterator[str]:
+    if context.rows.days < _WEEK:
+        yield f"The log covers {period(context.rows.days)}; a month is assumed to be like it."
+
+
+def period(days: float) -> str:
+    """Return a length of time for people.
+
+    >>> period(0.5), period(28)
+    ('12.0 hours', '28.0 days')
+    """
+    return f"{days * 24:,.1f} hours" if days < 1 else f"{days:,.1f} days"
+
+
+def _unpriced(context: Context) -> Iterator[str]:
+    count = sum(n for _, n in context.unpriced)
+    if count:
+        said = context.unpriced[0][0].rstrip(".")
+        stated = "; if the log does not name its model, read it again with mapping={'model': '=NAME'}" if "'unknown'" in said else ""
+        yield f"{count:,} of {len(context.rows):,} requests have no price and are in no figure: {said}{stated}."
+
+
+def _unreadable(context: Context) -> Iterator[str]:
+    share = _share(context, ~readable(context))
+    if not context.prefixes.size.any():
+        yield "Prompt caches: this log has neither text nor prefix blocks, so nothing can be said for 100% of spend."
+    elif share > 0:
+        yield f"Prompt caches: {share:.0%} of spend has no whole prompt text or blocks, and nothing is claimed for it."
+    unknown = _share(context, context.request_key == 0)
+    if unknown > 0:
+        yield f"Exact repeats: {unknown:.0%} of spend has no whole text, and nothing is claimed for it."
+
+
+def _no_rule(context: Context) -> Iterator[str]:
+    without = np.zeros(len(context.rows), bool)
+    names = []
+    for provider, model, rows in context.groups(np.flatnonzero(context.open)):
+        ids = context.resolve(provider, model)
+        if ids and prompt_cache(*ids, context.date) is None:
+            without[rows] = True
+            names.append(f"{ids[1]} of {ids[0]}")
+    if names:
+        yield f"Prompt caches: no rule is known for {', '.join(dict.fromkeys(names))} ({_share(context, without):.0%} of spend)."
+
+
+def _failures(context: Context) -> Iterator[str]:
+    kinds = [(k, context.rows.billable & (context.rows.status == i)) for i, k in enumerate(STATUSES) if i]
+    said = [f"{k} {int(rows.sum()):,} (${_month(context, rows):,.2f} billed a month)" for k, rows in kinds if rows.any()]
+    retries = int((context.rows.attempts[context.rows.billable] - 1).clip(0).sum())
+    if said or retries:
+        yield (
+            f"Failures: {', '.join(said) or 'none'}; {retries:,} retries, whose tokens the log does not hold: if they were billed is not "
+            "known, and no saving is claimed for them."
+        )
+
+
+def _month(context: Context, rows: NDArray[np.bool_]) -> float:
+    return usd_sum(weighted(context.spend_pusd[rows], context.rows.weight[rows])) * context.per_month
+
+
+def _share(context: Context, rows: NDArray[np.bool_]) -> float:
+    total = _month(context, context.open)
+    return _month(context, context.open & rows) / total if total else 0.0
