@@ -1,0 +1,56 @@
+"""The verbs of ``planner`` in the order of the work, and what is said before any of them runs.
+
+In: the command line. Out: a call of one verb's function. Every verb imports what it works with inside itself, so that
+``--help`` is immediate. Knows nothing of what verbs do.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from planner.cli import apps, audit, decide, export, lab, plan, read, simulate, train
+
+__all__ = ["app"]
+
+_HELP = """
+From a log of LLM calls to a decision, and to the files that put it into production.
+
+[bold]Examples[/bold] (in the order of the work)
+
+    planner read proxy.jsonl.zst                what is in the log
+    planner audit proxy.jsonl.zst               what it cost, and where the money goes
+    planner plan proxy.jsonl.zst                what to change without any labels
+    planner train answers.parquet --out router  learn a router from graded answers
+    planner simulate proxy.jsonl.zst --labels answers.parquet
+    planner lab                                 the same with sliders
+"""
+
+app = typer.Typer(
+    help=_HELP,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _verb in (read.read, audit.audit, plan.plan, train.train, simulate.simulate, export.export, decide.decide):
+    app.command()(_verb)
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(lab.lab)
+app.add_typer(apps.app, name="apps")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"planner {version('llm-traffic-planner')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")] = False,
+) -> None:
+    """Hold what is true of every verb."""

@@ -1,0 +1,78 @@
+"""``planner audit``: what a log cost and where the money goes.
+
+In: a log. Out: the audit as text and tables, or as JSON. Knows nothing of prices beyond the file of the user's own.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from planner.cli.common import Json, Log, Prices, Quiet, book_of, traffic_at
+from planner.cli.output import Part, grid, percent, show, usd, wrap
+
+__all__ = ["audit"]
+
+_SHOWN = 20
+
+
+def audit(
+    log: Log,
+    by: Annotated[
+        str, typer.Option("--by", metavar="COL,COL", help="What to sum by: app, model, user, day, hour, bucket, …")
+    ] = "app,model",
+    prices: Prices = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """What the log cost, each request at the prices of its own time, and what was lost.
+
+    [bold]Examples[/bold]
+
+        planner audit proxy.jsonl.zst
+        planner audit proxy.jsonl.zst --by day
+        planner audit proxy.jsonl.zst --by app,bucket --prices contract.yaml --json
+    """
+    from planner.prices import audit as audit_log
+
+    found = audit_log(traffic_at(log, quiet or json), book_of(prices))
+    spent, lost = found.by(*[c.strip() for c in by.split(",") if c.strip()]), found.losses
+    parts = [
+        Part("text", found.text, wrap(found.text)),
+        Part("total", found.total),
+        Part("prices", {"book": found.book.name, "date": found.book.date}),
+        Part("spend", spent, _spend(spent, found.total.evidence)),
+        Part("losses", lost, _losses(lost[lost["usd"] > 0])),
+        Part("unpriced", found.priced.problems, _unpriced(found.priced.problems)),
+    ]
+    show(parts, json)
+
+
+def _spend(spent: Any, evidence: str) -> str:
+    named = [c for c in spent.columns if c not in ("requests", "tokens", "usd", "share", "unpriced")]
+    columns = {c: (c, str) for c in named} | {
+        "requests": ("requests", "{:,.0f}".format),
+        "tokens": ("tokens", "{:,}".format),
+        "usd": (f"{evidence} spend", usd),
+        "share": ("share", percent),
+    }
+    if spent["unpriced"].any():
+        columns["unpriced"] = ("no price", "{:,}".format)
+    rest = len(spent) - _SHOWN
+    more = f"\n… and {rest:,} more, {usd(spent['usd'][_SHOWN:].sum())} together (all of them with --json)" if rest > 0 else ""
+    return grid(spent.head(_SHOWN), columns) + more
+
+
+def _losses(lost: Any) -> str:
+    if lost.empty:
+        return ""
+    return grid(
+        lost, {"loss": ("lost to", str), "requests": ("requests", "{:,}".format), "usd": ("spend", usd), "evidence": ("evidence", str)}
+    )
+
+
+def _unpriced(problems: Any) -> str:
+    if problems.empty:
+        return ""
+    return "No price, not in any sum:\n" + grid(problems.head(_SHOWN), {"rows": ("rows", "{:,}".format), "reason": ("why", str)})

@@ -1,0 +1,115 @@
+"""What verbs share: their options as annotated types, and the reading of arguments into values.
+
+In: strings from the command line. Out: paths, pairs, dates, a price book, Traffic and Labels, or one InputError. Knows
+nothing of any one verb.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from planner.cli.output import bar
+from planner.errors import InputError
+
+if TYPE_CHECKING:
+    from planner.labels import Labels
+    from planner.prices import PriceBook
+    from planner.traffic import Traffic
+
+__all__ = ["At", "Json", "Labelled", "Log", "Out", "Prices", "Prompt", "QualityColumns", "Quiet", "book_of", "day", "labels_at", "numbers"]
+__all__ += ["pairs", "traffic_at"]
+
+Log = Annotated[
+    str, typer.Argument(metavar="LOG", help="A log file, a glob, a folder of logs, or a folder that [bold]planner read[/bold] wrote.")
+]
+Labelled = Annotated[
+    str, typer.Argument(metavar="LABELS", help="A table of graded answers (Parquet, CSV, JSON lines) or a folder of labels.")
+]
+Prices = Annotated[Path | None, typer.Option("--prices", metavar="FILE", help="Your own rates (YAML), laid over the catalogue.")]
+At = Annotated[
+    str | None,
+    typer.Option("--at", metavar="DATE|as-logged", help="The day whose prices hold; default: the catalogue's own date."),
+]
+Out = Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="The folder to write.")]
+Prompt = Annotated[str | None, typer.Option("--prompt", metavar="COL", help="Label table: the column with the prompt.")]
+QualityColumns = Annotated[
+    str | None,
+    typer.Option(
+        "--quality", metavar="'PATTERN*'", help="Label table: the quality columns, * for the model, e.g. 'correct_*' or 'score_*/100'."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; all else on stderr.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+
+
+def pairs(given: Sequence[str] | None, option: str) -> dict[str, str]:
+    """Read ``["a=b"]`` as ``{"a": "b"}``; InputError for what has no ``=``.
+
+    >>> pairs(["request_id=id", "model==gpt-5"], "--map")
+    {'request_id': 'id', 'model': '=gpt-5'}
+    """
+    found = {}
+    for text in given or ():
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise InputError(f"'{option} {text}'", "NAME=VALUE", f"for example {option} {text.strip('=') or 'name'}=VALUE")
+        found[name] = value
+    return found
+
+
+def numbers(given: Sequence[str] | None, option: str) -> dict[str, float]:
+    """Read ``["a=1,b=2.5"]`` as numbers above 0 by name.
+
+    >>> numbers(["gpt-5=1,gpt-5-mini=0.2"], "--cost")
+    {'gpt-5': 1.0, 'gpt-5-mini': 0.2}
+    """
+    found = {}
+    for name, text in pairs([part for group in given or () for part in group.split(",") if part], option).items():
+        try:
+            found[name] = float(text)
+        except ValueError:
+            found[name] = float("nan")
+        if not 0 < found[name] < float("inf"):
+            raise InputError(f"'{option} {name}={text}'", "a number above 0")
+    return found
+
+
+def day(at: str | None) -> str | dt.date | None:
+    """Read ``--at``: a date, ``as-logged``, or None.
+
+    >>> day("2026-11-01"), day("as-logged"), day(None)
+    (datetime.date(2026, 11, 1), 'as-logged', None)
+    """
+    if at is None or at == "as-logged":
+        return at
+    try:
+        return dt.date.fromisoformat(at)
+    except ValueError:
+        raise InputError(f"'--at {at}'", "a date like 2026-11-01, or as-logged") from None
+
+
+def book_of(prices: Path | None) -> PriceBook:
+    """Load the catalogue, with the user's own rates over it."""
+    from planner.prices import PriceBook
+
+    return PriceBook.load(prices)
+
+
+def traffic_at(log: str, quiet: bool) -> Traffic:
+    """Open a Traffic folder, or read a raw log into ``.planner/`` (once)."""
+    from planner.traffic import read
+
+    with bar("reading", quiet, unit="B") as progress:
+        return read(log, progress=progress)
+
+
+def labels_at(path: str, prompt: str | None = None, quality: str | None = None) -> Labels:
+    """Open a folder of labels, or read a table of graded answers."""
+    from planner.labels import read_labels
+
+    return read_labels(path, prompt=prompt, quality=quality)

@@ -1,0 +1,77 @@
+"""``planner export``: a trained router, a simple rule or another level of a bundle's router, as a bundle.
+
+In: labels (trained again) or a bundle. Out: a bundle, loaded again. Knows nothing of its files.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from planner.cli.common import Json, Out, Prices, Prompt, QualityColumns, Quiet, labels_at, traffic_at
+from planner.cli.output import Part, show, wrap
+from planner.cli.training import Candidate, Cost, ExpectedOutput, Floor, Reference, Seed, Unit, fitted, settings, today
+from planner.errors import InputError, did_you_mean
+
+__all__ = ["export"]
+
+
+def export(
+    source: Annotated[
+        str, typer.Argument(metavar="LABELS|BUNDLE", help="Graded answers to train on, or a bundle to write at another level.")
+    ],
+    out: Out,
+    method: Annotated[str, typer.Option("--method", help="learned, cheapest, best, 'per app' or length.")] = "learned",
+    tau: Annotated[float | None, typer.Option("--tau", help="The level of the router, instead of its own.")] = None,
+    log: Annotated[
+        str | None, typer.Option("--log", metavar="LOG", help="The log: each app is measured against its own model of today.")
+    ] = None,
+    reference: Reference = None,
+    candidate: Candidate = None,
+    cost: Cost = None,
+    floor: Floor = 0.01,
+    unit: Unit = "session",
+    expected_output: ExpectedOutput = None,
+    prompt: Prompt = None,
+    quality: QualityColumns = None,
+    prices: Prices = None,
+    seed: Seed = 0,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write what production installs, and load it again as production does.
+
+    [bold]Examples[/bold]
+
+        planner export answers --log proxy.jsonl.zst --out router
+        planner export answers --method cheapest --out cheapest
+        planner export router --tau 0.02 --out router-2
+    """
+    from planner.bundle import export as write
+    from planner.router import Router
+
+    training, before = None, None
+    if (Path(source) / "manifest.json").is_file():
+        router = Router.load(source)
+        before = router.version
+    else:
+        options = settings(reference, candidate, cost, floor, unit, expected_output, seed)
+        labels = labels_at(source, prompt, quality)
+        if log and not reference:
+            options |= today(traffic_at(log, quiet or json), candidate or labels.models)
+        training = fitted(labels, prices, quiet or json, **options)
+        routers = {"learned": training.router, **training.rules}
+        if method not in routers:
+            raise InputError(f"'--method {method}'", f"one of {', '.join(routers)}", did_you_mean(method, routers))
+        router = routers[method]
+    router = router if tau is None else router.with_tau(tau)
+    evaluation = {"method": method} if before is None else {"made_from_router": before}
+    folder = write(router, out, training=training, evaluation=evaluation)
+    loaded = Router.load(folder)
+    words = f"Wrote {folder} and loaded it again: router {loaded.version}, τ {loaded.tau:.4g}, reference {loaded.reference}, "
+    words += f"candidates {', '.join(loaded.candidates)}."
+    about = {"version": loaded.version, "tau": loaded.tau, "reference": loaded.reference, "candidates": loaded.candidates}
+    following = f"planner decide --bundle {folder} < requests.jsonl"
+    show([Part("folder", folder), Part("router", about), Part("next", following, f"{wrap(words)}\nNext: {following}")], json)

@@ -1,0 +1,172 @@
+"""``planner read``: a log becomes Traffic, a table of graded answers becomes Labels.
+
+In: files and what the user says about their columns. Out: a folder, and what was found in the files: what was recognised,
+what was accepted and set aside with the reasons, and which levers the rest can speak about. Knows nothing of formats.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from planner.cli.common import Json, Prices, Prompt, QualityColumns, Quiet, book_of, pairs
+from planner.cli.output import Part, bar, grid, percent, show, usd, wrap
+from planner.errors import InputError
+
+if TYPE_CHECKING:
+    from planner.labels import Labels
+    from planner.prices import PriceBook
+    from planner.traffic import Traffic
+
+__all__ = ["read"]
+
+_FACTS = ("text full", "text cut", "session of several", "tokens", "cached tokens", "latency", "first-token time", "failed")
+
+
+def read(
+    paths: Annotated[list[str], typer.Argument(metavar="PATH|GLOB", help="Log files, globs or folders; or one table of graded answers.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="Where to write; a log's default is under .planner/.")
+    ] = None,
+    format: Annotated[str, typer.Option("--format", help="The log's format, when it is not recognised.")] = "auto",
+    map: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map", metavar="OURS=THEIRS", help="A column of ours from one of the log: COL, COL*FACTOR or =CONSTANT. Repeatable."
+        ),
+    ] = None,
+    app_from: Annotated[
+        str | None,
+        typer.Option("--app-from", metavar="WHERE", help="LiteLLM logs, what names the app: tag:PREFIX, team, key, metadata:FIELD."),
+    ] = None,
+    labels: Annotated[bool, typer.Option("--labels", help="This is a table of graded answers; implied by the options below.")] = False,
+    prompt: Prompt = None,
+    quality: QualityColumns = None,
+    cost: Annotated[
+        str | None, typer.Option("--cost", metavar="'PATTERN*'", help="Label table: the columns with the cost of an answer [USD].")
+    ] = None,
+    app_col: Annotated[str | None, typer.Option("--app-col", metavar="COL", help="Label table: the column with the app.")] = None,
+    model: Annotated[list[str] | None, typer.Option("--model", metavar="OLD=NEW", help="Label table: rename a model. Repeatable.")] = None,
+    prices: Prices = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Read a log (or a table of graded answers) into a folder, and say what is in it.
+
+    [bold]Examples[/bold]
+
+        planner read proxy.jsonl.zst
+        planner read 'logs/2026-11-*.jsonl.gz' --app-from tag:team --out november
+        planner read calls.csv --map request_id=id --map timestamp=ts --map latency_ms='took_s*1000'
+        planner read answers.csv --prompt question --quality 'correct_*' --model gpt_5=gpt-5 --out answers
+    """
+    if labels or prompt or quality or cost or app_col or model:
+        _only_one(paths, out)
+        from planner.labels import read_labels
+
+        found = read_labels(paths[0], prompt=prompt, quality=quality, cost=cost, app=app_col, models=pairs(model, "--model"))
+        show(_labels(found, found.save(out) if out else Path()), json)
+        return
+    from planner.traffic import read as read_log
+
+    with bar("reading", quiet or json, unit="B") as progress:
+        source = paths[0] if len(paths) == 1 else paths
+        traffic = read_log(source, format, out=out, mapping=pairs(map, "--map"), app_from=app_from, progress=progress)
+    show(_traffic(traffic, book_of(prices)), json)
+
+
+def _only_one(paths: list[str], out: Path | None) -> None:
+    if len(paths) != 1:
+        raise InputError(f"{len(paths)} label tables", "one", "put them into one file")
+    if out is None:
+        raise InputError("a label table without --out", "the folder to write", "add --out FOLDER")
+
+
+def _traffic(traffic: Traffic, book: PriceBook) -> list[Part]:
+    from planner.prices import audit
+    from planner.traffic import coverage
+
+    meta, spent = traffic.meta, audit(traffic, book)
+    found = coverage(traffic, spent.cost_pusd / 1e12)
+    rows = int(meta["accepted"]) + int(meta["quarantined"])
+    counts = f"{rows:,} rows = {meta['accepted']:,} requests accepted + {meta['quarantined']:,} rows set aside (quarantine)"
+    assumed = "".join(f"\nAssumed: {a}." for a in meta["assumed"])
+    head = f"{meta['source_format']}: {meta['detected']}.\n{counts}.{assumed}"
+    return [
+        Part("folder", traffic.folder),
+        Part("detected", {"format": meta["source_format"], "saw": meta["detected"], "assumed": meta["assumed"]}, wrap(head)),
+        Part("rows", {"rows": rows, "accepted": meta["accepted"], "quarantined": meta["quarantined"], "files": meta["files"]}),
+        Part("quarantine", meta["reasons"], _quarantine(traffic)),
+        Part("total", spent.total),
+        Part("coverage", found.table, _coverage(found.table, spent.total.evidence)),
+        Part("levers", found.levers, _levers(found.levers)),
+        Part("next", f"planner audit {traffic.folder}", f"Read into {traffic.folder}\nNext: planner audit {traffic.folder}"),
+    ]
+
+
+def _quarantine(traffic: Traffic) -> str:
+    reasons = traffic.meta["reasons"]
+    if not traffic.meta["quarantined"]:
+        return "Nothing was set aside."
+    lines = [f"{n:>9,}  {reason}" for reason, n in reasons.items()]
+    rest = int(traffic.meta["quarantined"]) - sum(reasons.values())
+    return "\n".join(["Set aside, by reason:", *lines, *([f"{rest:>9,}  other reasons"] if rest else [])])
+
+
+def _coverage(table: Any, evidence: str) -> str:
+    """One line per app: its requests and dollars, and the share of its requests that has each property."""
+    import pandas as pd
+
+    shares = table.pivot(index="app", columns="what", values="share_rows")
+    whole = table[table["what"] == "requests"].set_index("app")
+    order = whole["usd"].sort_values(ascending=False).index
+    frame = pd.DataFrame({"app": order, "requests": whole["rows"][order].to_numpy(), "usd": whole["usd"][order].to_numpy()})
+    columns: dict[str, Any] = {"app": ("app", str), "requests": ("requests", "{:,}".format), "usd": (f"{evidence} $", usd)}
+    for fact, heading in zip(_FACTS, ("text", "cut", "turns", "tokens", "cached", "latency", "ttft", "failed"), strict=True):
+        frame[fact] = shares.loc[order, fact].to_numpy()
+        columns[fact] = (heading, "{:.0%}".format if fact != "failed" else percent)
+    return f"What is known, as a share of requests:\n{grid(frame, columns)}"
+
+
+def _levers(levers: Any) -> str:
+    columns: dict[str, Any] = {
+        "lever": ("lever", str),
+        "share_rows": ("of requests", "{:.0%}".format),
+        "share_usd": ("of spend", lambda v: "–" if v != v else f"{v:.0%}"),
+        "needs": ("needs", str),
+    }
+    lines = ["What this log can answer:", grid(levers, columns)]
+    for setting in dict.fromkeys(s for s in levers["setting"] if s):
+        lines.append(wrap(f"To open the rest of {', '.join(levers['lever'][levers['setting'] == setting])}: {setting}"))
+    return "\n".join(lines)
+
+
+def _labels(labels: Labels, folder: Path) -> list[Part]:
+    import numpy as np
+    import pandas as pd
+
+    quality, meta = labels.quality(), labels.meta
+    table = pd.DataFrame({"model": labels.models, "graded": (~np.isnan(quality)).sum(0), "quality": np.nanmean(quality, axis=0)})
+    guessed = ", ".join(meta["guessed"]) if meta.get("guessed") else ""
+    columns = "; ".join(f"{k}: {', '.join(v) if isinstance(v, list) else v}" for k, v in meta.get("columns", {}).items() if v)
+    head = f"{len(labels):,} requests, {len(labels.outcomes):,} graded answers of {len(labels.models)} models"
+    head += f"; {meta['ungraded']:,} cells without a grade" if meta.get("ungraded") else ""
+    head += f"; {meta['groups']:,} different texts" if "groups" in meta else ""
+    shown: dict[str, Any] = {
+        "model": ("model", str),
+        "graded": ("graded", "{:,}".format),
+        "quality": ("mean quality (measured)", "{:.4f}".format),
+    }
+    return [
+        Part("folder", folder),
+        Part(
+            "text",
+            head,
+            wrap(f"{head}.\nColumns: {columns or 'as saved'}." + (f"\nGuessed from their names: {guessed}." if guessed else "")),
+        ),
+        Part("columns", meta.get("columns", {})),
+        Part("models", table, grid(table.sort_values("quality", ascending=False), shown)),
+        Part("next", f"planner train {folder} --out router", f"Read into {folder}\nNext: planner train {folder} --out router"),
+    ]

@@ -1,0 +1,211 @@
+"""``planner simulate``: today, the simple rules and the learned router over the same requests, side by side.
+
+In: a log and labels, and a bundle or the options of training. Out: the comparison, money with its evidence. Without a log
+the labelled requests are the traffic. Knows nothing of how a plan is simulated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from planner.cli.common import At, Json, Prices, Prompt, QualityColumns, Quiet, book_of, day, labels_at, traffic_at
+from planner.cli.output import Part, grid, missing, note, percent, show, stages, usd, wrap
+from planner.cli.training import Candidate, Cost, ExpectedOutput, Reference, Seed, Unit, fitted, settings, today
+from planner.errors import InputError
+from planner.schema import EVIDENCE
+
+if TYPE_CHECKING:
+    from planner.comparison import Comparison
+    from planner.labels import Labels
+    from planner.router import Router
+    from planner.simulation import Simulation, World
+    from planner.traffic import Traffic
+    from planner.training import Training
+
+__all__ = ["simulate"]
+
+
+def simulate(
+    log: Annotated[
+        str | None, typer.Argument(metavar="LOG", help="A log or a Traffic folder; without it the labelled requests are the traffic.")
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option("--labels", metavar="LABELS", help="Graded answers: what quality would be elsewhere.")
+    ] = None,
+    bundle: Annotated[Path | None, typer.Option("--bundle", metavar="DIR", help="The router of this bundle, not one trained now.")] = None,
+    tau: Annotated[float | None, typer.Option("--tau", help="The level of the learned router, instead of its own.")] = None,
+    floor: Annotated[
+        float | None, typer.Option("--floor", help="Quality one is willing to lose: training chooses τ for it.  \\[default: 0.01]")
+    ] = None,
+    at: At = None,
+    prices: Prices = None,
+    reference: Reference = None,
+    candidate: Candidate = None,
+    cost: Cost = None,
+    unit: Unit = "session",
+    expected_output: ExpectedOutput = None,
+    prompt: Prompt = None,
+    quality: QualityColumns = None,
+    seed: Seed = 0,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Today, every simple rule and the learned router over the same requests at the same prices.
+
+    [bold]Examples[/bold]
+
+        planner simulate proxy.jsonl.zst --labels answers
+        planner simulate november --labels answers --bundle router --tau 0.02
+        planner simulate november --labels answers --floor 0.005 --at as-logged
+        planner simulate --labels bench.csv --reference gpt-5 --expected-output gpt-5=300,gpt-5-mini=300
+    """
+    from planner.router import Router
+
+    silent, when = quiet or json, day(at)
+    if bundle and (reference or candidate or floor is not None):
+        raise InputError("--bundle with --reference, --candidate or --floor", "a bundle, which has its own", "change its level with --tau")
+    table = labels_at(labels, prompt, quality) if labels else None
+    router = Router.load(bundle) if bundle else None
+    options = settings(reference, candidate, cost, 0.01 if floor is None else floor, unit, expected_output, seed)
+    traffic = _traffic(log, table, options, silent)
+    training = _training(traffic, table, router, options, prices, silent) if table is not None else None
+    chosen = router or (training.router if training else None)
+    if chosen is None:
+        raise InputError("neither --labels nor --bundle", "at least one: what to simulate", "without labels try: planner plan LOG")
+    routers = {**(training.rules if training else {}), "learned": chosen if tau is None else chosen.with_tau(tau)}
+    world = _world(traffic, table, training, prices, when, seed, silent)
+    show(_parts(_compared(world, routers, silent), routers, log, training), json)
+
+
+def _traffic(log: str | None, labels: Labels | None, options: Mapping[str, Any], quiet: bool) -> Traffic:
+    """Open the log, or write the labelled requests as one under ``.planner/``."""
+    if log:
+        return traffic_at(log, quiet)
+    if labels is None:
+        raise InputError("neither a log nor --labels", "requests to simulate", "for example: planner simulate LOG --labels LABELS")
+    if not options["reference"]:
+        raise InputError("--labels without a log and without --reference", "the model that answers today", "add --reference MODEL")
+    from planner.labels import as_traffic
+
+    tokens = (options["expected_output"] or {}).get(options["reference"])
+    folder = Path(".planner") / "traffic" / f"labels-{labels.hash[:16]}-{options['reference'].replace('/', '_')}"
+    return as_traffic(labels, options["reference"], folder, output_tokens=None if tokens is None else round(tokens))
+
+
+def _training(
+    traffic: Traffic, labels: Labels, router: Router | None, options: dict[str, Any], prices: Path | None, quiet: bool
+) -> Training:
+    """Train, or train again what a bundle was trained as: rules, split and quality model are not part of a bundle."""
+    if router is None:
+        own = {} if options["reference"] else today(traffic, options["candidates"] or labels.models)
+        return fitted(labels, prices, quiet, **{**options, **own})
+    asked = {"reference": router.reference, "references": dict(router.references), "candidates": router.candidates, "unit": router.unit}
+    again = fitted(labels, prices, quiet, **{**options, **asked})
+    if again.router.family != router.family:
+        note(
+            "The bundle was trained on other labels or options than these: its quality is only as independent of its training as these "
+            "labels are."
+        )
+    return again
+
+
+def _world(
+    traffic: Traffic, labels: Labels | None, training: Training | None, prices: Path | None, at: Any, seed: int, quiet: bool
+) -> World:
+    from planner.outcomes import fit_outcomes
+    from planner.simulation import World, price_date
+
+    book = book_of(prices)
+    with stages("outcomes", quiet) as progress:
+        progress("what other models would do", 0.1)
+        return World(traffic, fit_outcomes(traffic, labels, training, seed=seed), book, price_date(book, at), seed=seed)
+
+
+def _compared(world: World, routers: Mapping[str, Router], quiet: bool) -> Comparison:
+    from planner.comparison import compare
+    from planner.policies import Plan, Route
+    from planner.simulation import run
+
+    found = [run(world, Plan(name="today"))]
+    with stages("simulating", quiet) as progress:
+        for i, (name, router) in enumerate(routers.items()):
+            progress(name, i / len(routers))
+            found.append(run(world, Plan((Route(router),), name)))
+    return compare(*found)
+
+
+def _parts(found: Comparison, routers: Mapping[str, Router], log: str | None, training: Training | None) -> list[Part]:
+    learned = found.simulations[-1]
+    header = learned.summary.header
+    where = "The log's own requests" if log else "The labelled requests, taken as one day's traffic"
+    head = f"{where}, replayed at {header.price_book} prices of {header.price_date}. Evidence of the dollars in per cent:"
+    head += " m measured, e estimated, a assumed."
+    words = _verdict(found, training.floor) if training else "No labels: quality elsewhere is unknown."
+    return [
+        Part("text", words, wrap(words)),
+        Part("plans", found.table, f"{wrap(head)}\n{_table(found.table)}\n{wrap(_basis(learned, routers, training is not None))}"),
+        Part("by_app", learned.table, f"The learned router, app by app:\n{_table(learned.table.assign(plan=learned.table['app']), 'app')}"),
+        Part("routers", {n: {"version": r.version, "tau": r.tau, "reference": r.reference} for n, r in routers.items()}),
+        Part("header", header),
+    ]
+
+
+def _verdict(found: Comparison, floor: float) -> str:
+    """Say which plan saves most among those whose loss of quality is surely below ``floor``."""
+    rows = found.table
+    sure = rows[(rows["quality_low"] >= -floor) & (rows["saving_low"] > 0)]
+    if sure.empty:
+        return (
+            f"Keep today's models: no plan surely saves money and surely loses less than {floor:g} of quality. {found.simulations[-1].text}"
+        )
+    name = sure.sort_values("saving_usd_per_month")["plan"].iloc[-1]
+    best = next(s for s in found.simulations if s.name == name)
+    return f"Of the plans that surely lose less than {floor:g} of quality, {name!r} saves most. {best.text}"
+
+
+def _basis(learned: Simulation, routers: Mapping[str, Router], labelled: bool) -> str:
+    from planner.router import AlwaysRule
+
+    quality = learned.quality()
+    said = [f"Quality is {quality.evidence} ({quality.source}) and compared with today's."] if labelled else []
+    for name, router in routers.items():
+        if isinstance(router.scorer, AlwaysRule):
+            said.append(f"'{name}' is {router.candidates[int(router.scorer.row.argmax())]} for every request it may decide.")
+    return " ".join(said)
+
+
+def _table(rows: Any, first: str = "plan") -> str:
+    """Lay out plans (or apps) with money beside its evidence."""
+    records = rows.to_dict("records")
+    shown = rows.assign(
+        evidence=[_mix(r) for r in records],
+        saving=[_between(r, "saving_usd_per_month", "saving_low", "saving_high", usd) for r in records],
+        shift=[_between(r, "quality_difference", "quality_low", "quality_high", "{:+.3f}".format) for r in records],
+    )
+    columns: dict[str, Any] = {
+        "plan": (first, str),
+        "usd_per_month": ("$ a month", usd),
+        "evidence": ("evidence", str),
+        "saving": ("saves a month [95 %]", str),
+        "shift": ("quality change [95 %]", str),
+        "changed_share": ("moved", percent),
+    }
+    return grid(shown, columns)
+
+
+def _mix(row: Mapping[str, Any]) -> str:
+    """Say how much of a sum of dollars is measured, estimated and assumed, in per cent."""
+    total = row["usd_per_month"]
+    parts = ((k[0], row[f"usd_{k}"]) for k in EVIDENCE)
+    return " ".join(f"{100 * v / total:.0f}{k}" for k, v in parts if total and v / total >= 0.005) or "–"
+
+
+def _between(row: Mapping[str, Any], value: str, low: str, high: str, write: Any) -> str:
+    middle, bottom, top = (row[k] for k in (value, low, high))
+    if missing(middle):
+        return "unknown"
+    return str(write(middle)) if missing(bottom) or bottom == top else f"{write(middle)} [{write(bottom)}, {write(top)}]"

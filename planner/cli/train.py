@@ -1,0 +1,67 @@
+"""``planner train``: learn a router from graded answers, judge it beside every simple rule, and write it as a bundle.
+
+In: labels, and the log whose models are to be replaced. Out: a bundle. Knows nothing of how a router is learned.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from planner.cli.common import Json, Labelled, Out, Prices, Prompt, QualityColumns, Quiet, labels_at, traffic_at
+from planner.cli.output import Part, show, wrap
+from planner.cli.training import Candidate, Cost, ExpectedOutput, Floor, Reference, Seed, Unit, fitted, methods, settings, today
+
+__all__ = ["train"]
+
+
+def train(
+    labels: Labelled,
+    out: Out,
+    log: Annotated[
+        str | None, typer.Option("--log", metavar="LOG", help="The log: each app is measured against its own model of today.")
+    ] = None,
+    reference: Reference = None,
+    candidate: Candidate = None,
+    cost: Cost = None,
+    floor: Floor = 0.01,
+    unit: Unit = "session",
+    expected_output: ExpectedOutput = None,
+    prompt: Prompt = None,
+    quality: QualityColumns = None,
+    prices: Prices = None,
+    seed: Seed = 0,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Learn a router on 70 % of the graded requests, judge it on the others beside every simple rule, and write a bundle.
+
+    [bold]Examples[/bold]
+
+        planner train answers --log proxy.jsonl.zst --out router
+        planner train answers.parquet --reference gpt-5 --candidate gpt-5-mini --floor 0.02 --out router
+        planner train bench.csv --quality 'correct_*' --cost big=10,small=1 --unit request --out router
+    """
+    from planner.bundle import export
+
+    options = settings(reference, candidate, cost, floor, unit, expected_output, seed)
+    table = labels_at(labels, prompt, quality)
+    if log and not reference:
+        options |= today(traffic_at(log, quiet or json), candidate or table.models)
+    found = fitted(table, prices, quiet or json, **options)
+    router, folder = found.router, export(found.router, out, training=found)
+    done = f"Wrote {folder} and loaded it again: router {router.version}, τ {router.tau:.4g}, reference {router.reference}"
+    done += "".join(f", {model} for {app}" for app, model in router.references)
+    following = f"planner simulate {log or 'LOG'} --labels {labels} --bundle {folder}"
+    parts = [
+        Part("folder", folder),
+        Part("text", found.text, wrap(found.text)),
+        Part("methods", found.table.reset_index(), methods(found)),
+        Part(
+            "router", {"version": router.version, "tau": router.tau, "reference": router.reference, "references": dict(router.references)}
+        ),
+        Part("notes", found.notes),
+        Part("next", following, f"{wrap(done)}.\nNext: {following}"),
+    ]
+    show(parts, json)
