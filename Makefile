@@ -6,8 +6,9 @@ BIN := $(VENV)/bin
 # Jupyter refuses to run as root, as one does in a container, unless told to.
 ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
-# uv does not byte-compile unless told to, and every kernel start would pay for it.
+# uv does not byte-compile unless told to, some machines forbid Python to, and every kernel start would pay for it.
 export UV_COMPILE_BYTECODE = 1
+export PYTHONDONTWRITEBYTECODE =
 # LiteLLM, used by the gateway tests, must not look for anything outside this machine.
 export LITELLM_LOCAL_MODEL_COST_MAP = True
 export LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -60,6 +61,24 @@ def test_make_prints_its_verbs(repository: Path) -> None:
     """``make`` alone lists what it can do."""
     done = subprocess.run(["make", "-s", "-C", repository], capture_output=True, text=True)
     assert [line.split()[1] for line in done.stdout.splitlines() if line.startswith("  make ")][:3] == ["help", "lab", "test"]
+
+
+@pytest.mark.parametrize("browser", [True, False])
+def test_ci_runs_everything_and_fetches_only_a_browser(repository: Path, tmp_path: Path, browser: bool) -> None:
+    """.ci/run checks and tests where nothing may be skipped, and installs Chromium only on a machine without a browser."""
+    commands = {"apt-get": 'echo apt-get "$@"', "make": 'echo make "$@" no_skip=$PLANNER_NO_SKIP', "chromium": ""}
+    for name, line in commands.items():
+        if browser or name != "chromium":
+            (tmp_path / name).write_text(f"#!/bin/sh\n{line}\n")
+            (tmp_path / name).chmod(0o755)
+    for name in ("sh", "bash", "env", "dirname"):
+        (tmp_path / name).symlink_to(str(shutil.which(name)))
+    (tmp_path / "id").symlink_to(str(shutil.which("echo")))  # `id -u` is not 0, so that apt-get needs sudo
+    (tmp_path / "sudo").symlink_to(str(shutil.which("env")))
+    done = subprocess.run(["bash", repository / ".ci" / "run"], env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=True)
+    fetched = ["apt-get update -qq", "apt-get install -y -qq --no-install-recommends chromium"]
+    assert done.stdout.splitlines() == [*([] if browser else fetched), "make check no_skip=1", "make test no_skip=1"]
+    assert os.access(repository / ".ci" / "run", os.X_OK)
 
 
 def test_this_python_is_supported() -> None:
