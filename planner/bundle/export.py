@@ -8,7 +8,6 @@ of gateways.
 from __future__ import annotations
 
 import io
-import shutil
 import zipfile
 from collections.abc import Mapping
 from hashlib import sha256
@@ -67,7 +66,7 @@ def export(
         _write(made, router, training, plan, evaluation)
         _prove(made, router, requests)
         if path.exists():
-            shutil.rmtree(path)
+            path.rename(Path(scratch) / "before")
         made.rename(path)
     return path
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 from zlib import crc32
 
@@ -116,14 +116,19 @@ def _system(texts: Sequence[str], spec: FeatureSpec) -> Rows:
     """Words of the templates; each different template is hashed once."""
     if not spec.system_bits or not any(texts):
         return _empty(len(texts))
+    if len(texts) == 1:
+        return _template(_clip(texts[0], *_SYSTEM), spec.system_bits)
     unique = {t: i for i, t in enumerate(dict.fromkeys(texts))}
-    parts = []
-    for chunk in _chunks([_clip(t, *_SYSTEM) for t in unique]):
-        text = Text.of(chunk)
-        hashes, doc, _ = words(text)
-        parts.append(_rows([(hashes, doc), pairs(hashes, doc)], spec.system_bits, len(text)))
-    found = stack(parts)
-    return found if len(unique) == len(texts) else found.take(np.fromiter((unique[t] for t in texts), np.int64, len(texts)))
+    found = stack([_template(_clip(t, *_SYSTEM), spec.system_bits) for t in unique])
+    return found.take(np.fromiter((unique[t] for t in texts), np.int64, len(texts)))
+
+
+@lru_cache(256)
+def _template(template: str, bits: int) -> Rows:
+    """Hash one template; the few that a service uses are hashed once."""
+    text = Text.of([template])
+    hashes, doc, _ = words(text)
+    return _rows([(hashes, doc), pairs(hashes, doc)], bits, 1)
 
 
 def _apps(apps: Sequence[str], spec: FeatureSpec) -> Rows:

@@ -34,18 +34,20 @@ _WORD = np.array([b >= 128 or chr(b).isalnum() for b in range(256)])
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Text:
-    """``n`` texts as bytes, each followed by a blank and the whole preceded by one; text i is ``data[ends[i-1] + 1 : ends[i]]``."""
+    """``n`` texts as bytes, each followed by a blank and the whole preceded by one; text i is ``data[ends[i] - size[i] : ends[i]]``."""
 
     data: NDArray[np.uint8]
     lower: NDArray[np.uint8]
     ends: I64
+    size: I64
 
     @classmethod
     def of(cls, texts: Sequence[str]) -> Text:
         """Encode ``texts``; a lone surrogate becomes a question mark."""
         encoded = [t.encode("utf-8", "replace") for t in texts]
         data = np.frombuffer(b" " + b" ".join(encoded) + b" ", np.uint8)
-        return cls(data, _LOWER[data], np.cumsum([len(e) + 1 for e in encoded], dtype=np.int64))
+        size = np.fromiter(map(len, encoded), np.int64, len(encoded))
+        return cls(data, _LOWER[data], np.cumsum(size + 1), size)
 
     def __len__(self) -> int:
         return len(self.ends)

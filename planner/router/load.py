@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner import formats
-from planner.errors import BundleError
+from planner.errors import BundleError, InputError
 from planner.router.capabilities import Capability, Support
 from planner.router.costs import Costs
 from planner.router.requests import Requests
@@ -49,7 +49,7 @@ def load(folder: str | Path) -> Router:
     try:
         router = _router(manifest["router"], _arrays(files[WEIGHTS]))
         vectors = json.loads(files[VECTORS])["vectors"]
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+    except (InputError, KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise BundleError(f"{path}: the router cannot be built ({type(error).__name__}: {error})", fix=_AGAIN) from error
     _replay(router, vectors, path)
     return router

@@ -8,6 +8,7 @@ reason. Knows nothing of training, price books or gateways.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -23,7 +24,7 @@ from planner.errors import InputError, did_you_mean
 from planner.router.capabilities import REASONS, Capability, Support, feasible, outside
 from planner.router.costs import Costs
 from planner.router.decision import choose
-from planner.router.requests import Requests
+from planner.router.requests import UNITS, Requests
 from planner.router.state import Scorer, digest
 
 __all__ = ["Decision", "Router", "Scores", "rebased"]
@@ -101,6 +102,15 @@ class Router:
     tau: float = 0.0
     unit: str = "session"
     references: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        k = len(self.candidates)
+        if len(set(self.candidates)) < k or self.reference not in self.candidates:
+            raise InputError(f"candidates {', '.join(self.candidates)}", f"each once, the reference {self.reference!r} among them")
+        if len(self.capabilities) != k or len(self.costs.usd_per_request) != k:
+            raise InputError(f"{len(self.capabilities)} capabilities for {k} candidates", "costs and a capability for each")
+        if self.unit not in UNITS or math.isnan(self.tau):
+            raise InputError(f"unit {self.unit!r}, tau {self.tau!r}", f"one of {', '.join(UNITS)}, and a number")
 
     @classmethod
     def load(cls, folder: str | Path) -> Router:

@@ -57,7 +57,9 @@ _CLASSES = (
     "?",
     "\n",
 )
-_BYTES = np.array([[chr(b) in members for members in _CLASSES] for b in range(256)], np.float32)
+_BYTES = np.array([[chr(b) in members for members in _CLASSES] for b in range(256)], float)
+#: The text columns that are logarithms: words, lines, question marks, and the lists of words.
+_LOGS = [0, 1, 9, 10, 11, 12, 13]
 _WORDS = (
     "who what when where which why how whose whom is are does can should",
     "why prove explain derive reason compare analyze analyse evaluate design plan step steps because implications critique optimize debug",
@@ -65,40 +67,46 @@ _WORDS = (
     "translate summarize summarise classify extract rewrite list label yes no correct spelling title tag format convert",
 )
 _FLAG_BITS = 16
+#: Which lists of _WORDS a bit mask stands for.
+_LISTS = np.array([[mask >> j & 1 for j in range(len(_WORDS))] for mask in range(1 << len(_WORDS))], float)
 
 
 @cache
-def _flags() -> NDArray[np.float32]:
-    table = np.zeros((1 << _FLAG_BITS, len(_WORDS)), np.float32)
-    for column, words in enumerate(_WORDS):
-        at = bucket(np.array([hash_word(w) for w in words.split()], np.uint64), _FLAG_BITS)
-        table[at, column] = 1
-    return table
+def _masks() -> NDArray[np.int64]:
+    """Return, for each hash bucket, the bit mask of the lists with a word in it."""
+    masks = np.zeros(1 << _FLAG_BITS, np.int64)
+    for j, words in enumerate(_WORDS):
+        masks[bucket(np.array([hash_word(w) for w in words.split()], np.uint64), _FLAG_BITS)] |= 1 << j
+    return masks
 
 
 def text_structure(text: Text, words: U64, doc: I64, length: I64) -> NDArray[np.float32]:
     """Return the TEXT_COLUMNS of each text, given its words' hashes, texts and lengths [bytes]."""
-    n = len(text)
-    size = np.diff(text.ends, prepend=0) - 1
-    count = _sum_bytes(text)
-    n_words = np.bincount(doc, minlength=n)
-    flags = _flags()[bucket(words, _FLAG_BITS)]
-    flagged = np.column_stack([np.bincount(doc, f, n) for f in flags.T])
-    share = count / np.maximum(size, 1)[:, None]
-    per_word = np.bincount(doc, length, n) / np.maximum(n_words, 1)
-    return np.column_stack(
-        [np.log1p(n_words), np.log1p(count[:, 7]), np.minimum(per_word, 20), share[:, :6], np.log1p(count[:, 6]), np.log1p(flagged)]
-    ).astype(np.float32)
+    n, lists = len(text), len(_LISTS)
+    count = _bytes_by_class(text)
+    listed = np.bincount(doc * lists + _masks()[bucket(words, _FLAG_BITS)], minlength=n * lists).reshape(n, lists)
+    n_words = listed.sum(1)
+    out = np.empty((n, len(TEXT_COLUMNS)))
+    out[:, 0] = n_words
+    out[:, 1] = count[:, 7]
+    out[:, 2] = np.minimum(np.bincount(doc, length, n) / np.maximum(n_words, 1), 20)
+    out[:, 3:9] = count[:, :6] / np.maximum(text.size, 1)[:, None]
+    out[:, 9] = count[:, 6]
+    out[:, 10:] = listed @ _LISTS
+    out[:, _LOGS] = np.log1p(out[:, _LOGS])
+    return out.astype(np.float32)
 
 
-def _sum_bytes(text: Text) -> NDArray[np.float64]:
+def _bytes_by_class(text: Text) -> NDArray[np.float64]:
     """Return how many bytes of each class each text has, shape (n, classes)."""
-    if len(text) == 1:
+    n = len(text)
+    if n == 1:
         histogram = np.bincount(text.data, minlength=256)
     else:
-        owner = np.repeat(np.arange(len(text)), np.diff(text.ends, prepend=-1))
-        histogram = np.bincount(owner * 256 + text.data[: len(owner)], minlength=256 * len(text))
-    return histogram.reshape(len(text), 256).astype(np.float64) @ _BYTES
+        owner = np.repeat(np.arange(n) * 256, text.size + 1)
+        histogram = np.bincount(owner + text.data[: len(owner)], minlength=256 * n)
+    count: NDArray[np.float64] = histogram.reshape(n, 256).astype(float) @ _BYTES
+    return count
 
 
 def request_structure(requests: Requests) -> NDArray[np.float32]:

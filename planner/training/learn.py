@@ -23,7 +23,7 @@ SPECS = (FeatureSpec(char_bits=0, char_n=()), FeatureSpec(char_n=(4,)))
 #: Share of the squared error by which a larger feature set must be better.
 _BETTER = 0.005
 #: Rows on which feature sets are compared.
-_TRIAL = 4_000
+_TRIAL = 2_500
 #: Length that structure columns have after scaling, beside 1 for each block of n-grams.
 _STRUCTURE = 0.1
 

@@ -7,7 +7,7 @@ and each candidate's rates and capabilities; or one sentence on why there is not
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -17,6 +17,7 @@ from planner.errors import InputError, NeedsError, PriceError, did_you_mean
 from planner.labels import Labels
 from planner.prices import PriceBook
 from planner.router import Capability, Costs, Requests
+from planner.router.requests import FORMATS
 from planner.training.answer_costs import answer_costs
 from planner.training.split import split, units
 
@@ -137,21 +138,31 @@ def _check(quality: NDArray[np.float64], keys: NDArray[np.str_], held: NDArray[n
 
 
 def known_capabilities(labels: Labels, models: Sequence[str], requests: Requests, book: PriceBook | None = None) -> dict[str, Capability]:
-    """Return what labels and catalogue show of each model: text inputs up to the longest it answered, and its context window.
+    """Return what labels and catalogue show of each model: what it answered of inputs, tools and formats, and its context window.
 
-    Neither says whether a model takes tools or keeps a JSON schema, so requests with those stay with the reference until
-    somebody passes ``capabilities`` that say so.
+    A request with tools or a format that no labelled answer of a model had stays away from it until somebody passes
+    ``capabilities`` that say otherwise.
     """
     graded = ~np.isnan(labels.quality(tuple(models)))
-    longest = [int(requests.input_tokens[graded[:, k]].max(initial=0)) for k in range(len(models))]
-    return {m: _known(m, size, book) for m, size in zip(models, longest, strict=True)}
+    return {m: _known(m, requests.take(graded[:, k]), book) for k, m in enumerate(models)}
 
 
-def _known(model: str, longest: int, book: PriceBook | None) -> Capability:
+def _known(model: str, answered: Requests, book: PriceBook | None) -> Capability:
+    longest = int(answered.input_tokens.max(initial=0))
+    formats = tuple(f for code, f in enumerate(FORMATS) if code == 0 or (answered.response_format == code).any())
+    shown = Capability(tools=bool(answered.has_tools.any()), formats=formats, modalities=_modalities(answered))
+    window = _window(model, book)
+    if window is None:
+        return replace(shown, max_input_tokens=longest, source=f"observed in the labels: inputs up to {longest:,} tokens")
+    return replace(shown, context_tokens=max(window, longest), source="observed in the labels; context window of the price book")
+
+
+def _modalities(answered: Requests) -> tuple[str, ...]:
+    return tuple(sorted({"text", *(m for value in set(answered.modalities) for m in value.split(",") if m)}))
+
+
+def _window(model: str, book: PriceBook | None) -> int | None:
     try:
-        window = book.context_window(model) if book is not None else None
+        return book.context_window(model) if book is not None else None
     except PriceError:
-        window = None
-    if book is None or window is None:
-        return Capability(max_input_tokens=longest, source=f"observed in the labels: inputs up to {longest:,} tokens")
-    return Capability(context_tokens=max(window, longest), source=f"context window: {book.name}")
+        return None

@@ -21,7 +21,7 @@ __all__ = ["ALPHAS", "RidgeFit", "fit_ridge", "fold_of"]
 
 F64 = NDArray[np.float64]
 #: Penalties tried, for rows of length about one to two.
-ALPHAS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+ALPHAS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 _TOLERANCE, _STEPS = 1e-4, 150
 
 

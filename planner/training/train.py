@@ -20,8 +20,10 @@ from planner.errors import InputError
 from planner.labels import Labels
 from planner.prices import PriceBook
 from planner.router import ALWAYS_TAU, AlwaysRule, Capability, Requests, Router, Support, rebased
+from planner.traffic import Traffic
 from planner.training.judge import Judged, apgr, curve, judge, mixed, onehot, oracle, tau_for
 from planner.training.learn import Learned, learn
+from planner.training.observed import models_today, seen_capabilities, widened
 from planner.training.problem import Problem, pose
 from planner.training.rules import cross_fit, fit_length, fit_table
 
@@ -70,6 +72,7 @@ class Training:
 
 def train(
     labels: Labels,
+    traffic: Traffic | None = None,
     *,
     reference: str | None = None,
     references: Mapping[str, str] | None = None,
@@ -89,12 +92,14 @@ def train(
     Parameters
     ----------
     labels: graded answers of at least two models.
-    reference: the model in use today; by default the best single model on the fit rows.
-    references: {app: model} of the apps that use another one today; each is measured against its own.
+    traffic: the log the router is for: it shows each app's model of today, which becomes that app's reference, and what
+        each model has been seen to do. An app whose model of today has no labels is left as it is.
+    reference: the model in use today where no log tells; by default the best single model on the fit rows.
+    references: {app: model} instead of what the log shows.
     candidates: the models to choose among; by default all that are labelled.
     book: a PriceBook, used at ``at`` where the labels carry no cost. cost: {model: cost per request} where nothing is known:
         only the ratio matters then.
-    capabilities: {model: Capability}; by default what labels and book show, see ``known_capabilities``.
+    capabilities: {model: Capability}; by default what labels, book and log show, see ``known_capabilities``.
     expected_output: {model: tokens} of an answer, where the labels do not say.
     floor: quality one is willing to lose against the reference.
     unit: ``session``: the first turn decides; ``request``: every turn.
@@ -116,16 +121,29 @@ def train(
         unit=unit,
         seed=seed,
     )
+    homes, blind = _homes(problem.models, traffic, references)
+    if traffic is not None and capabilities is None:
+        known = dict(zip(problem.models, problem.capabilities, strict=True))
+        wide = widened(known, seen_capabilities(traffic, problem.models))
+        problem = replace(problem, capabilities=tuple(wide[m] for m in problem.models))
     tell("labels checked", 0.1)
     fit = np.flatnonzero(~problem.holdout)
     part, gain, weight = problem.requests.take(fit), problem.gain[fit], problem.weight[fit]
     learned = learn(part, gain, weight, problem.unit[fit], problem.reference_code, seed)
     tell("gains fitted", 0.8)
-    router, rules = _routers(problem, fit, learned, references or {}, floor, seed)
+    router, rules = _routers(problem, fit, learned, homes, blind, floor, seed)
     tell("rules fitted", 0.9)
     result = _judged(problem, labels, router, rules, learned, floor)
     tell("judged", 1.0)
     return result
+
+
+def _homes(models: Sequence[str], traffic: Traffic | None, stated: Mapping[str, str] | None) -> tuple[dict[str, str], frozenset[str]]:
+    """Return each app's reference, and the apps that must be left alone because nobody labelled their model of today."""
+    if stated is not None or traffic is None:
+        return dict(stated or {}), frozenset()
+    today = models_today(traffic)
+    return {a: m for a, m in today.items() if m in models}, frozenset(a for a, m in today.items() if m not in models)
 
 
 def _silent(stage: str, share: float) -> None:
@@ -133,12 +151,18 @@ def _silent(stage: str, share: float) -> None:
 
 
 def _routers(
-    problem: Problem, fit: NDArray[np.int64], learned: Learned, references: Mapping[str, str], floor: float, seed: int
+    problem: Problem,
+    fit: NDArray[np.int64],
+    learned: Learned,
+    references: Mapping[str, str],
+    blind: frozenset[str],
+    floor: float,
+    seed: int,
 ) -> tuple[Router, dict[str, Router]]:
     """Return the learned router and the rules, each at the τ that its out-of-fold gains allow."""
     part, gain, weight, unit = problem.requests.take(fit), problem.gain[fit], problem.weight[fit], problem.unit[fit]
     base = Router(
-        problem.models, problem.reference, learned.scorer, problem.costs, problem.capabilities, _support(part), -np.inf, part.unit
+        problem.models, problem.reference, learned.scorer, problem.costs, problem.capabilities, _support(part, blind), -np.inf, part.unit
     ).with_references(references)
     rows = _rows(problem, fit, base)
     whole = np.flatnonzero(~np.isnan(problem.quality[fit]).any(1))
@@ -163,8 +187,8 @@ def _routers(
     return at_floor(base, learned.oof), rules
 
 
-def _support(fit: Requests) -> Support:
-    apps = tuple(sorted(set(fit.app)))
+def _support(fit: Requests, blind: frozenset[str]) -> Support:
+    apps = tuple(sorted(set(fit.app) - blind))
     return Support(None if apps == ("default",) else apps, int(fit.input_tokens.max(initial=0)), bool((fit.text_state == 1).any()))
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -106,6 +108,20 @@ def test_versions(training):
     assert (moved.family, moved.version != router.version) == (router.family, True)
     fewer = router.with_candidates(["large", "small"])
     assert len({router.family, fewer.family, router.with_references({"chat": "small"}).family}) == 3
+
+
+def test_a_router_that_makes_no_sense_is_refused():
+    """A reference that is no candidate, a candidate named twice, or a τ that is no number is refused at once."""
+    good = simple(AlwaysRule.model(1, 0, 2))
+    for change, sentence in (
+        ({"reference": "other"}, "the reference 'other' among them"),
+        ({"candidates": ("dear", "dear")}, "each once"),
+        ({"capabilities": good.capabilities[:1]}, "1 capabilities for 2 candidates"),
+        ({"tau": math.nan}, "tau nan"),
+        ({"unit": "turn"}, "unit 'turn'"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            replace(good, **change)
 
 
 def test_fewer_candidates(training):
