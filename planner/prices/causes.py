@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["causes"]
 
 _Tokens = NDArray[np.int64]
+_WORDS = ("input", "cache reads", "five-minute cache writes", "one-hour cache writes", "output", "reasoning")
 #: A factor that explains at least this many rows is no coincidence.
 _RECURS = 10
 
@@ -30,6 +31,7 @@ def causes(audit: Audit, rows: NDArray[np.int64], source_usd: NDArray[np.float64
         agrees = np.abs(usd - source_usd) <= np.maximum(1e-3 * source_usd, 1e-9)
         found[agrees & (found == "")] = label
     _factors(found, source_usd, audit.cost_pusd[rows] / 1e12)
+    _own_rates(found, source_usd, audit, rows)
     return found
 
 
@@ -40,6 +42,23 @@ def _factors(found: NDArray[np.object_], source_usd: NDArray[np.float64], ours_u
     values, inverse, count = np.unique(ratio, return_inverse=True, return_counts=True)
     for i in np.flatnonzero(count >= _RECURS):
         found[open_[inverse == i]] = f"the source charges {values[i]:g} times our cost (a margin or a discount)"
+
+
+def _own_rates(found: NDArray[np.object_], source_usd: NDArray[np.float64], audit: Audit, rows: NDArray[np.int64]) -> None:
+    """Name the rates [USD per million tokens] that reproduce the source's figures for a model: a price list of its own."""
+    open_ = np.flatnonzero(found == "")
+    names = audit.traffic.frame("provider", "model", "service_tier").iloc[rows[open_]]
+    for positions in names.reset_index(drop=True).groupby(list(names), dropna=False, observed=True).indices.values():
+        chosen = open_[positions]
+        tokens, usd = audit.tokens[rows[chosen]], source_usd[chosen]
+        used = np.flatnonzero(tokens.any(0))
+        if len(chosen) < _RECURS or np.linalg.matrix_rank(tokens[:, used]) < len(used):
+            continue
+        rates = np.linalg.lstsq(tokens[:, used].astype(float), usd, rcond=None)[0]
+        rates[np.abs(rates) < 1e-12] = 0.0
+        if (rates >= 0).all() and np.allclose(tokens[:, used] @ rates, usd, rtol=1e-3, atol=1e-9):
+            listed = ", ".join(f"{rate * 1e6:.4g} {_WORDS[b]}" for b, rate in zip(used, rates, strict=True))
+            found[chosen] = f"the source has rates of its own (USD per million tokens: {listed})"
 
 
 def _mistakes(audit: Audit, rows: NDArray[np.int64]) -> Iterator[tuple[str, NDArray[np.float64]]]:

@@ -28,17 +28,16 @@ def words(audit: Audit) -> str:
 def _total(audit: Audit) -> str:
     times = audit.traffic.frame("timestamp")["timestamp"]
     span = f" from {times.min():%Y-%m-%d} to {times.max():%Y-%m-%d}" if len(times) else ""
-    total, overhead = audit.total, audit.overhead
     standing = f" (standing for {audit.weight.sum():,.0f})" if (audit.weight != 1).any() else ""
-    text = (
-        f"{len(audit):,} requests{standing}{span} cost {total.format(',.2f', '$')}, each at the prices of its own time ({audit.book.name})."
-    )
+    total, overhead = audit.total, audit.overhead
+    cost = f"{_usd(total.value)} {total.evidence}"
+    text = f"{len(audit):,} requests{standing}{span} cost {cost}, each at the prices of its own time ({audit.book.name})."
     if total.shares.get("assumed"):
-        text += f" ${total.shares['assumed']:,.2f} of it rests on assumed rates."
+        text += f" {_usd(total.shares['assumed'])} of it rests on assumed rates."
     if overhead.n:
-        text += f" {overhead.n:,} of them are overhead (routers, judges): ${overhead.value:,.2f}."
+        text += f" {overhead.n:,} of them are overhead (routers, judges): {_usd(overhead.value)}."
     if audit.hit.any():
-        text += f" {audit.hit.sum():,} were answered from the response cache and cost nothing."
+        text += f" {audit.hit.sum():,} came from the response cache and cost nothing."
     return text
 
 
@@ -57,8 +56,11 @@ def _leading(table: pd.DataFrame, column: str, n: int = 3) -> str:
 
 
 def _losses(audit: Audit) -> list[str]:
-    rows = audit.losses[audit.losses["usd"] > 0].to_dict("records")
-    return [f"{str(r['loss']).capitalize()}: {r['requests']:,} requests, ${r['usd']:,.2f} {r['evidence']} ({r['meaning']})." for r in rows]
+    lines = []
+    for row in audit.losses[audit.losses["usd"] > 0].to_dict("records"):
+        usd = _usd(float(row["usd"]))
+        lines.append(f"{str(row['loss']).capitalize()}: {row['requests']:,} requests, {usd} {row['evidence']} ({row['meaning']}).")
+    return lines
 
 
 def _source(audit: Audit) -> str:
@@ -67,12 +69,11 @@ def _source(audit: Audit) -> str:
     apart = audit.disagreements
     if apart.empty:
         return f"The source's own cost agrees in all {audit.compared:,} rows that have one."
-    text = (
-        f"The source's own cost differs in {len(apart):,} of {audit.compared:,} rows, by ${apart['difference_usd'].sum():+,.2f} in all "
-        "(ours less theirs)."
-    )
-    why = apart["cause"].where(apart["cause"] != "", "unexplained").value_counts()
-    return f"{text} {'; '.join(f'{n:,}: {cause}' for cause, n in why.head(3).items())}."
+    usd = float(apart["difference_usd"].sum())
+    much = f"ours {_usd(abs(usd))} {'more' if usd > 0 else 'less'} in all"
+    why = apart["cause"].where(apart["cause"] != "", "no simple cause").value_counts().head(3)
+    causes = "; ".join(f"{n:,} rows: {cause}" for cause, n in why.items())
+    return f"The source's own cost differs in {len(apart):,} of {audit.compared:,} rows, {much}. {causes}."
 
 
 def _unpriced(audit: Audit) -> str:
@@ -83,3 +84,8 @@ def _unpriced(audit: Audit) -> str:
     more = f" ({len(reasons) - 1} further reasons)" if len(reasons) > 1 else ""
     first = str(reasons.index[0]).rstrip(".")
     return f"{rows:,} requests have no price and are not in the total. {reasons.iloc[0]:,} of them: {first}{more}."
+
+
+def _usd(value: float) -> str:
+    decimals = 2 if abs(value) >= 1 or value == 0 else 4 if abs(value) >= 0.01 else 6
+    return f"${value:,.{decimals}f}"

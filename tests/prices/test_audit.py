@@ -189,6 +189,16 @@ def test_batch_billed_as_standard_and_a_margin_are_named(make: Make, book: Price
     assert set(causes.drop("r0")) == {"the source charges 1.12 times our cost (a margin or a discount)"}
 
 
+def test_a_price_list_of_the_sources_own_is_named(make: Make, book: PriceBook) -> None:
+    """Where other rates reproduce all of the source's figures for a model, the disagreement says which rates."""
+    random = np.random.default_rng(3)
+    fresh, out = random.integers(100, 5_000, 20), random.integers(10, 900, 20)
+    result = audit(make(20, input_tokens=fresh, output_tokens=out, source_cost_usd=(fresh * 1.0 + out * 2.0) / 1e6), book)
+    assert set(result.disagreements["cause"]) == {"the source has rates of its own (USD per million tokens: 1 input, 2 output)"}
+    noisy = audit(make(20, input_tokens=fresh, output_tokens=out, source_cost_usd=random.random(20)), book)
+    assert set(noisy.disagreements["cause"]) == {""}
+
+
 def test_unpriced_rows_and_rows_without_a_source_cost_are_not_compared(make: Make, book: PriceBook) -> None:
     """Only rows with both costs can agree or disagree."""
     result = audit(make(3, input_tokens=1_000, source_cost_usd=[0.00025, None, 1.0], model=["gpt-5-mini", "gpt-5-mini", "gpt-5-mni"]), book)
@@ -200,7 +210,7 @@ def test_unpriced_rows_and_rows_without_a_source_cost_are_not_compared(make: Mak
 def test_text_says_what_is_missing(make: Make, book: PriceBook) -> None:
     """The prose names the rows without a price and the first reason, and that there is nothing to compare."""
     text = audit(make(3, input_tokens=1_000, model=["gpt-5-mini", "gpt-5-mni", "gpt-5-mni"]), book).text
-    assert "3 requests from 2026-11-01 to 2026-11-01 cost $0.00 measured" in text
+    assert "3 requests from 2026-11-01 to 2026-11-01 cost $0.000250 measured" in text
     assert "2 requests have no price and are not in the total. 2 of them: Got model 'gpt-5-mni'" in text
     assert "The source states no cost to compare with." in text
 
