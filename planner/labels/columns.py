@@ -93,7 +93,7 @@ def quality_values(column: pd.Series, scale: float = 1.0) -> NDArray[np.float64]
         top = _top(highest)
         hint = f"if this is a scale from 0 to {top}, divide: quality='{column.name}/{top}' with * for the model's name"
         raise InputError(
-            f"{column.name}: {column.iloc[bad[0]]!r} in row {bad[0] + 1}",
+            f"{column.name}: {column.tolist()[bad[0]]!r} in row {bad[0] + 1}",
             "true, false or a quality from 0 to 1",
             hint if np.nanmin(values) >= 0 and highest <= 100 else "rescale it first",
         )

@@ -155,10 +155,11 @@ def _facts(frame: pd.DataFrame, blocks: NDArray[np.bool_]) -> dict[str, NDArray[
 
 def _table(apps: NDArray[Any], usd: NDArray[np.float64], facts: Mapping[str, NDArray[np.bool_]]) -> pd.DataFrame:
     names, codes = np.unique(apps.astype(str), return_inverse=True)
+    known = not np.isnan(usd).all()
     parts = []
     for what, mask in facts.items():
         rows = np.bincount(codes[mask], minlength=len(names)).astype(np.int64)
-        money = np.bincount(codes[mask], weights=usd[mask], minlength=len(names))
+        money = np.bincount(codes[mask], weights=usd[mask], minlength=len(names)) if known else np.full(len(names), np.nan)
         part = pd.DataFrame({"app": ["all", *names], "what": what, "rows": [rows.sum(), *rows], "usd": [money.sum(), *money]})
         parts.append(part)
     whole = parts[0]

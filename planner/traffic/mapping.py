@@ -16,6 +16,7 @@ from planner.errors import InputError, did_you_mean
 from planner.schema import TRAFFIC
 from planner.traffic import values
 from planner.traffic.reader import TOTALS, Record, Row
+from planner.traffic.shapes import prompt_columns
 from planner.traffic.values import Rejected
 
 __all__ = ["compiled", "exclusive", "mapped"]
@@ -58,7 +59,15 @@ def mapped(record: Record, mapping: tuple[tuple[str, str], ...], *, own_names: b
         row = {n: _TYPES[_TARGETS[n]](v, n) for n, v in record.items() if n in _TARGETS}
     for target, take, convert in _steps(mapping):
         row[target] = convert(take(record), target)
-    return exclusive(row)
+    return _with_text(exclusive(row))
+
+
+def _with_text(row: Row) -> Row:
+    """Bring messages of any shape into ours, and say that they are there, where the source does not say more."""
+    if row.get("messages") is None:
+        return row
+    read = prompt_columns(row["messages"])
+    return {**read, **{n: v for n, v in row.items() if v is not None}, "messages": read.get("messages")}
 
 
 def exclusive(row: Row) -> Row:

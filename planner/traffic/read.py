@@ -7,23 +7,24 @@ the files. Streams: one block of records is held at a time. The format is found 
 
 from __future__ import annotations
 
-import glob
-import hashlib
-import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from planner.errors import InputError
 from planner.schema import QUARANTINE
 from planner.traffic.assemble import assemble
 from planner.traffic.attempts import Item, settle
+from planner.traffic.files import Source, find, identity, short_names
 from planner.traffic.handle import Traffic, TrafficWriter
 from planner.traffic.mapping import compiled, mapped
 from planner.traffic.reader import Options, Reader, all_readers, reader_named
@@ -33,10 +34,11 @@ from planner.traffic.values import Rejected
 
 __all__ = ["read"]
 
-Source: TypeAlias = str | Path | Sequence[str | Path]
 Progress: TypeAlias = Callable[[int, int], None]
 _BLOCK_ROWS, _BLOCK_BYTES, _SAMPLE_FILES, _SAMPLE_ROWS = 16_384, 64 << 20, 20, 50
-_SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".parquet", ".gz", ".zst")
+#: What differs from row to row in a reason, left out where reasons are counted.
+_PARTICULAR = re.compile(r"'[^']*'|-?\d+(\.\d+)?(e[+-]?\d+)?")
+_LISTED_FILES = 1_000
 _DAMAGE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError)
 
 
@@ -66,15 +68,15 @@ def read(
     """
     if isinstance(source, str | Path) and (Path(source) / "traffic.json").is_file():
         return Traffic.open(source)
-    files = _files(source)
+    files = find(source)
     options = Options(compiled(mapping), app_from)
     if out is None:
-        out = Path(".planner") / "traffic" / _key(files, format, options)
+        out = Path(".planner") / "traffic" / identity(files, format if isinstance(format, str) else format.name, options)
         if isinstance(format, str) and (out / "traffic.json").is_file():
             return Traffic.open(out)
     reader, detected = _reader(files, format, options)
     reader.check(options)
-    state = _State(reader, options, _short_names(files), sum(f.stat().st_size for f in files), progress)
+    state = _State(reader, options, short_names(files), sum(f.stat().st_size for f in files), progress)
     with TrafficWriter(out) as writer:
         waiting: list[Item] = []
         for block in _blocks(files, state):
@@ -100,21 +102,32 @@ class _State:
     accepted: int = 0
     per_file: dict[str, list[int]] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
+    example: str = ""
+    first: datetime | None = None
+    last: datetime | None = None
 
     def explain(self) -> str:
         """Say why nothing was accepted."""
         if not self.reasons:
             return "no records"
-        return f"none of {sum(self.reasons.values())} records could be accepted ({self.reasons.most_common(1)[0][0]})"
+        return f"none of {sum(self.reasons.values())} records could be accepted ({self.example})"
 
     def count(self, items: Iterable[Item]) -> None:
         """Add decided items to the counts."""
         for item in items:
             self.per_file[item.file][bool(item.reason)] += 1
             if item.reason:
-                self.reasons[item.reason] += 1
+                self.example = self.example or item.reason
+                self.reasons[_PARTICULAR.sub("…", item.reason)] += 1
             else:
                 self.accepted += 1
+
+    def span(self, table: pa.Table) -> None:
+        """Widen first and last arrival by those of accepted rows."""
+        if len(table):
+            times = pc.min_max(table["timestamp"])
+            low, high = times["min"].as_py(), times["max"].as_py()
+            self.first, self.last = min(self.first or low, low), max(self.last or high, high)
 
     def meta(self, detected: str) -> dict[str, Any]:
         """Return what is stored beside the counts."""
@@ -124,44 +137,12 @@ class _State:
             "assumed": list(self.reader.assumed),
             "mapping": dict(self.options.mapping),
             "app_from": self.options.app_from,
-            "files": {name: {"accepted": a, "quarantined": q} for name, (a, q) in self.per_file.items()},
+            "first": self.first.isoformat() if self.first else None,
+            "last": self.last.isoformat() if self.last else None,
+            "file_count": len(self.per_file),
+            "files": {name: {"accepted": a, "quarantined": q} for name, (a, q) in islice(self.per_file.items(), _LISTED_FILES)},
             "reasons": dict(self.reasons.most_common(20)),
         }
-
-
-def _files(source: Source) -> list[Path]:
-    wanted = [source] if isinstance(source, str | Path) else list(source)
-    files = [f for w in wanted for f in _expand(str(w))]
-    if not files:
-        raise InputError(f"{', '.join(map(str, wanted)) or 'no path'}: no file there", "a log file, a glob or a folder", "check the path")
-    return list(dict.fromkeys(files))
-
-
-def _expand(name: str) -> list[Path]:
-    path = Path(name)
-    if path.is_dir():
-        return sorted(f for f in path.rglob("*") if f.is_file() and f.suffix.lower() in _SUFFIXES and not f.name.startswith("."))
-    return [path] if path.is_file() else sorted(Path(f) for f in glob.glob(name, recursive=True) if Path(f).is_file())  # noqa: PTH207
-
-
-def _short_names(files: Sequence[Path]) -> dict[Path, str]:
-    """Name files by the part of their path in which they differ."""
-    folders = [f.resolve().parts[:-1] for f in files]
-    common = 0
-    while all(len(p) > common and p[common] == folders[0][common] for p in folders):
-        common += 1
-    return {f: "/".join(f.resolve().parts[common:]) for f in files}
-
-
-def _key(files: Sequence[Path], format: str | Reader, options: Options) -> str:
-    """Hash the sources' identity, the options, and this package's own code, which decides what is read from them."""
-    identity = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
-    code = [p.read_bytes() for p in sorted(Path(__file__).parent.rglob("*.py"))]
-    name = format if isinstance(format, str) else format.name
-    digest = hashlib.sha256(json.dumps([identity, name, options.mapping, options.app_from]).encode())
-    for module in code:
-        digest.update(module)
-    return digest.hexdigest()[:16]
 
 
 def _reader(files: Sequence[Path], format: str | Reader, options: Options) -> tuple[Reader, str]:
@@ -237,7 +218,9 @@ def _write(items: Sequence[Item], state: _State, writer: TrafficWriter) -> None:
     again = state.seen.repeated(table["request_id"].to_pylist())
     for at in kept[again].tolist():
         rows[at].reason = f"request_id {rows[at].row['request_id']!r} again; the first one is kept"
-    writer.accept(table.filter(pa.array(~again)) if again.any() else table)
+    sound = table.filter(pa.array(~again)) if again.any() else table
+    writer.accept(sound)
+    state.span(sound)
     if set_aside := [i for i in items if i.reason]:
         writer.quarantine(_quarantined(set_aside))
     state.count(items)

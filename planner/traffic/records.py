@@ -63,7 +63,17 @@ def records(path: Path, done: Callable[[int], None] | None = None) -> Iterator[F
             return
         stream = _Watched(_opened(file, magic), file, done)
         head = stream.peek(_BLOCK_BYTES)
-        yield from _by_content(path, head, stream)
+        for found in _by_content(path, head, stream):
+            yield from _unwrapped(found)
+
+
+def _unwrapped(found: Found) -> Iterator[Found]:
+    """Open the page of an API, ``{"data": [objects], ...}``, which holds the records themselves."""
+    inner = found.value.get("data") if found.value else None
+    if isinstance(inner, list) and inner and "id" not in (found.value or ()) and all(isinstance(v, dict) for v in inner):
+        yield from (Found(i, value, value) for i, value in enumerate(inner, found.line))
+    else:
+        yield found
 
 
 def _by_content(path: Path, head: bytes, stream: _Watched) -> Iterator[Found]:

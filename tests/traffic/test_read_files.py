@@ -54,6 +54,33 @@ def test_a_mapping_reads_any_table(tmp_path: Path, suffix: str) -> None:
     assert traffic.frame("timestamp")["timestamp"][1] == datetime(2025, 11, 3, 9, 0, 1, tzinfo=UTC)
 
 
+def test_messages_of_any_table_become_text(tmp_path: Path) -> None:
+    """A prompt as text, JSON text or a list is whole text in our shape; a source that says it was cut is believed."""
+    chat = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}]
+    rows = [{**_ROWS[0], "id": i, "p": p, "state": s} for i, p, s in ((1, "Hi", None), (2, json.dumps(chat), None), (3, chat, "cut"))]
+    mapping = {**_MAPPING, "messages": "p", "text_state": "state"}
+    frame = read(_write(tmp_path / "log.jsonl", rows), mapping=mapping, out=tmp_path / "out").frame("messages", "text_state", "turn")
+    assert [json.loads(m) for m in frame["messages"]] == [[{"role": "user", "content": "Hi"}], chat, chat]
+    assert frame["text_state"].tolist() == ["full", "full", "cut"]
+    assert frame["turn"].tolist() == [0, 1, 1]
+
+
+def test_a_page_of_an_api_is_opened(tmp_path: Path) -> None:
+    """What GET /spend/logs/v2 returns, records under "data" beside paging, is read like the records alone."""
+    rows = [{**PAYLOAD, "id": str(i)} for i in range(3)]
+    (tmp_path / "page.json").write_text(json.dumps({"data": rows, "total": 3, "page": 1}), "utf-8")
+    page = read(tmp_path / "page.json", out=tmp_path / "1")
+    assert page.hash == read(_write(tmp_path / "log.jsonl", rows), out=tmp_path / "2").hash
+
+
+def test_reasons_are_counted_by_kind_and_the_span_is_kept(tmp_path: Path) -> None:
+    """The header counts reasons without what is particular to a row, and holds first and last arrival."""
+    rows = [{**PAYLOAD, "id": i, "startTime": 1762160400 + n, "endTime": 1762160500} for n, i in enumerate("abab")]
+    meta = read(_write(tmp_path / "log.jsonl", rows), out=tmp_path / "out").meta
+    assert meta["reasons"] == {"request_id … again; the first one is kept": 2}
+    assert (meta["first"], meta["last"]) == ("2025-11-03T09:00:00+00:00", "2025-11-03T09:00:01+00:00")
+
+
 def test_our_own_table_needs_no_mapping_and_comes_back_equal(tmp_path: Path) -> None:
     """The Parquet of a Traffic folder, read as a table, is the same traffic."""
     first = read(_write(tmp_path / "log.jsonl", [PAYLOAD]), out=tmp_path / "first")

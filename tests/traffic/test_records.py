@@ -58,7 +58,7 @@ def test_arrays_and_objects_are_cut_where_json_says(objects: list[Any], indent: 
 
 
 @pytest.mark.parametrize("text", ['{"a": 1}\n{"a": 2}\n', '[{"a": 1}, {"a": 2}]', "a\n1\n2\n"])
-@pytest.mark.parametrize("how", ["plain", "gzip", "two gzips", "zstd", "bom"])
+@pytest.mark.parametrize("how", ["plain", "gzip", "two gzips", "zstd", "two zstds", "bom"])
 def test_compression_and_byte_order_marks_change_nothing(text: str, how: str, tmp_path: Path) -> None:
     """Plain, gzip, concatenated gzip and zstd files, recognised by content, hold the same records."""
     data, path = text.encode(), tmp_path / "log"
@@ -68,6 +68,7 @@ def test_compression_and_byte_order_marks_change_nothing(text: str, how: str, tm
         "gzip": gzip.compress(data),
         "two gzips": gzip.compress(data[:half]) + gzip.compress(data[half:]),
         "zstd": pa.compress(data, "zstd", asbytes=True),
+        "two zstds": pa.compress(data[:half], "zstd", asbytes=True) + pa.compress(data[half:], "zstd", asbytes=True),
         "bom": b"\xef\xbb\xbf" + data,
     }
     path.write_bytes(packed[how])

@@ -1,0 +1,110 @@
+"""What coverage says of a log equals what a plain count says, in requests and in dollars."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.litellm_records import PAYLOAD, SPEND
+
+from planner.errors import InputError
+from planner.traffic import Traffic, coverage, read
+
+_CUT = {"messages": [{"role": "user", "content": "a... (litellm_truncated skipped 9 chars.) ...b"}]}
+
+
+def _read(folder: Path, records: list[dict[str, Any]]) -> Traffic:
+    path = folder / "log.jsonl"
+    path.write_text("".join(json.dumps(r) + "\n" for r in records), "utf-8")
+    return read(path, out=folder / "out")
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Traffic:
+    """Read four spend log rows: two with whole text, one cut, one without; of 1, 2, 3 and 4 dollars."""
+    changes: list[dict[str, Any]] = [
+        {"session_id": "s"},
+        {"session_id": "s", "request_tags": ["app:<b>shop</b>"]},
+        {"proxy_server_request": _CUT},
+        {"proxy_server_request": {}, "metadata": {}, "completionStartTime": None},
+    ]
+    rows = [{**SPEND, "request_id": f"r{i}", "spend": i + 1, "session_id": f"s{i}", **c} for i, c in enumerate(changes)]
+    return _read(tmp_path, rows)
+
+
+def test_shares_are_counted_per_app_in_rows_and_dollars(mixed: Traffic) -> None:
+    """Text states part every app's rows and dollars, and single facts have the rows that hold them."""
+    table = coverage(mixed).table.set_index(["what", "app"])
+    assert table.loc["requests", ["rows", "usd"]].to_dict("index") == {
+        "all": {"rows": 4, "usd": 10},
+        "<b>shop</b>": {"rows": 1, "usd": 2},
+        "search": {"rows": 3, "usd": 8},
+    }
+    states = [table.loc[f"text {s}"] for s in ("full", "cut", "none")]
+    assert sum(s["rows"] for s in states).tolist() == [4, 1, 3]
+    assert sum(s["usd"] for s in states).tolist() == [10, 2, 8]
+    assert table.loc[("text full", "all")].tolist() == [2, 0.5, 3, 0.3]
+    assert table.loc[("session of several", "all"), "rows"] == 2
+    assert table.loc[("cached tokens", "all"), "rows"] == 3
+    assert table.loc[("finish reason", "all"), "rows"] == 0
+
+
+def test_levers_speak_about_the_spend_whose_rows_have_what_they_need(mixed: Traffic) -> None:
+    """Text levers reach the dollars of whole prompts only, and each gap names LiteLLM's setting that closes it."""
+    levers = coverage(mixed).levers.set_index("lever")
+    for name in ("routing", "semantic cache", "compression", "prompt cache"):
+        assert levers.loc[name, "share_usd"] == pytest.approx(0.3)
+        assert levers.loc[name, "setting"] == "general_settings.store_prompts_in_spend_logs: true"
+    assert levers.loc["batch", ["share_usd", "setting"]].tolist() == [1, ""]
+    assert levers.loc["retries", "share_usd"] == 0
+    assert "disable_error_logs" in levers.loc["retries", "setting"]
+
+
+def test_mostly_cut_prompts_ask_for_a_longer_limit(tmp_path: Path) -> None:
+    """Where prompts are stored but shortened, the setting to change is their length."""
+    levers = coverage(_read(tmp_path, [{**SPEND, "proxy_server_request": _CUT}])).levers.set_index("lever")
+    assert "MAX_STRING_LENGTH_PROMPT_IN_DB" in levers.loc["routing", "setting"]
+
+
+def test_failures_open_retries(tmp_path: Path) -> None:
+    """A log with failed calls can speak about retries on all rows that have a latency."""
+    failed = {**PAYLOAD, "id": "f", "litellm_call_id": "f", "status": "failure", "error_information": {"error_class": "Timeout"}}
+    levers = coverage(_read(tmp_path, [PAYLOAD, failed])).levers.set_index("lever")
+    assert levers.loc["retries", ["share_rows", "setting"]].tolist() == [1, ""]
+
+
+def test_given_costs_replace_the_logs_own_and_are_named(mixed: Traffic) -> None:
+    """Dollars passed in are used as they are; the text says where dollars come from; a wrong shape is refused."""
+    given = coverage(mixed, np.array([5.0, 5.0, 0.0, 0.0]))
+    assert given.levers.set_index("lever").loc["routing", "share_usd"] == 1
+    assert given.text.startswith("4 requests, $10.00 (estimated: list prices of the price book).")
+    assert coverage(mixed).text.startswith("4 requests, $10.00 (measured: as the log itself states).")
+    with pytest.raises(InputError, match=r"cost_usd of shape \(3,\); expected one cost per row: shape \(4,\)"):
+        coverage(mixed, np.zeros(3))
+
+
+def test_without_any_costs_shares_are_of_requests(tmp_path: Path) -> None:
+    """A trace without money is described in requests, and says so."""
+    path = tmp_path / "trace.csv"
+    path.write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03,1200,30\n", "utf-8")
+    found = coverage(read(path, out=tmp_path / "out"))
+    assert "no costs in this log: shares are of requests" in found.text
+    assert "batch: can speak about 100% of requests." in found.text
+    assert np.isnan(found.table["usd"]).all()
+
+
+def test_prefix_blocks_open_the_prompt_cache_without_text(tmp_path: Path) -> None:
+    """A trace with prefix ids can speak about prompt caching, not about routing."""
+    found = coverage(_read(tmp_path, [{"timestamp": 1, "input_length": 600, "output_length": 3, "hash_ids": [1, 2]}]))
+    levers = found.levers.set_index("lever")["share_rows"]
+    assert (levers["prompt cache"], levers["routing"]) == (1, 0)
+
+
+def test_the_notebook_view_escapes_names_from_the_log(mixed: Traffic) -> None:
+    """An app's name from the log cannot become markup."""
+    shown = coverage(mixed)._repr_html_()
+    assert "<b>shop</b>" not in shown
+    assert "&lt;b&gt;shop&lt;/b&gt;" in shown
