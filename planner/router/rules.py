@@ -22,7 +22,7 @@ ALWAYS_TAU = -0.5
 
 @dataclass(frozen=True, eq=False)
 class AlwaysRule:
-    """One model for everything: its gain is 1, every other candidate's −∞; ``row`` is float32 (K,)."""
+    """One model for everything: its gain is 1, the reference's 0, every other candidate's −∞; ``row`` is float32 (K,)."""
 
     row: F32
 
@@ -30,7 +30,8 @@ class AlwaysRule:
     def model(cls, code: int, reference: int, k: int) -> AlwaysRule:
         """Make the rule for candidate ``code`` of ``k``."""
         row = np.full(k, -np.inf, np.float32)
-        row[code], row[reference] = 1, 0
+        row[reference] = 0
+        row[code] = 1
         return cls(row)
 
     def gains(self, requests: Requests) -> F32:

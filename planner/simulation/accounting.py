@@ -9,13 +9,11 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import PriceError
 from planner.outcomes import Calls
-from planner.prices import PriceBook, Priced
-from planner.schema import STATUSES
+from planner.prices import PriceBook, Priced, on_date
 from planner.traffic.rows import Rows
 
 __all__ = ["AS_LOGGED", "price_calls", "price_date"]
@@ -32,9 +30,10 @@ def price_date(book: PriceBook, at: dt.date | str | None) -> dt.date | str:
 
 
 def price_calls(calls: Calls, rows: Rows, book: PriceBook, at: dt.date | str) -> Priced:
-    """Price ``calls`` at one date, or at each request's own time when ``at`` is AS_LOGGED."""
-    when: Any = rows.timestamp[calls.row] if at == AS_LOGGED else at
-    return book.price(calls.provider.decode(), calls.model.decode(), calls.tier.decode(), calls.tokens, when)
+    """Price ``calls`` at one date, keeping each request's time of day, or at its own time when ``at`` is AS_LOGGED."""
+    arrived = rows.timestamp[calls.row]
+    when: Any = arrived if isinstance(at, str) else on_date(at, arrived)
+    return book.price(calls.provider, calls.model, calls.tier, calls.tokens, when)
 
 
 def refuse_unpriced(priced: Priced, new: NDArray[np.bool_]) -> None:
@@ -44,6 +43,3 @@ def refuse_unpriced(priced: Priced, new: NDArray[np.bool_]) -> None:
         raise PriceError(
             priced.reasons[int(priced.reason[bad][0])], fix="add the rate to an overrides file, or leave the model out of the candidates"
         )
-
-
-FAILED = np.array([s != "ok" for s in STATUSES])

@@ -58,14 +58,17 @@ def _seen(rows: pd.DataFrame) -> Capability:
 
 
 def widened(known: Mapping[str, Capability], seen: Mapping[str, Capability]) -> dict[str, Capability]:
-    """Return ``known`` with what was also ``seen``: the union of what either shows; limits on dates and apps stay."""
+    """Return ``known`` with what was also ``seen``: the union of what either shows; limits on dates and apps stay.
+
+    A known context window says more than the longest input seen, which then sets no limit.
+    """
     out = dict(known)
     for model, more in seen.items():
         base = known.get(model, more)
         longest = max((x for x in (base.max_input_tokens, more.max_input_tokens) if x is not None), default=None)
         out[model] = replace(
             base,
-            max_input_tokens=longest,
+            max_input_tokens=longest if base.context_tokens is None else base.max_input_tokens,
             tools=base.tools or more.tools,
             formats=tuple(sorted({*base.formats, *more.formats})),
             modalities=tuple(sorted({*base.modalities, *more.modalities})),

@@ -38,5 +38,6 @@ def test_widening_takes_the_union_and_keeps_limits() -> None:
     """What either source shows is possible, but a retirement date stays."""
     known = {"a": Capability(context_tokens=8000, retires="2027-01-01", source="catalogue")}
     wide = widened(known, {"a": Capability(max_input_tokens=500, tools=True, source="log"), "b": Capability(max_input_tokens=5)})
+    assert wide["a"].max_input_tokens is None, "the context window is known"
     assert (wide["a"].context_tokens, wide["a"].tools, wide["a"].retires, wide["a"].source) == (8000, True, "2027-01-01", "catalogue; log")
     assert wide["b"].max_input_tokens == 5
