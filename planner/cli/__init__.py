@@ -14,7 +14,7 @@ def main() -> None:
     try:
         from planner.cli.app import app
 
-        app()
+        app(prog_name="planner")
     except PlannerError as error:
         _refuse(str(error))
     except ModuleNotFoundError as error:
@@ -26,5 +26,7 @@ def main() -> None:
 
 
 def _refuse(sentence: str) -> None:
-    print(sentence, file=sys.stderr)
+    from planner.cli.output import spoken
+
+    print(spoken(sentence), file=sys.stderr)
     sys.exit(2)

@@ -17,6 +17,8 @@ from planner.errors import InputError, did_you_mean
 
 __all__ = ["export"]
 
+_METHODS = ("learned", "cheapest", "best", "per app", "length")
+
 
 def export(
     source: Annotated[
@@ -52,6 +54,8 @@ def export(
     from planner.bundle import export as write
     from planner.router import Router
 
+    if method not in _METHODS:
+        raise InputError(f"'--method {method}'", f"one of {', '.join(_METHODS)}", did_you_mean(method, _METHODS))
     training, before = None, None
     if (Path(source) / "manifest.json").is_file():
         router = Router.load(source)
@@ -62,10 +66,7 @@ def export(
         if log and not reference:
             options |= today(traffic_at(log, quiet or json), candidate or labels.models)
         training = fitted(labels, prices, quiet or json, **options)
-        routers = {"learned": training.router, **training.rules}
-        if method not in routers:
-            raise InputError(f"'--method {method}'", f"one of {', '.join(routers)}", did_you_mean(method, routers))
-        router = routers[method]
+        router = {"learned": training.router, **training.rules}[method]
     router = router if tau is None else router.with_tau(tau)
     evaluation = {"method": method} if before is None else {"made_from_router": before}
     folder = write(router, out, training=training, evaluation=evaluation)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,11 +17,20 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any, TypeAlias
 
-__all__ = ["WIDTH", "Part", "bar", "beside", "grid", "missing", "note", "percent", "plain", "show", "stages", "usd", "wrap"]
+__all__ = ["WIDTH", "Part", "bar", "beside", "grid", "missing", "note", "percent", "plain", "show", "spoken", "stages", "usd", "wrap"]
 
 WIDTH = 100
 #: Column → (heading, how to write a value).
 Columns: TypeAlias = Mapping[str, tuple[str, Callable[[Any], str]]]
+
+_SPOKEN = (
+    ("mapping={'request_id': COLUMN, 'timestamp': COLUMN, ...}", "--map request_id=COLUMN --map timestamp=COLUMN ..."),
+    ("mapping=", "--map"),
+    ("output_tokens=…, for example 1 for", "--expected-output MODEL=TOKENS, for example 1 token for"),
+    ("Apps.draft(traffic).save(path)", "planner apps init"),
+    ("and pass it", "and pass it with --apps"),
+)
+_ARGUMENT = re.compile(r"(?<![-\w])(format|prompt|quality|cost|app_from)=(\S|\s)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +54,17 @@ def note(sentence: str, quiet: bool = False) -> None:
     """Say something beside the result."""
     if not quiet:
         print(sentence, file=sys.stderr)
+
+
+def spoken(sentence: str) -> str:
+    """Turn the library's keyword arguments in a sentence into the shell's options.
+
+    >>> spoken("Pass format= or mapping= if this is another kind of log")
+    'Pass --format or --map if this is another kind of log'
+    """
+    for said, option in _SPOKEN:
+        sentence = sentence.replace(said, option)
+    return _ARGUMENT.sub(lambda m: f"--{m[1].replace('_', '-')} ".rstrip() + ("" if m[2].isspace() else " ") + m[2], sentence)
 
 
 def plain(value: Any) -> Any:

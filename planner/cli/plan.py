@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from planner.cli.common import At, Json, Log, Prices, Quiet, book_of, day, traffic_at
-from planner.cli.output import Part, bar, beside, grid, show, usd, wrap
+from planner.cli.output import Part, bar, beside, grid, show, spoken, usd, wrap
 
 if TYPE_CHECKING:
     from planner.comparison import Recommendations
@@ -46,13 +46,12 @@ def plan(
     traffic = traffic_at(log, quiet or json)
     with bar("looking for changes", quiet or json, unit=" requests") as progress:
         found = recommend(traffic, book=book_of(prices), apps=known, at=when, progress=progress)
-    drafted = "" if apps else f"\nOn the command line: planner apps init {log}"
     parts = [
         Part("text", found.text, _head(found)),
         Part("changes", found.table, _changes(found)),
         Part("combined", found.combined, _combined(found)),
         Part("routing", found.ceiling, _routing(found.ceiling)),
-        Part("notes", found.notes, "\n".join(wrap(n) for n in found.notes) + drafted),
+        Part("notes", found.notes, "\n".join(wrap(spoken(n)) for n in found.notes)),
     ]
     show(parts, json)
 

@@ -175,7 +175,8 @@ def _basis(learned: Simulation, routers: Mapping[str, Router], labelled: bool) -
     for name, router in routers.items():
         if isinstance(router.scorer, AlwaysRule):
             said.append(f"'{name}' is {router.candidates[int(router.scorer.row.argmax())]} for every request it may decide.")
-    return " ".join(said)
+    final = routers["learned"]
+    return " ".join([*said, f"'learned' is router {final.version} at τ {final.tau:.4g}."])
 
 
 def _table(rows: Any, first: str = "plan") -> str:
