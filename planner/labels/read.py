@@ -7,6 +7,7 @@ In: a wide table (a row a request, a quality column a model) or a tall one (a ro
 
 from __future__ import annotations
 
+import ast
 import re
 import unicodedata
 from collections import Counter
@@ -130,6 +131,12 @@ def _items(frame: pd.DataFrame, used: Mapping[str, Any], path: Path) -> pd.DataF
 
 
 def _plain(value: Any) -> Any:
+    """Return a prompt as parse() takes it; RouterBench writes lists as Python does: ``"['Say hi']"``."""
+    if isinstance(value, str) and value.startswith(("['", '["')) and value.endswith("]"):
+        try:
+            return list(ast.literal_eval(value))
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            return value
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 

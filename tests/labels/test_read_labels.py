@@ -116,6 +116,28 @@ def test_columns_named_after_models_are_found(tmp_path: Path) -> None:
     assert read_labels(_write(tmp_path / "l.parquet", frame)).models == ("gpt-4", "vendor/model-1")
 
 
+def test_routerbench_columns_need_no_names(tmp_path: Path) -> None:
+    """Its ids, apps, stringified prompts, scores and ``model|total_cost`` columns are found; the oracle is no model."""
+    frame = pd.DataFrame(
+        {
+            "sample_id": ["mmlu.val.1", "gsm.2"],
+            "prompt": ["['Say hi']", "[\"it's\", 'two']"],
+            "eval_name": ["mmlu", "gsm"],
+            "vendor/small": [1.0, 0.0],
+            "gpt-4": [1.0, 0.25],
+            "gpt-4|model_response": ["['Hi']", "['1']"],
+            "vendor/small|total_cost": [0.001, 0.001],
+            "gpt-4|total_cost": [0.1, 0.2],
+            "oracle_model_to_route_to": ["gpt-4", "no_model_correct"],
+        }
+    )
+    labels = read_labels(_write(tmp_path / "rb.parquet", frame))
+    assert labels.models == ("gpt-4", "vendor/small")
+    assert labels.items[["request_id", "app"]].to_numpy().tolist() == [["mmlu.val.1", "mmlu"], ["gsm.2", "gsm"]]
+    assert [[m["content"] for m in json.loads(x)] for x in labels.items["messages"]] == [["Say hi"], ["it's", "two"]]
+    assert labels.outcomes["cost_usd"].sum() == pytest.approx(0.302)
+
+
 @pytest.mark.parametrize(
     ("frame", "options", "message"),
     [

@@ -23,16 +23,19 @@ _CALLBACK = """
 import json, os
 from litellm.integrations.custom_logger import CustomLogger
 
+from litellm.proxy.spend_tracking.spend_tracking_utils import get_logging_payload
+
 class Payloads(CustomLogger):
-    def write(self, kwargs):
-        with open(os.environ["PAYLOADS"], "a", encoding="utf-8") as file:
-            file.write(json.dumps(kwargs["standard_logging_object"], default=str) + "\\n")
+    def write(self, name, value):
+        with open(os.environ[name], "a", encoding="utf-8") as file:
+            file.write(json.dumps(value, default=str) + "\\n")
 
     async def async_log_success_event(self, kwargs, response_obj, start_time, end_time):
-        self.write(kwargs)
+        self.write("PAYLOADS", kwargs["standard_logging_object"])
+        self.write("SPEND_LOGS", get_logging_payload(kwargs, response_obj, start_time, end_time))
 
     async def async_log_failure_event(self, kwargs, response_obj, start_time, end_time):
-        self.write(kwargs)
+        self.write("PAYLOADS", kwargs["standard_logging_object"])
 
 payloads = Payloads()
 """
@@ -41,11 +44,15 @@ _OFFLINE = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOCAL_ANTHROPIC_BET
 
 @dataclass(frozen=True)
 class Gateway:
-    """A running proxy: where it listens, its key, and the NDJSON file its callback writes."""
+    """A running proxy: where it listens, its key, and the NDJSON files its callback writes.
+
+    ``payloads`` has every call; ``spend_logs`` the rows that LiteLLM would put into its database for successful ones.
+    """
 
     url: str
     key: str
     payloads: Path
+    spend_logs: Path
 
     def settled(self, quiet_s: float = 3.0, timeout_s: float = 60.0) -> list[dict[str, Any]]:
         """Return the payloads once none has come for ``quiet_s``."""
@@ -71,14 +78,21 @@ def gateway(folder: Path, config: Mapping[str, Any], modules: Mapping[str, str] 
         (folder / f"{name}.py").write_text(text, "utf-8")
     whole = {**config, "litellm_settings": {**settings, "callbacks": callbacks}}
     (folder / "config.yaml").write_text(yaml.safe_dump(whole), "utf-8")
-    payloads = folder / "payloads.jsonl"
-    env = {**os.environ, **_OFFLINE, "LITELLM_MASTER_KEY": key, "PAYLOADS": str(payloads), "PYTHONPATH": str(folder)}
+    payloads, spend_logs = folder / "payloads.jsonl", folder / "spend_logs.jsonl"
+    env = {
+        **os.environ,
+        **_OFFLINE,
+        "LITELLM_MASTER_KEY": key,
+        "PAYLOADS": str(payloads),
+        "SPEND_LOGS": str(spend_logs),
+        "PYTHONPATH": str(folder),
+    }
     env.pop("DATABASE_URL", None)
     command = [str(Path(sys.executable).with_name("litellm")), "--config", "config.yaml", "--host", "127.0.0.1", "--port", str(port)]
     with (folder / "proxy.log").open("wb") as log, subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log) as process:
         try:
             _wait(f"http://127.0.0.1:{port}/health/liveliness", process, folder / "proxy.log")
-            yield Gateway(f"http://127.0.0.1:{port}/v1", key, payloads)
+            yield Gateway(f"http://127.0.0.1:{port}/v1", key, payloads, spend_logs)
         finally:
             process.terminate()
             try:

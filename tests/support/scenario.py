@@ -130,6 +130,7 @@ def configuration(url: str) -> dict[str, Any]:
             {"model_name": "auto", "litellm_params": router},
         ],
         "litellm_settings": {"cache": True, "cache_params": {"type": "local", "mode": "default_off"}},
+        "general_settings": {"store_prompts_in_spend_logs": True},
         "router_settings": {"disable_cooldowns": True, "num_retries": 0, "fallbacks": [{"shaky": ["strong"]}]},
     }
 

@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 from support.gateway import gateway
-from support.scenario import CALLS, RATES, RECORDED, configuration, expected, rows_by_text, send
+from support.scenario import CALLS, RATES, RECORDED, Call, configuration, expected, rows_by_text, send
 from support.upstream import upstream
 
 from planner.schema import TRAFFIC
 from planner.traffic import Traffic, read
 
 
+@dataclass(frozen=True)
+class Live:
+    """What a run left: both exports as read, the raw payloads, and how many calls reached the upstream."""
+
+    traffic: Traffic
+    spend: Traffic
+    payloads: list[dict[str, Any]]
+    upstream_calls: int
+
+
 @pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> tuple[Traffic, list[dict[str, Any]], int]:
-    """Send the scenario through a proxy on loopback; return what was read, the raw payloads, and the upstream's calls."""
+def live(tmp_path_factory: pytest.TempPathFactory) -> Live:
+    """Send the scenario through a proxy on loopback and read what it logged."""
     folder = tmp_path_factory.mktemp("proxy")
     with upstream() as (url, seen), gateway(folder, configuration(url)) as gate:
         send(gate)
         payloads = gate.settled()
-        return read(gate.payloads, out=folder / "traffic"), payloads, len(seen)
+    spend = read(gate.spend_logs, out=folder / "spend")
+    return Live(read(gate.payloads, out=folder / "traffic"), spend, payloads, len(seen))
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +48,10 @@ def _whole(traffic: Traffic) -> pd.DataFrame:
     return traffic.frame(*TRAFFIC.names)
 
 
-def _mismatches(frame: pd.DataFrame) -> list[str]:
+def _mismatches(frame: pd.DataFrame, calls: Sequence[Call] = CALLS) -> list[str]:
     grouped = {text: list(rows.to_dict("records")) for text, rows in rows_by_text(frame).items()}
     found = []
-    for call in CALLS:
+    for call in calls:
         row = grouped[call.text].pop(0)
         for name, value in expected(call).items():
             same = pd.isna(row[name]) if value is None else row[name] == value
@@ -47,9 +60,17 @@ def _mismatches(frame: pd.DataFrame) -> list[str]:
     return found + [f"{text}: {len(rows)} rows too many" for text, rows in grouped.items() if rows]
 
 
-def test_every_call_is_one_row_that_says_what_was_sent(live: tuple[Traffic, list[dict[str, Any]], int]) -> None:
+def test_every_call_is_one_row_that_says_what_was_sent(live: Live) -> None:
     """Tokens, cache, tools, tags, sessions, streams, failures and retries come back as they were sent, one row a call."""
-    assert _mismatches(_whole(live[0])) == []
+    assert _mismatches(_whole(live.traffic)) == []
+
+
+def test_database_rows_say_the_same(live: Live) -> None:
+    """The rows that LiteLLM itself makes for its spend table are read as what was sent, text and retries included."""
+    succeeded = [c for c in CALLS if expected(c)["status"] == "ok"]
+    assert live.spend.meta["source_format"] == "litellm_spend"
+    assert _mismatches(_whole(live.spend), succeeded) == []
+    assert len(live.spend.quarantine) == 0
 
 
 def test_the_recorded_payloads_are_read_alike(recorded: Traffic) -> None:
@@ -57,12 +78,13 @@ def test_the_recorded_payloads_are_read_alike(recorded: Traffic) -> None:
     assert _mismatches(_whole(recorded)) == []
 
 
-def test_every_payload_is_accepted_or_set_aside(live: tuple[Traffic, list[dict[str, Any]], int]) -> None:
+def test_every_payload_is_accepted_or_set_aside(live: Live) -> None:
     """Accepted and quarantined rows add up to the payloads, and only the retried attempt is set aside."""
-    traffic, payloads, _ = live
+    traffic, payloads = live.traffic, live.payloads
     assert len(traffic) + len(traffic.quarantine) == len(payloads)
     assert traffic.quarantine["reason"].str.contains("an earlier attempt of request").all()
     assert len(traffic) == len(CALLS)
+    assert live.upstream_calls > len(CALLS)  # retries reached the upstream, yet are no rows of their own
 
 
 def test_the_format_is_recognised(recorded: Traffic) -> None:
@@ -75,7 +97,7 @@ def test_the_format_is_recognised(recorded: Traffic) -> None:
 def test_cost_is_the_rates_on_the_exclusive_buckets(source: str, request: pytest.FixtureRequest) -> None:
     """LiteLLM's own cost equals rates × buckets, so cached tokens are neither counted twice nor lost."""
     found = request.getfixturevalue(source)
-    frame = _whole(found if isinstance(found, Traffic) else found[0])
+    frame = _whole(found if isinstance(found, Traffic) else found.traffic)
     frame = frame[(frame["status"] == "ok") & ~frame["cache_hit"] & (frame["provider"] == "openai")]
     priced = frame["input_tokens"] * RATES["input"] + frame["cache_read_tokens"] * RATES["cached"]
     priced += (frame["output_tokens"] + frame["reasoning_tokens"]) * RATES["output"]
@@ -83,18 +105,18 @@ def test_cost_is_the_rates_on_the_exclusive_buckets(source: str, request: pytest
     assert (priced - frame["source_cost_usd"]).abs().max() < 1e-12
 
 
-def test_latency_is_the_whole_call_and_first_token_times_are_of_streams(live: tuple[Traffic, list[dict[str, Any]], int]) -> None:
+def test_latency_is_the_whole_call_and_first_token_times_are_of_streams(live: Live) -> None:
     """Every row has a latency, streams alone a time to first token, and it is not above the latency."""
-    frame = _whole(live[0])
+    frame = _whole(live.traffic)
     assert (frame["latency_ms"] > 0).all()
     streams = frame["stream"].to_numpy()
     assert frame["ttft_ms"].notna().to_numpy().tolist() == streams.tolist()
     assert (frame["ttft_ms"] <= frame["latency_ms"])[streams].all()
 
 
-def test_a_retried_call_spans_its_attempts(live: tuple[Traffic, list[dict[str, Any]], int]) -> None:
+def test_a_retried_call_spans_its_attempts(live: Live) -> None:
     """The row of a call that was retried starts with its first attempt and ends with its last."""
-    traffic, payloads, _ = live
+    traffic, payloads = live.traffic, live.payloads
     tries = [p for p in payloads if "then well" in str(p["messages"])]
     row = _whole(traffic).set_index("attempts").loc[2]
     span_ms = 1000 * (max(p["endTime"] for p in tries) - min(p["startTime"] for p in tries))

@@ -25,6 +25,7 @@ def _sniff(sample: Sequence[Record]) -> str | None:
 def _convert(record: Record, options: Options) -> Row:
     request_id = text(record.get("request_id")) or ""
     metadata, body = _object(record.get("metadata")), _object(record.get("proxy_server_request"))
+    metadata = {"user_api_key_team_id": record.get("team_id"), "requester_metadata": unjson(body.get("metadata")), **metadata}
     tags = litellm.tags_of(record.get("request_tags"))
     group = text(record.get("model_group"))
     status = text(record.get("status")) or text(metadata.get("status"))
@@ -33,7 +34,7 @@ def _convert(record: Record, options: Options) -> Row:
     stream = flag(body["stream"], "stream") or False if "stream" in body else None
     row = {
         "request_id": request_id or None,
-        "app": litellm.app_of(tags, {"user_api_key_team_id": record.get("team_id"), **metadata}, group, options.app_from),
+        "app": litellm.app_of(tags, metadata, group, options.app_from),
         "user": text(record.get("end_user")) or litellm.unless(record.get("user"), "default_user_id"),
         "session_id": _session(record),
         "provider": litellm.provider_id(record.get("custom_llm_provider")),
