@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import PriceError

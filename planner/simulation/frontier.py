@@ -20,6 +20,7 @@ from planner.outcomes import Outcomes
 from planner.policies import Plan, Route
 from planner.prices import PriceBook
 from planner.router import Router, Scores, steps
+from planner.schema import EVIDENCE
 from planner.simulation.accounting import price_date
 from planner.simulation.result import DAYS_PER_MONTH, quality_shift
 from planner.simulation.summarise import labelled_values, paired_values, weigh_cost
@@ -40,7 +41,7 @@ class Frontier:
     Parameters
     ----------
     tau: (t,).
-    cost_difference: (buckets, t) [pUSD] against the log. paired: (buckets, t, PAIRED + LABELLED).
+    cost_difference: (buckets, t, 3) [pUSD] against the log, by the evidence of the calls. paired: (buckets, t, PAIRED + LABELLED).
     logged_cost: (buckets,) [pUSD]. requests: (buckets,) [10⁻⁶].
     shares: (t, K) share of steerable requests on each of ``candidates``.
     """
@@ -58,7 +59,8 @@ class Frontier:
     def table(self) -> pd.DataFrame:
         """One row per τ: money per month and quality against the log, each with its 95 % interval, and the shares."""
         month = DAYS_PER_MONTH / self.header.days
-        money = jackknife(self.cost_difference, lambda s: -s * (month / PUSD_PER_USD), self.requests, extensive=True)
+        money = jackknife(self.cost_difference.sum(axis=2), lambda s: -s * (month / PUSD_PER_USD), self.requests, extensive=True)
+        parts = self.cost_difference.sum(axis=0) * (-month / PUSD_PER_USD)
         quality = jackknife(self.paired, quality_shift, self.requests)
         logged = self.logged_cost.sum() / PUSD_PER_USD * month
         columns: dict[str, Any] = {
@@ -67,6 +69,8 @@ class Frontier:
             "saving_usd_per_month": money.value,
             "saving_low": money.low,
             "saving_high": money.high,
+            "saving_estimated": parts[:, 1],
+            "saving_assumed": parts[:, 2],
             "saving_share": money.value / logged if logged else np.zeros(len(self.tau)),
             "quality_difference": quality.value,
             "quality_low": quality.low,
@@ -130,7 +134,8 @@ def trace(world: World, router: Router, *, app: str | None = None, points: int =
     rows = world.rows
     values = np.stack([_values(world, sent) for sent in _each(rows, router, steered)], axis=1)
     sums = _along(rows.bucket, values, scores.home, thresholds, codes, grid)
-    paired = np.concatenate([sums[..., 1:], _labelled(world, route, grid)], axis=-1)
+    kinds = len(EVIDENCE)
+    paired = np.concatenate([sums[..., kinds:], _labelled(world, route, grid)], axis=-1)
     logged = add_up(
         np.column_stack([weigh_cost(rows.weight, world.logged.cost_pusd), np.rint(rows.weight * MICRO).astype(np.int64)]),
         (rows.bucket,),
@@ -138,7 +143,7 @@ def trace(world: World, router: Router, *, app: str | None = None, points: int =
     )
     shares = _shares(rows.weight * steered, scores.home, thresholds, codes, grid, len(router.candidates))
     header = world.header(Plan((route,)))
-    return Frontier(header, router.candidates, grid, sums[..., 0], paired, logged[:, 0], logged[:, 1], shares)
+    return Frontier(header, router.candidates, grid, sums[..., :kinds], paired, logged[:, 0], logged[:, 1], shares)
 
 
 def _switches(scores: Scores, steered: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -154,10 +159,11 @@ def _each(rows: Rows, router: Router, steered: NDArray[np.bool_]) -> list[Coded]
 
 
 def _values(world: World, sent: Coded) -> NDArray[np.int64]:
-    """Per request: cost difference to the log [pUSD], then the columns of PAIRED."""
+    """Per request: cost difference to the log [pUSD] in the column of its evidence, then the columns of PAIRED."""
     side, logged, weight = world.side(sent), world.logged, world.rows.weight
     cost = weigh_cost(weight, side.cost_pusd) - weigh_cost(weight, logged.cost_pusd)
-    return np.column_stack([cost, paired_values(world.rows, side, logged)])
+    by_evidence = np.where(side.evidence[:, None] == np.arange(len(EVIDENCE)), cost[:, None], 0)
+    return np.column_stack([by_evidence, paired_values(world.rows, side, logged)])
 
 
 def _along(

@@ -93,7 +93,7 @@ def test_frontier_equals_one_simulation_per_point(fitted: tuple[World, Training]
     for i in (0, len(curve.tau) // 2, len(curve.tau) - 1):
         summary = run(world, Plan((Route(training.router.with_tau(float(curve.tau[i]))),), "point")).summary
         width = summary.paired.shape[-1]
-        np.testing.assert_array_equal(summary.measure("cost_difference_pusd").sum(axis=1), curve.cost_difference[:, i])
+        np.testing.assert_array_equal(summary.measure("cost_difference_pusd"), curve.cost_difference[:, i])
         np.testing.assert_array_equal(summary.paired.sum(axis=0), curve.paired[:, i, :width])
         np.testing.assert_array_equal(summary.labelled.sum(axis=0), curve.paired[:, i, width:])
 
