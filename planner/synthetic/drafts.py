@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from planner.synthetic.world import DIMENSIONS
 
-__all__ = ["Draft", "Draw", "Message", "demand"]
+__all__ = ["Draft", "Draw", "Message", "demand", "dumps", "text_group"]
 
 T = TypeVar("T")
 
@@ -114,6 +114,15 @@ def demand(**parts: float) -> tuple[float, ...]:
     (1.0, 0.0, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0)
     """
     return tuple(float(parts.get(d, 0.0)) for d in DIMENSIONS)
+
+
+def text_group(kind: str, text: str) -> str:
+    """Return the near-duplicate group of a text before it is reworded: equal texts share it.
+
+    >>> text_group("ticket", "a") == text_group("ticket", "a") != text_group("ticket", "b")
+    True
+    """
+    return f"{kind}-{blake2b(text.encode(), digest_size=5).hexdigest()}"
 
 
 def dumps(value: Any) -> str:

@@ -7,8 +7,6 @@ model. Knows nothing of file formats.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import orjson
 import pandas as pd
@@ -24,7 +22,7 @@ from planner.synthetic.world import APPS, MODELS, expected_quality
 __all__ = ["LABELLED", "answered", "chosen", "sample_labels"]
 
 #: Requests labelled in the sample.
-LABELLED = 6_000
+LABELLED = 4_000
 _GRADERS = {
     "invoice-extract": "check:fields-v2",
     "ticket-triage": "check:fields-v2",
@@ -59,7 +57,8 @@ def answered(log: Log, rows: NDArray[np.int64], model: int) -> pd.DataFrame:
     t = log.table.iloc[rows]
     key, app, which = t["key"].to_numpy(), t["app"].to_numpy(), np.full(len(t), model)
     limit = np.array([a.max_tokens for a in APPS])[app]
-    free = np.array([a.output > 20 for a in APPS])[app]
+    called = np.array([bool(log.drafts[i].answer.calls) for i in rows])
+    free = np.array([a.output > 20 for a in APPS])[app] & ~called
     visible = np.maximum(1, np.round(t["base"].to_numpy() * calls.length_factor(key, app, which, log.seed))).astype(np.int64)
     away = (calls.runs_away(key, which, log.seed) & free) | (visible > limit)
     visible = np.where(away, limit, visible)
@@ -67,19 +66,14 @@ def answered(log: Log, rows: NDArray[np.int64], model: int) -> pd.DataFrame:
     reasoning = calls.reasoning_tokens(key, app, which, visible, log.demand[rows, 0], log.seed)
     _, latency = calls.first_and_total_ms(key, which, t["hour"].to_numpy(), tokens, reasoning, visible, log.seed)
     own = t["model"].to_numpy() == model
+    finish = np.where(np.where(own, t["runaway"], away), "length", np.where(called, "tool_calls", "stop"))
     frame = pd.DataFrame({
         "request_id": t["request_id"].to_numpy(), "model": MODELS[model].name, "input_tokens": tokens,
         "output_tokens": np.where(own, t["visible"], visible), "reasoning_tokens": np.where(own, t["reasoning"], reasoning),
-        "latency_ms": np.round(np.where(own, t["total_ms"], latency), 1), "finish_reason": _finish(log, rows, np.where(own, t["runaway"],
-        away)),
+        "latency_ms": np.round(np.where(own, t["total_ms"], latency), 1), "finish_reason": finish.astype(object),
     })  # fmt: skip
     frame["cost_usd"] = cost_usd(which, tokens, 0, 0, frame["output_tokens"].to_numpy() + frame["reasoning_tokens"].to_numpy())
     return frame
-
-
-def _finish(log: Log, rows: NDArray[np.int64], away: NDArray[Any]) -> NDArray[np.object_]:
-    called = np.array([bool(log.drafts[i].answer.calls) for i in rows])
-    return np.where(away.astype(bool), "length", np.where(called, "tool_calls", "stop")).astype(object)
 
 
 def sample_labels(log: Log, n: int = LABELLED) -> Labels:
@@ -95,6 +89,8 @@ def sample_labels(log: Log, n: int = LABELLED) -> Labels:
     items = pd.DataFrame({
         "request_id": t["request_id"].to_numpy(), "app": apps, "user": t["user"].to_numpy(),
         "session_id": t["name"].where(sessions, None).to_numpy(), "text_state": "full", "group": t["group"].to_numpy(), "weight": weights,
+        "has_tools": [bool(log.drafts[i].tools) for i in rows], "max_tokens": np.array([a.max_tokens for a in APPS])[t["app"]],
+        "response_format": [(log.drafts[i].response_format or {"type": "text"})["type"] for i in rows],
         "messages": [orjson.dumps([m.payload() for m in log.drafts[i].messages]).decode() for i in rows],
     })  # fmt: skip
     return Labels.of(items, outcomes, source="SYNTHETIC sample", seed=log.seed, population="requests that succeeded, with their whole text")

@@ -28,6 +28,7 @@ __all__ = ["REQUESTS", "Log", "build"]
 REQUESTS = 50_500
 _HOUR_US, _DAY_US = 3_600_000_000, 86_400_000_000
 _GATEWAY_TTL_US = 4 * _HOUR_US
+_RETRY_MS = 1200.0
 _PROVIDERS = np.array([m.provider for m in MODELS], object)
 _MESSAGE_OVERHEAD, _REPLY_OVERHEAD = 4, 3
 Progress = Callable[[int, int], None]
@@ -67,8 +68,10 @@ def build(requests: int = REQUESTS, seed: int = SEED, progress: Progress | None 
     drafts = _draft(who, rows, table, seed, progress)
     _count(drafts)
     table["topic"] = [d.topic for d in drafts]
-    table["group"] = [d.group for d in drafts]
-    _measure(table, drafts, seed)
+    table["group"] = _groups(drafts)
+    _outputs(table, drafts, seed)
+    _inputs(table, drafts)
+    _latencies(table, drafts, seed)
     table["time_us"] = _times(who, rows, table, seed)
     order = np.lexsort((table["request_id"].to_numpy().astype(str), table["time_us"].to_numpy()))
     drafts = [drafts[i] for i in order]
@@ -124,9 +127,9 @@ def _session(app: int, name: str, version: str, length: list[float], failed: lis
     draw = Draw(seed, name)
     match APPS[app].name:
         case "support-chat":
-            return prose.chat(draw, name, prose.system(version, 30), length, failed)
+            return prose.chat(draw, name, prose.system(version, 22), length, failed)
         case "docs-rag":
-            return [prose.documentation(draw, name, prose.system(version, 64), length[0], seed)]
+            return [prose.documentation(draw, name, prose.system(version, 59), length[0], seed)]
         case "invoice-extract":
             return [records.invoice(draw, name, records.invoice_system(version))]
         case "code-assist":
@@ -158,35 +161,47 @@ def _tools_tokens(draft: Draft, memo: dict[int, int]) -> int:
     return memo[id(draft.tools)]
 
 
-def _measure(table: pd.DataFrame, drafts: list[Draft], seed: int) -> None:
-    """Fill tokens and latencies; visible output is what the answer's text counts."""
-    memo: dict[int, int] = {}
-    scale = np.array([m.scale for m in MODELS])[table["model"]]
-    extra = np.array([_tools_tokens(d, memo) + d.hidden_tokens for d in drafts])
-    texts = np.array([sum(m.tokens + _MESSAGE_OVERHEAD for m in d.messages) for d in drafts])
-    table["raw"] = texts + extra + _REPLY_OVERHEAD
-    table["input"] = np.round(scale * table["raw"]).astype(np.int64)
-    prefix = np.array([d.messages[0].tokens + _MESSAGE_OVERHEAD if d.messages else 0 for d in drafts])
-    tools_tokens = np.array([_tools_tokens(d, memo) for d in drafts])
-    table["prefix_tokens"] = np.round(scale * (prefix + tools_tokens)).astype(np.int64)
+def _groups(drafts: list[Draft]) -> list[str]:
+    """Return near-duplicate groups, in which requests of exactly equal text are together whatever wrote them."""
+    first: dict[tuple[str, ...], str] = {}
+    return [first.setdefault(tuple(m.text for m in d.messages), d.group) if d.messages else d.group for d in drafts]
+
+
+def _outputs(table: pd.DataFrame, drafts: list[Draft], seed: int) -> None:
+    """Fill visible output (what the answer's text counts), its base length, and who ran on until the limit."""
     key, app, model = (table[c].to_numpy() for c in ("key", "app", "model"))
     limit = np.array([a.max_tokens for a in APPS])[app]
-    away = calls.runs_away(key, model, seed) & np.array([a.output > 20 for a in APPS])[app] & (table["status"] == "ok").to_numpy()
-    visible = np.array([d.answer.tokens for d in drafts])
-    visible = np.where(visible > 0, visible, np.maximum(1, np.round(table["length"])).astype(np.int64))
+    free = np.array([a.output > 20 for a in APPS])[app] & np.array([not d.answer.calls for d in drafts])
+    away = calls.runs_away(key, model, seed) & free & (table["status"] == "ok").to_numpy()
+    counted = np.array([d.answer.tokens for d in drafts])
+    visible = np.where(counted > 0, counted, np.maximum(1, np.round(table["length"])).astype(np.int64))
     table["base"] = visible / table["factor"]
     away |= visible > limit
     for i in np.flatnonzero(away):
         _lengthen(drafts[i].answer, int(limit[i]))
     table["runaway"] = away
-    table["visible"] = np.where(away, [d.answer.tokens or limit[i] for i, d in enumerate(drafts)], visible)
-    steps = np.array([d.demand[0] for d in drafts])
-    table["reasoning"] = calls.reasoning_tokens(key, app, model, table["visible"].to_numpy(), steps, seed)
-    table["first_ms"], table["total_ms"] = calls.first_and_total_ms(
-        key, model, table["hour"].to_numpy(), table["input"].to_numpy(), table["reasoning"].to_numpy(), table["visible"].to_numpy(), seed
-    )
-    table["total_ms"] += (table["attempts"] - 1) * 1200.0
-    table["first_ms"] += (table["attempts"] - 1) * 1200.0
+    table["visible"] = np.where(away, [d.answer.tokens or most for d, most in zip(drafts, limit, strict=True)], visible)
+
+
+def _inputs(table: pd.DataFrame, drafts: list[Draft]) -> None:
+    """Fill input tokens, whole and of the stable prefix (system prompt and tools), as the provider bills them."""
+    memo: dict[int, int] = {}
+    scale = np.array([m.scale for m in MODELS])[table["model"]]
+    tools_tokens = np.array([_tools_tokens(d, memo) for d in drafts])
+    texts = np.array([sum(m.tokens + _MESSAGE_OVERHEAD for m in d.messages) + d.hidden_tokens for d in drafts])
+    first = np.array([d.messages[0].tokens + _MESSAGE_OVERHEAD if d.messages else 0 for d in drafts])
+    table["raw"] = texts + tools_tokens + _REPLY_OVERHEAD
+    table["input"] = np.round(scale * table["raw"]).astype(np.int64)
+    table["prefix_tokens"] = np.round(scale * (first + tools_tokens)).astype(np.int64)
+
+
+def _latencies(table: pd.DataFrame, drafts: list[Draft], seed: int) -> None:
+    """Fill reasoning tokens and latencies; every attempt before the last costs a second and a bit."""
+    key, app, model, hour, read, visible = (table[c].to_numpy() for c in ("key", "app", "model", "hour", "input", "visible"))
+    reasoning = calls.reasoning_tokens(key, app, model, visible, np.array([d.demand[0] for d in drafts]), seed)
+    first, total = calls.first_and_total_ms(key, model, hour, read, reasoning, visible, seed)
+    wait = (table["attempts"].to_numpy() - 1) * _RETRY_MS
+    table["reasoning"], table["first_ms"], table["total_ms"] = reasoning, first + wait, total + wait
 
 
 def _lengthen(answer: Message, limit: int) -> None:

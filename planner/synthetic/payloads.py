@@ -91,7 +91,7 @@ def _payload(row: dict[str, Any], draft: Draft, cost: float) -> dict[str, Any]:
         "cache_hit": bool(hit) if ok else None,
         "status": "success" if ok else "failure", "custom_llm_provider": model.provider, "startTime": start, "endTime": end,
         "completionStartTime": first,
-        "response_time": round((first if app.stream else end) - start, 3), "model": model.name, "model_group": app.models[0][0] + "-pool",
+        "response_time": round((first if app.stream else end) - start, 3), "model": model.name, "model_group": f"{app.name}-default",
         "metadata": _metadata(row, app, model.name, ok), "cache_key": _cache_key(row, draft), "response_cost": cost,
         "prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion,
         "request_tags": [f"app:{app.name}", f"team:{app.team}", f"User-Agent: {_AGENTS[row['session'] % len(_AGENTS)]}"],
@@ -149,7 +149,7 @@ def _texts(row: dict[str, Any], draft: Draft, ok: bool) -> dict[str, Any]:
 
 
 def _parameters(app: Any, draft: Draft, reasoning: float) -> dict[str, Any]:
-    out: dict[str, Any] = {"stream": app.stream, "max_tokens": app.max_tokens, "temperature": 0.0 if app.graded == 1 else 0.3}
+    out: dict[str, Any] = {"stream": app.stream, "max_tokens": app.max_tokens, "temperature": 0.0 if app.output == 0 else 0.3}
     if draft.tools:
         out["tools"] = list(draft.tools)
     if draft.response_format:

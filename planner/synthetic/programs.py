@@ -42,6 +42,15 @@ _BODIES: tuple[tuple[str, float, tuple[str, ...]], ...] = (
     ("einsum", 2.0, ("    scores = np.einsum('bqd,bkd->bqk', {a}, {b}) / np.sqrt({n})",
     "    return np.where(mask[:, None, :], scores, -np.inf)")),
 )  # fmt: skip
+#: What the docstring of a function to be completed says of its construct.
+_HINTS = {
+    "loop": "", "dict": " once each", "comprehension": " in order", "csv": " of a CSV file", "dates": " of the last days",
+    "sql": " by one SQL query",
+    "window": " by a window function", "generics": " grouped by any key", "regex": " that match the pattern",
+    "recursion": " of the whole tree",
+    "async": " from all tasks at once", "threads": " as soon as the queue is ready", "bits": " as a bit mask",
+    "einsum": " as masked attention scores",
+}  # fmt: skip
 #: What is asked of a whole function → (steps, constraints, share of the construct's demand that counts, answer [tokens]).
 _TASKS: tuple[tuple[str, float, float, float, int], ...] = (
     ("Write the docstring.", 0.0, 0.0, 0.2, 60), ("Add type hints.", 0.1, 0.1, 0.4, 120),
@@ -100,13 +109,12 @@ def code(draw: Draw, name: str, head: Message, length: float) -> Draft:
     load = draw.random() ** 1.8
     construct, hard, body = draw.early(_BODIES, 2.2 - 1.5 * load)
     signature, lines, noun, called = _function(draw, body)
-    context = "\n\n\n".join(_module(draw.between(0, 159)) for _ in range(draw.between(2, 6)))
+    context = "\n\n\n".join(_module(draw.between(0, 159)) for _ in range(draw.between(2, 5)))
     around = Message("system", f"Files open in the editor:\n\n{context}")
     topic = f"code/{construct}"
     if draw.chance(0.68):
         cut = draw.between(0, len(lines) - 1)
-        verb, which = draw.pick(("Return", "Compute", "Collect")), draw.pick(("", " in order", " that changed", " per region"))
-        doc = f'    """{verb} the {noun}s{which}."""'
+        doc = f'    """{draw.pick(("Return", "Compute", "Collect"))} the {noun}s{_HINTS[construct]}."""'
         text = "\n".join([signature, doc, *lines[:cut], "<|cursor|>"])
         reply = Message("assistant", "\n".join(lines[cut:]) if length > 40 else lines[cut].strip())
         parts = demand(code=0.75 * hard, length=0.08 * cut, ambiguous=0.5 * (cut == 0))

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from planner.synthetic import words as w
-from planner.synthetic.drafts import Draft, Draw, Message, demand
+from planner.synthetic.drafts import Draft, Draw, Message, demand, text_group
 
 __all__ = ["answer", "chat", "documentation", "fill", "summary", "system", "untexted"]
 
@@ -177,7 +177,8 @@ def documentation(draw: Draw, name: str, head: Message, length: float, seed: int
     question = f"{'Concerning' if source.chance(0.5) else 'About'} {topic}: {asked}"
     if conflict:
         question += " The passages disagree on the period; say which one holds."
-    if group != name and draw.chance(0.4):
+    again, group = group != name, text_group("docs", question + chosen[0])
+    if again and draw.chance(0.4):
         question = draw.pick(
             (question.lower(), f"Hi, {question}", question.rstrip(".?"), f"{question} Thanks", question.replace("; also", " and"))
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from planner.synthetic import words as w
-from planner.synthetic.drafts import Draft, Draw, Message, demand, dumps
+from planner.synthetic.drafts import Draft, Draw, Message, demand, dumps, text_group
 from planner.synthetic.prose import fill
 
 __all__ = ["INVOICE_FORMAT", "TRIAGE_FORMAT", "invoice", "invoice_system", "ticket", "triage_system"]
@@ -138,7 +138,8 @@ def ticket(draw: Draw, name: str, head: Message, seed: int) -> Draft:
     mood = source.pick(("", "", "I am furious.", "No hurry.", "This is the third time!", "My mother lives alone there."))
     body = " Also, ".join(fill(source, c[0]) for c in concerns)
     text = " ".join(p for p in (source.pick(w.GREETINGS), f"{body}.", detail, mood) if p)
-    if group != name and draw.chance(0.25):
+    again, group = group != name, text_group("ticket", text)
+    if again and draw.chance(0.25):
         text = draw.pick((text.lower(), f"{text} Thanks!", text.replace("Hello,", "Hi,"), text.replace(".", "")))
     hard = max(c[2] for c in concerns)
     order = next((t.strip(".") for t in detail.split() if t.strip(".").isdigit() and len(t) > 6), None)

@@ -12,8 +12,10 @@ from planner.synthetic.log import REQUESTS, Progress, build
 from planner.synthetic.world import SEED
 from planner.traffic import Traffic
 
-__all__ = ["load_sample", "sample_folder", "write_sample"]
+__all__ = ["MAPPING", "load_sample", "sample_folder", "write_sample"]
 
+#: Where the log carries the score of an automatic check.
+MAPPING = {"quality": "metadata.spend_logs_metadata.score"}
 _LOG, _LABELS, _TRUTH = "sample_log.jsonl.zst", "sample_labels", "sample_truth.parquet"
 
 
@@ -53,4 +55,4 @@ def load_sample() -> tuple[Traffic, Labels]:
     from planner.traffic import read
 
     folder = sample_folder()
-    return read(folder / _LOG), Labels.open(folder / _LABELS)
+    return read(folder / _LOG, mapping=MAPPING), Labels.open(folder / _LABELS)

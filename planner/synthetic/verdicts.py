@@ -45,7 +45,7 @@ def cost_usd(model: NDArray[np.int64], read: Any, cached: Any, written: Any, out
 
 
 def draw_quality(log: Log, rows: NDArray[np.int64], expected: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return graded qualities around ``expected``, shape (rows, models): right or wrong, or the mean of four rubric points."""
+    """Return graded qualities around ``expected``, shape (rows, models): the share of the grader's points that hold."""
     steps = np.array([a.graded for a in APPS])[log.column("app")[rows]]
     key = log.column("key")[rows]
     points = [np.column_stack([draws.uniform(log.seed, key, f"grade/{m.name}/{k}") for m in MODELS]) < expected for k in range(steps.max())]

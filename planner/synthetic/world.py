@@ -78,8 +78,8 @@ class App:
     """An application: its part of all requests, its models over time, and how it talks to the gateway.
 
     ``models`` are (model, first day of the log it answers from) in order. ``peak`` is the UTC hour of most traffic and
-    ``width`` its spread [h], ``weekend`` the factor on Saturdays and Sundays. ``graded`` is the number of steps a grader
-    uses (1: right or wrong).
+    ``width`` its spread [h], ``weekend`` the factor on Saturdays and Sundays. ``graded`` is how many points a grader looks
+    at: rubric points, fields, tests, goals.
     """
 
     name: str
@@ -102,18 +102,18 @@ class App:
 
 
 APPS = (
-    App("support-chat", 0.29, (("gpt-5.4", 0),), (("support-v7", 0), ("support-v8", 13)), 3.4, 3200, 14, 0.75, True, 1024, 129, 4,
+    App("support-chat", 0.29, (("gpt-5.4", 0),), (("support-v7", 0), ("support-v8", 13)), 3.4, 3200, 14, 0.75, True, 1024, 129, 5,
         "care", explore=("gpt-5.4-mini", 0.08)),
-    App("docs-rag", 0.14, (("claude-sonnet-4-5", 0),), (("docs-v3", 0), ("docs-v4", 19)), 1.0, 1400, 13, 0.30, True, 1500, 150, 4, "docs"),
-    App("invoice-extract", 0.15, (("gpt-5.4", 0),), (("extract-v2", 0), ("extract-v3", 9)), 1.0, 60, 10, 0.10, False, 2048, 0, 1,
+    App("docs-rag", 0.14, (("claude-sonnet-4-5", 0),), (("docs-v3", 0), ("docs-v4", 19)), 1.0, 1400, 13, 0.30, True, 1500, 150, 5, "docs"),
+    App("invoice-extract", 0.15, (("gpt-5.4", 0),), (("extract-v2", 0), ("extract-v3", 9)), 1.0, 60, 10, 0.10, False, 2048, 0, 7,
     "finance"),
-    App("code-assist", 0.12, (("gpt-5.4", 0), ("claude-sonnet-4-5", 15)), (("code-v5", 0),), 1.0, 420, 15, 0.20, True, 1200, 13, 1,
+    App("code-assist", 0.12, (("gpt-5.4", 0), ("claude-sonnet-4-5", 15)), (("code-v5", 0),), 1.0, 420, 15, 0.20, True, 1200, 13, 4,
         "platform"),
     App("nightly-summary", 0.06, (("gpt-5.4", 0),), (("summary-v1", 0), ("summary-v2", 16)), 1.0, 12, 2, 1.0, False, 800, 220, 4,
         "insight", text="cut", width=0.5),
-    App("ops-agent", 0.10, (("gpt-5.4", 0),), (("agent-v11", 0), ("agent-v12", 6)), 5.0, 90, 11, 0.25, False, 2048, 45, 1, "platform",
+    App("ops-agent", 0.10, (("gpt-5.4", 0),), (("agent-v11", 0), ("agent-v12", 6)), 5.0, 90, 11, 0.25, False, 2048, 45, 3, "platform",
         reasons=True),
-    App("ticket-triage", 0.11, (("gpt-5.4-mini", 0),), (("triage-v1", 0),), 1.0, 25, 12, 0.50, False, 200, 0, 1, "care"),
+    App("ticket-triage", 0.11, (("gpt-5.4-mini", 0),), (("triage-v1", 0),), 1.0, 25, 12, 0.50, False, 200, 0, 3, "care"),
     App("hr-helper", 0.03, (("gpt-5.4-mini", 0),), (("hr-v2", 0),), 2.2, 700, 10, 0.08, True, 1024, 140, 4, "people", text="none"),
 )  # fmt: skip
 
