@@ -54,16 +54,17 @@ class Gateway:
     payloads: Path
     spend_logs: Path
 
-    def settled(self, quiet_s: float = 3.0, timeout_s: float = 60.0) -> list[dict[str, Any]]:
-        """Return the payloads once none has come for ``quiet_s``."""
+    def settled(self, at_least: int, quiet_s: float = 2.0, timeout_s: float = 120.0) -> list[dict[str, Any]]:
+        """Return the payloads once there are ``at_least`` so many and none has come for ``quiet_s``."""
         end = time.monotonic() + timeout_s
-        size, since = -1, time.monotonic()
-        while time.monotonic() < end and (size <= 0 or time.monotonic() - since < quiet_s):
-            now = self.payloads.stat().st_size if self.payloads.exists() else 0
-            if now != size:
-                size, since = now, time.monotonic()
+        lines: list[str] = []
+        since = time.monotonic()
+        while time.monotonic() < end and (len(lines) < at_least or time.monotonic() - since < quiet_s):
+            now = self.payloads.read_text("utf-8").splitlines() if self.payloads.exists() else []
+            if len(now) != len(lines):
+                lines, since = now, time.monotonic()
             time.sleep(0.1)
-        return [json.loads(line) for line in self.payloads.read_text("utf-8").splitlines()]
+        return [json.loads(line) for line in lines]
 
 
 @contextmanager

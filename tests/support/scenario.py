@@ -105,6 +105,10 @@ CALLS = (
 )
 
 
+#: A payload a call, and one more for the attempt that was retried with success.
+LOGGED = len(CALLS) + 1
+
+
 def configuration(url: str) -> dict[str, Any]:
     """Return the gateway's configuration for an upstream at ``url``."""
     prices = {
@@ -171,7 +175,7 @@ def main() -> None:
     """Record the payloads of a real run, without what is long, random or of this machine."""
     with tempfile.TemporaryDirectory() as folder, upstream() as (url, _), gateway(Path(folder), configuration(url)) as gate:
         send(gate)
-        payloads = gate.settled()
+        payloads = gate.settled(LOGGED)
     with RECORDED.open("w", encoding="utf-8") as file:
         for payload in payloads:
             payload.pop("model_map_information")

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from support.gateway import gateway
-from support.scenario import CALLS, RATES, RECORDED, Call, configuration, expected, rows_by_text, send
+from support.scenario import CALLS, LOGGED, RATES, RECORDED, Call, configuration, expected, rows_by_text, send
 from support.upstream import upstream
 
 from planner.schema import TRAFFIC
@@ -33,7 +33,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Live:
     folder = tmp_path_factory.mktemp("proxy")
     with upstream() as (url, seen), gateway(folder, configuration(url)) as gate:
         send(gate)
-        payloads = gate.settled()
+        payloads = gate.settled(LOGGED)
     spend = read(gate.spend_logs, out=folder / "spend")
     return Live(read(gate.payloads, out=folder / "traffic"), spend, payloads, len(seen))
 

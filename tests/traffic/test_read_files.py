@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,22 @@ def test_messages_of_any_table_become_text(tmp_path: Path) -> None:
     assert [json.loads(m) for m in frame["messages"]] == [[{"role": "user", "content": "Hi"}], chat, chat]
     assert frame["text_state"].tolist() == ["full", "full", "cut"]
     assert frame["turn"].tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize("rows", [1, 3, 1000])
+def test_how_a_file_is_cut_into_blocks_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    """Accepted and quarantined rows, with lines and reasons, are the same whatever fits into one block."""
+    log = _write(tmp_path / "log.jsonl", [{**PAYLOAD, "id": n, "prompt_tokens": 1200 + (n == "d")} for n in "abcadbe"])
+    whole = read(log, out=tmp_path / "whole")
+    monkeypatch.setattr(sys.modules["planner.traffic.read"], "_BLOCK_ROWS", rows)
+    cut = read(log, out=tmp_path / "cut")
+    pd.testing.assert_frame_equal(cut.frame(), whole.frame())
+    pd.testing.assert_frame_equal(
+        cut.quarantine.sort_values("line", ignore_index=True), whole.quarantine.sort_values("line", ignore_index=True)
+    )
+    assert {k: cut.meta[k] for k in ("accepted", "quarantined", "reasons", "files")} == {
+        k: whole.meta[k] for k in ("accepted", "quarantined", "reasons", "files")
+    }
 
 
 def test_a_page_of_an_api_is_opened(tmp_path: Path) -> None:
