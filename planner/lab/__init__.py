@@ -1,1 +1,6 @@
-"""TEMP"""
+"""Controls in a notebook over the headless library; nothing imports it."""
+
+from planner.lab.bars import progress
+from planner.lab.panel import Explorer, explorer
+
+__all__ = ["Explorer", "explorer", "progress"]

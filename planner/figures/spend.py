@@ -1,0 +1,88 @@
+"""The money map: where the money goes, by app and model.
+
+In: an Audit. Out: a Picture: squares whose area is money, with sums at the edges. Computes no result beyond summing what
+does not fit into ``other``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from planner.figures.style import FAINT, MEASURED, Picture, bare, money, share
+from planner.prices import Audit
+
+__all__ = ["money_map"]
+
+_APPS, _MODELS = 9, 6
+
+
+def money_map(audit: Audit, *, note: str = "") -> Picture:
+    """Draw the spend of the log's period: apps down, models across, dearest first, area for dollars."""
+    spend = _grid(audit.by("app", "model"))
+    total = audit.total.value
+    apps, models = spend.sum(axis=1), spend.sum(axis=0)
+    title = f"{money(total)} spent: {share(apps.iloc[0] / (total or 1))} by {apps.index[0]}, {share(models.iloc[0] / (total or 1))} on {models.index[0]}"
+    size = (9.6, 1.75 + 0.56 * len(spend))
+    figure, axes = bare(title, _source(audit, note), size, left=0.16, right=0.98)
+    figure.numbers = audit.by("app", "model")
+    axes.spines[:].set_visible(False)
+    axes.set_xlim(-0.5, len(models) + 0.75)
+    axes.set_ylim(len(apps) - 0.4, -1.0)
+    _squares(axes, spend, size)
+    _edges(axes, apps, models, total)
+    return figure
+
+
+def _source(audit: Audit, note: str) -> str:
+    times = audit.traffic.frame("timestamp")["timestamp"]
+    sure = ", ".join(f"{money(usd)} {name}" for name, usd in audit.total.shares.items())
+    days = f"{times.min():%Y-%m-%d} to {times.max():%Y-%m-%d}"
+    return " · ".join([*([note] if note else []), f"{len(audit):,} requests, {days}", f"{audit.book.name}, prices of each day", sure])
+
+
+def _grid(spend: pd.DataFrame) -> pd.DataFrame:
+    """Lay out dollars as apps × models, dearest first; what is beyond the page is summed as ``other``."""
+    table = spend.pivot_table(index="app", columns="model", values="usd", aggfunc="sum", fill_value=0.0)
+    for axis, most in ((0, _APPS), (1, _MODELS)):
+        sums = table.sum(axis=1 - axis).sort_values(ascending=False)
+        sums = sums[sums > 0]
+        kept = sums.index[:most] if len(sums) <= most else sums.index[: most - 1]
+        rest = table.drop(kept, axis=axis).sum(axis=axis)
+        table = table.reindex(kept, axis=axis)
+        if len(sums) > most:
+            table = pd.concat([table, rest.rename("other").to_frame().T if axis == 0 else rest.rename("other").to_frame()], axis=axis)
+    return table
+
+
+def _squares(axes: Axes, spend: pd.DataFrame, size: tuple[float, float]) -> None:
+    """Draw one square a cell, its area its share of the largest, its amount beside it."""
+    box = axes.get_position()
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    across = box.width * size[0] / (right - left)
+    down = box.height * size[1] / (bottom - top)
+    largest = float(spend.to_numpy().max(initial=0.0)) or 1.0
+    for (row, column), usd in np.ndenumerate(spend.to_numpy()):
+        if usd <= 0:
+            continue
+        side = 0.46 * np.sqrt(usd / largest)
+        wide, high = side / across, side / down
+        axes.add_patch(Rectangle((column - 0.22 - wide / 2, row - high / 2), wide, high, color=MEASURED, linewidth=0))
+        axes.text(column - 0.22 + wide / 2 + 0.04, row, money(usd), va="center", fontsize=10)
+
+
+def _edges(axes: Axes, apps: pd.Series, models: pd.Series, total: float) -> None:
+    """Write names and sums along both edges, with a line above each row."""
+    for i in range(len(apps) + 1):
+        axes.axhline(i - 0.5, color=FAINT, linewidth=0.8, zorder=0)
+    for i, (name, usd) in enumerate(apps.items()):
+        axes.text(len(models) - 0.05, i, f"{money(usd)}", va="center", ha="left", weight="bold")
+        axes.text(len(models) + 0.72, i, share(usd / (total or 1)), va="center", ha="right", color=MEASURED)
+        axes.text(-0.62, i, str(name), va="center", ha="right")
+    for i, (name, usd) in enumerate(models.items()):
+        axes.text(i - 0.45, -0.62, f"{name}\n{money(usd)}, {share(usd / (total or 1))}", va="bottom", linespacing=1.3)
+    axes.text(len(models) - 0.05, -0.62, "all", va="bottom", ha="left", weight="bold")
+    axes.set_xticks([])
+    axes.set_yticks([])
