@@ -63,7 +63,7 @@ def _missed(context: Context, app: str) -> Change | None:
         f"read the shared beginning of {app}'s prompts from the prompt cache of {models}",
         rows,
         partial(_edit, context, tuple(groups)),
-        "estimated" if promised else "assumed",
+        "estimated" if promised and context.timed else "assumed",
         f"low: {'; '.join(dict.fromkeys(r.setting for r in rules))}",
         "none for answers" + ("" if promised else "; the provider promises no hit, and its cache may be spread over machines"),
         _how(groups, rules),
@@ -75,7 +75,7 @@ def _how(groups: list[_Group], rules: list[PromptCache]) -> str:
     least = "/".join(dict.fromkeys(f"{r.min_tokens:,}" for r in rules))
     return (
         f"equal text from the first character on, seen complete within {lives}, at least {least} tokens; tokens in proportion to "
-        f"bytes; cold beginnings pay the write rate; {'; '.join(dict.fromkeys(r.source for r in rules))}"
+        f"size; cold beginnings pay the write rate; {'; '.join(dict.fromkeys(r.source for r in rules))}"
     )
 
 

@@ -33,6 +33,8 @@ Rowset: TypeAlias = NDArray[np.int64]
 BLOCK_TOKENS = 128
 #: Block ids of traces stand for this many tokens (Mooncake).
 TRACE_BLOCK_TOKENS = 512
+#: How long an answer takes where the log does not say [ms]: assumed, and long.
+UNTIMED_MS = 30_000.0
 _ASSUMED = EVIDENCE.index("assumed")
 _PARAMETERS = ("model", "app", "max_tokens", "response_format", "has_tools", "reasoning_effort", "modalities")
 _MORE = ("finish_reason", "has_tools", "modalities")
@@ -110,6 +112,11 @@ class Context:
         return self.rows.steerable & self.priced
 
     @cached_property
+    def timed(self) -> bool:
+        """Whether every row that ended well says how long it took."""
+        return not bool(np.isnan(self.rows.latency_ms[self.ok & self.open]).any())
+
+    @cached_property
     def ok(self) -> NDArray[np.bool_]:
         """Which rows ended well."""
         ended: NDArray[np.bool_] = self.rows.status == 0
@@ -152,9 +159,8 @@ def context_of(traffic: Traffic, book: PriceBook, apps: Apps, at: dt.date | str,
     state = State(rows.provider.decode(), rows.model.decode(), rows.tier.decode(), rows.tokens, rows.billable)
     keys, prefixes = _prints(traffic, rows, progress)
     since = (rows.timestamp - rows.timestamp.min()).astype("timedelta64[us]").astype(np.int64) // 1_000
-    took = np.nan_to_num(rows.latency_ms, nan=0.0)
     unpriced = np.zeros(len(rows), bool)
-    ready = since + np.maximum(took.astype(np.int64), 1)
+    ready = since + np.maximum(np.nan_to_num(rows.latency_ms, nan=UNTIMED_MS).astype(np.int64), 1)
     bare = Context(
         rows, state, apps, book, at, np.zeros(len(rows), np.int64), ~unpriced, (), since, ready, keys, prefixes,
         more["finish_reason"].to_numpy(zero_copy_only=False),

@@ -23,7 +23,7 @@ def shared_and_warm(
     Parameters
     ----------
     start_ms, ready_ms: per row of ``rows``: arrival, and when it has filled the cache.
-    lifetime_s: an entry dies so long after the last completed request that used it.
+    lifetime_s: an entry dies so long after the arrival of the request that was last to complete.
 
     Examples
     --------
@@ -44,12 +44,12 @@ def shared_and_warm(
 
 
 def _alive(code: NDArray[np.int64], start: NDArray[np.int64], ready: NDArray[np.int64], lifetime: int) -> NDArray[np.bool_]:
-    """Say of each use of a block whether the last one that was complete on its arrival is at most ``lifetime`` old."""
+    """Say of each use of a block whether the last one to be complete before it arrived at most ``lifetime`` earlier."""
     span = int(max(ready.max(initial=0), start.max(initial=0))) + 1
-    ends = np.sort(code * span + ready)
-    before = np.searchsorted(ends, code * span + start, side="right") - 1
-    last = ends[np.maximum(before, 0)] if len(ends) else ends
-    alive: NDArray[np.bool_] = (before >= 0) & (last // span == code) & (start - last % span <= lifetime)
+    order = np.argsort(code * span + ready, kind="stable")
+    before = np.searchsorted((code * span + ready)[order], code * span + start, side="right") - 1
+    last = order[np.maximum(before, 0)] if len(order) else order
+    alive: NDArray[np.bool_] = (before >= 0) & (code[last] == code) & (start - start[last] <= lifetime)
     return alive
 
 

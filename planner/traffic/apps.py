@@ -7,8 +7,6 @@ Knows nothing of prices or of what is done with the answers.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -20,7 +18,6 @@ from planner.traffic.handle import Traffic
 
 __all__ = ["App", "Apps"]
 
-_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./ -]*(?<! )")
 _HEAD = """\
 # What planner may assume about each application. Correct what is wrong, then take its name out of `assumed`:
 # every figure that rests on a name in `assumed` is reported as assumed.
@@ -148,11 +145,16 @@ def _line(key: str, value: Any, explain: bool) -> str:
 
 
 def _yaml(value: Any) -> str:
-    """Return ``value`` as one line of YAML; JSON is YAML, and strings are quoted only where they must be."""
+    """Return ``value`` as one line of YAML, quoted where it must be.
+
+    >>> _yaml(("gpt-5.4", "a, b")), _yaml(24.0), _yaml(None)
+    ("[gpt-5.4, 'a, b']", '24', 'null')
+    """
     import yaml  # only where a file is written
 
     if isinstance(value, tuple):
         return f"[{', '.join(map(_yaml, value))}]"
-    if isinstance(value, str) and _PLAIN.fullmatch(value) and isinstance(yaml.safe_load(value), str):
-        return value
-    return json.dumps(int(value) if isinstance(value, float) and value.is_integer() else value, ensure_ascii=False)
+    if isinstance(value, str) and not value.isprintable():
+        return str(yaml.safe_dump(value, default_style='"', width=1_000_000)).strip()
+    plain = int(value) if isinstance(value, float) and value.is_integer() else value
+    return str(yaml.safe_dump([plain], default_flow_style=True, allow_unicode=True, width=1_000_000)).strip()[1:-1]
