@@ -38,7 +38,7 @@ class FeatureSpec:
     char_n: lengths [bytes] of the byte n-grams, each at least 2.
     """
 
-    word_bits: int = 17
+    word_bits: int = 18
     char_bits: int = 17
     system_bits: int = 13
     app_bits: int = 12

@@ -38,14 +38,25 @@ class Learned:
     trials: dict[str, float]
 
 
-def weighting(found: Features) -> Weighting:
-    """Learn document frequencies and the scale of structure from the rows to fit; labels are not looked at."""
+def weighting(found: Features, unit: NDArray[Any]) -> Weighting:
+    """Learn document frequencies and the scale of structure from the rows to fit; labels are not looked at.
+
+    A bucket that only one unit has seen is dropped: it cannot help another request, and might give away its own.
+    """
     n = len(found)
     frequency = np.bincount(found.indices, minlength=found.spec.dim)
-    idf = np.where(frequency > 0, np.log((1 + n) / (1 + frequency)) + 1, 0)
+    idf = np.where(_units_seen(found, unit) > 1, np.log((1 + n) / (1 + frequency)) + 1, 0)
     spread = found.structure.std(0, dtype=float)
     scale = np.where(spread > 1e-6, _STRUCTURE / np.where(spread > 1e-6, spread, 1), 0)
     return Weighting(idf.astype(np.float32), found.structure.mean(0, dtype=float).astype(np.float32), scale.astype(np.float32))
+
+
+def _units_seen(found: Features, unit: NDArray[Any]) -> NDArray[np.int64]:
+    """Return how many units have each bucket, (dim,)."""
+    _, code = np.unique(unit, return_inverse=True)
+    owner = np.repeat(code, np.diff(found.indptr))
+    pairs = np.unique(owner * found.spec.dim + found.indices)
+    return np.bincount(pairs % found.spec.dim, minlength=found.spec.dim)
 
 
 def design(found: Features, by: Weighting) -> sparse.csr_matrix:
@@ -73,7 +84,7 @@ def learn(
         if trials[_name(other)] < (1 - _BETTER) * trials[_name(spec)]:
             spec = other
     found = features(requests, spec)
-    by = weighting(found)
+    by = weighting(found, unit)
     fit = fit_ridge(design(found, by), gain, weight, unit, seed=seed)
     return Learned(_scorer(spec, by, fit, reference), _zeroed(fit.oof, reference), fit.alpha, trials)
 
@@ -91,7 +102,8 @@ def _trials(
     errors = {}
     for spec in specs:
         found = features(part, spec)
-        errors[_name(spec)] = min(fit_ridge(design(found, weighting(found)), gain[rows], weight[rows], unit[rows], seed=seed).mse)
+        by = weighting(found, unit[rows])
+        errors[_name(spec)] = min(fit_ridge(design(found, by), gain[rows], weight[rows], unit[rows], seed=seed).mse)
     return errors
 
 

@@ -79,7 +79,8 @@ def fit_ridge(
     left_in = (fold[:, None] != np.arange(folds)).astype(float)
     row_weights = np.concatenate([base[:, None, :] * left_in[:, :, None], base[:, None, :]], axis=1)  # (n, folds + 1, K)
     target = np.tile(np.nan_to_num(Y), (1, folds + 1))
-    design = sparse.csr_matrix(sparse.hstack([X, sparse.csr_matrix(np.ones((n, 1)))]))
+    used = np.unique(X.indices[X.data != 0])
+    design = sparse.csr_matrix(sparse.hstack([X[:, used], sparse.csr_matrix(np.ones((n, 1)))]))
     duals, means = _dual(design, target, row_weights.reshape(n, -1), np.asarray(alphas))
     oof = np.empty((len(alphas), n, k))
     for a, dual in enumerate(duals):
@@ -87,8 +88,10 @@ def fit_ridge(
         oof[a] = predicted[np.arange(n), fold]
     mse = [float((base * np.square(p - np.nan_to_num(Y))).sum() / max(base.sum(), 1e-300)) for p in oof]
     best = int(np.argmin(mse))
-    coef = design.T @ duals[best][:, -k:]
-    return RidgeFit(coef[:-1], means[-k:] + coef[-1], float(alphas[best]), oof[best], tuple(mse))
+    found = design.T @ duals[best][:, -k:]
+    coef = np.zeros((X.shape[1], k))
+    coef[used] = found[:-1]
+    return RidgeFit(coef, means[-k:] + found[-1], float(alphas[best]), oof[best], tuple(mse))
 
 
 def _dual(design: Any, target: F64, weights: F64, alphas: F64) -> tuple[F64, F64]:

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from support.labels import COST, made_labels
+from support.labels import COST, EASY, HARD, made_labels
 from support.small import MODELS, world_of
 
 from planner.errors import InputError, NeedsError, PlannerError
 from planner.labels import Labels, read_labels
 from planner.prices import PriceBook
+from planner.router.hashing import bucket, hash_word
 from planner.training import Training, train
 
 COST2 = {"large": 20.0, "small": 1.0}
@@ -54,6 +55,17 @@ def test_rows_that_judge_did_not_fit(training):
     home = training.problem.reference_code
     assert not training.gains[:, home].any()
     assert not training.oof_gains[:, home].any()
+
+
+def test_what_one_unit_said_is_not_kept(training):
+    """A word that only one unit used has no place in the weights: each made-up request has a number of its own, and none is kept."""
+    scorer, fit = training.router.scorer, training.problem.requests.take(~training.problem.holdout)
+    numbers = [w for user in fit.user for w in user.split() if w.isdigit()]
+    places = bucket(np.array([hash_word(w) for w in numbers], np.uint64), scorer.spec.word_bits)
+    assert len(set(numbers)) > 800
+    assert (scorer.weighting.idf[places] > 0).mean() < 0.03  # only where hashes collide
+    kept = bucket(np.array([hash_word(w) for w in (*HARD, *EASY)], np.uint64), scorer.spec.word_bits)
+    assert (scorer.weighting.idf[kept] > 0).all()
 
 
 def test_the_holdout_does_not_train():
