@@ -2,6 +2,7 @@
 
 from planner.simulation.accounting import AS_LOGGED, price_date
 from planner.simulation.frontier import Frontier, frontier, trace
+from planner.simulation.ledger import ledger
 from planner.simulation.result import DAYS_PER_MONTH, Simulation
 from planner.simulation.simulate import run, simulate
 from planner.simulation.summary import Summary, SummaryHeader, merge
@@ -16,6 +17,7 @@ __all__ = [
     "SummaryHeader",
     "World",
     "frontier",
+    "ledger",
     "merge",
     "price_date",
     "run",

@@ -4,6 +4,7 @@ import datetime as dt
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from support.small import MODELS, traffic_of, world_of
 
@@ -12,7 +13,8 @@ from planner.outcomes import Outcomes, fit_outcomes
 from planner.policies import Plan, Route
 from planner.prices import PriceBook, audit
 from planner.router import ALWAYS_TAU, AlwaysRule, Capability, Costs, Router
-from planner.simulation import World, price_date, run, simulate, trace
+from planner.schema import LEDGER
+from planner.simulation import World, ledger, price_date, run, simulate, trace
 from planner.training import Training, train
 
 DATE = dt.date(2026, 11, 1)
@@ -96,6 +98,18 @@ def test_frontier_equals_one_simulation_per_point(fitted: tuple[World, Training]
         np.testing.assert_array_equal(summary.measure("cost_difference_pusd"), curve.cost_difference[:, i])
         np.testing.assert_array_equal(summary.paired.sum(axis=0), curve.paired[:, i, :width])
         np.testing.assert_array_equal(summary.labelled.sum(axis=0), curve.paired[:, i, width:])
+
+
+def test_the_ledger_adds_up_to_the_summary(fitted: tuple[World, Training]) -> None:
+    """Per-request costs sum to the Summary's, in the columns of the contract, and only moved requests differ from the log."""
+    world, training = fitted
+    plan = Plan((Route(training.router.with_tau(0.05)),), "routed")
+    moved, logged = ledger(world, plan), ledger(world, Plan())
+    assert tuple(moved.columns) == LEDGER.names
+    assert int(moved["cost_pusd"].sum()) == int(run(world, plan).summary.measure("cost_pusd").sum())
+    same = moved["model"] == logged["model"]
+    pd.testing.assert_frame_equal(moved[same], logged[same])
+    assert not same.all()
 
 
 def test_shares_of_the_frontier_are_choices(fitted: tuple[World, Training]) -> None:
