@@ -90,7 +90,8 @@ def tags_of(value: Any) -> list[str]:
 def app_of(tags: list[str], metadata: Mapping[str, Any], group: str | None, app_from: str | None) -> str:
     """Return the app: by default the first ``app:``, ``team:`` or ``service:`` tag, then team alias, then key alias.
 
-    ``app_from`` overrides: ``tag:PREFIX``, ``team``, ``key``, ``model_group`` or ``metadata:FIELD`` (the client's own).
+    The model group is never guessed to be an app: it names what answers, not who asks. ``app_from`` overrides all this:
+    ``tag:PREFIX``, ``team``, ``key``, ``model_group`` or ``metadata:FIELD`` (the client's own).
 
     >>> app_of(["x", "app:search"], {}, "chat", None), app_of([], {}, "chat", "model_group"), app_of([], {}, "chat", None)
     ('search', 'chat', 'default')

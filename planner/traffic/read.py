@@ -61,7 +61,8 @@ def read(
     out: folder to write; by default one under ``.planner/traffic/`` named after the sources and options, which is used
         again when it is already there.
     mapping: our column → their column, ``"column*factor"``, or ``"=constant"``; wins over what the reader says.
-    app_from: where a LiteLLM log says the app: ``tag:PREFIX``, ``team``, ``key``, ``model_group``, ``metadata:FIELD``.
+    app_from: where a LiteLLM log says the app: ``tag:PREFIX``, ``team``, ``key``, ``model_group``, ``metadata:FIELD``. By
+        default the first ``app:``, ``team:`` or ``service:`` tag, then the team's alias, then the key's, else ``default``.
     progress: called with (bytes done, bytes in all).
 
     Raises InputError when nothing is found, no format fits, or no record could be accepted.

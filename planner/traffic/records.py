@@ -16,6 +16,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
@@ -31,6 +32,7 @@ __all__ = ["Found", "Raw", "raw_text", "records"]
 Raw: TypeAlias = bytes | str | dict[str, Any]
 
 _BLOCK_BYTES, _STEP_BYTES = 4 << 20, 1 << 18
+_BOM = b"\xef\xbb\xbf"
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[{}\[\]"]', re.DOTALL)
 
 
@@ -77,7 +79,7 @@ def _unwrapped(found: Found) -> Iterator[Found]:
 
 
 def _by_content(path: Path, head: bytes, stream: _Watched) -> Iterator[Found]:
-    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    start = head.removeprefix(_BOM).lstrip()[:1]
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise InputError(f"{path}: UTF-16 text", "UTF-8", "save it as UTF-8")
     if start == b"[" or (start == b"{" and not _one_a_line(head)):
@@ -163,39 +165,47 @@ def _lines(stream: _Watched) -> Iterator[Found]:
         for line in lines:
             number += 1
             if line and not line.isspace():
-                yield Found(number, line, *_parsed(line.removeprefix(b"\xef\xbb\xbf")))
+                yield Found(number, line, *_parsed(line.removeprefix(_BOM)))
     if rest.strip() or stream.problem:
         yield Found(number + 1, rest, *(_parsed(rest) if not stream.problem else (None, stream.problem)))
 
 
 def _objects(stream: _Watched) -> Iterator[Found]:
-    """Cut a JSON array, or objects one after another, at the ends of its top-level objects by counting brackets."""
-    buffer, number, outer = b"", 0, -1
-    for block in stream:
-        buffer += block
-        used, depth, start = 0, 0, -1
-        for token in _TOKEN.finditer(buffer):
-            kind = token[0][:1]
-            if len(token[0]) == 1 and kind == b'"':
-                break  # a string that goes on in the next block
-            if outer < 0:
-                outer = int(kind == b"[")
-                if outer:
-                    used = token.end()
-                    continue
-            if kind in b"{[":
-                start = token.start() if depth == 0 else start
-                depth += 1
-            elif kind in b"}]":
-                depth -= 1
-                if depth == 0:
-                    number += 1
-                    raw, used = buffer[start : token.end()], token.end()
-                    yield Found(number, raw, *_parsed(raw))
-                depth = max(depth, 0)
-        buffer = buffer[used:]
-    if buffer.strip(b" \t\r\n,]") or stream.problem:
-        yield Found(number + 1, buffer, None, stream.problem or "not JSON: the file ends inside this record")
+    """Cut a JSON array, or objects one after another, at the ends of its top-level objects."""
+    parts, size, wanted, number = [b""], 0, 0, 0
+    outer = stream.head.removeprefix(_BOM).lstrip()[:1] == b"["
+    for block in chain(stream, [b""]):
+        parts.append(block)
+        size += len(block)
+        if block and size < wanted:
+            continue  # an object larger than what was scanned: scan again only when there is twice as much
+        buffer, used = b"".join(parts), 0
+        for start, end in _spans(buffer, outer):
+            number, used = number + 1, end
+            yield Found(number, buffer[start:end], *_parsed(buffer[start:end]))
+        outer = outer and not used
+        parts, size = [buffer[used:]], len(buffer) - used
+        wanted = 0 if used else 2 * size
+    if parts[0].strip(b" \t\r\n,]") or stream.problem:
+        yield Found(number + 1, parts[0], None, stream.problem or "not JSON: the file ends inside this record")
+
+
+def _spans(buffer: bytes, outer: bool) -> Iterator[tuple[int, int]]:
+    """Yield where the whole objects of a buffer start and end, by counting brackets outside strings."""
+    depth, start = 0, 0
+    for token in _TOKEN.finditer(buffer):
+        kind = token[0]
+        if kind == b'"':
+            return  # a string that goes on in the next block
+        if outer:
+            outer = False  # the array's own bracket
+        elif kind in (b"{", b"["):
+            start = token.start() if depth == 0 else start
+            depth += 1
+        elif kind in (b"}", b"]") and depth:
+            depth -= 1
+            if depth == 0:
+                yield start, token.end()
 
 
 def _csv(stream: _Watched) -> Iterator[Found]:
