@@ -150,6 +150,15 @@ def test_failures_stay_with_their_kind(tmp_path: Path, error_class: str, code: s
     assert (row["status"], row["error_class"]) == (kind, error_class)
 
 
+def test_failed_database_rows_keep_their_error(tmp_path: Path) -> None:
+    """A failed spend log row finds its error in the metadata, which is JSON text in a dump, and costs nothing."""
+    error = {"error_class": "litellm.exceptions.RateLimitError", "error_code": "429", "error_message": "slow down"}
+    metadata = json.dumps({"status": "failure", "error_information": error})
+    tokens = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0, "spend": 0.0}
+    row = _row(tmp_path, _with(SPEND, status="failure", metadata=metadata, response={}, **tokens))
+    assert (row["status"], row["source_cost_usd"], row["text_state"]) == ("rate_limit", 0, "full")
+
+
 def test_anthropic_counts_that_were_added_back_are_taken_out_again(tmp_path: Path) -> None:
     """Cache reads and both lifetimes of cache writes leave prompt_tokens."""
     usage = {
