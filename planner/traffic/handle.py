@@ -90,7 +90,8 @@ class Traffic:
             path.parent.mkdir(exist_ok=True, mode=0o700)
             part = path.with_suffix(".part")
             with part.open("wb") as file:
-                np.savez(file, **make())
+                arrays: dict[str, Any] = make()
+                np.savez(file, **arrays)
             part.replace(path)
         with np.load(path, allow_pickle=False) as stored:
             return dict(stored)
@@ -150,7 +151,8 @@ class TrafficWriter:
         """Finish the folder, store ``meta`` beside the counts, and open it."""
         for file in self._files.values():
             file.close()
-        digest = hashlib.sha256((self.folder / _DATA).read_bytes()).hexdigest()
+        with (self.folder / _DATA).open("rb") as data:
+            digest = hashlib.file_digest(data, "sha256").hexdigest()
         payload = {**formats.header("traffic"), **self._counts, "hash": digest, **meta}
         (self.folder / _HEADER).write_text(json.dumps(payload, indent=1, sort_keys=True, default=str) + "\n", "utf-8")
         return Traffic.open(self.folder)

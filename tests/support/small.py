@@ -41,7 +41,7 @@ def world_of(folder: Path, n: int = 1200, labelled: int = 400, seed: int = 0) ->
     """
     rng = np.random.default_rng(seed)
     hard = rng.random(n) < 0.4
-    words = np.array("sum list table letter river price month stone paper wind light trade".split())
+    words = np.array(["sum", "list", "table", "letter", "river", "price", "month", "stone", "paper", "wind", "light", "trade"])
     texts = [("prove that " if h else "list the ") + " ".join(rng.choice(words, 8)) + f" {i}" for i, h in enumerate(hard)]
     user = [f"u{u}" for u in rng.zipf(1.3, n) % 150]
     tokens = rng.integers(50, 2000, n)
