@@ -55,8 +55,9 @@ def _units_seen(found: Features, unit: NDArray[Any]) -> NDArray[np.int64]:
     """Return how many units have each bucket, (dim,)."""
     _, code = np.unique(unit, return_inverse=True)
     owner = np.repeat(code, np.diff(found.indptr))
-    pairs = np.unique(owner * found.spec.dim + found.indices)
-    return np.bincount(pairs % found.spec.dim, minlength=found.spec.dim)
+    pairs = np.sort(found.indices * (code.max(initial=0) + 1) + owner)
+    first = np.concatenate([[True], pairs[1:] != pairs[:-1]])[: len(pairs)]
+    return np.bincount(pairs[first] // (code.max(initial=0) + 1), minlength=found.spec.dim)
 
 
 def design(found: Features, by: Weighting) -> sparse.csr_matrix:

@@ -22,7 +22,7 @@ __all__ = ["ALPHAS", "RidgeFit", "fit_ridge", "fold_of"]
 F64 = NDArray[np.float64]
 #: Penalties tried, for rows of length about one to two.
 ALPHAS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
-_TOLERANCE, _STEPS = 1e-4, 150
+_TOLERANCE, _STEPS = 1e-4, 80
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,14 +68,14 @@ def fit_ridge(
     seed: int = 0,
     folds: int = 5,
 ) -> RidgeFit:
-    """Fit ``Y`` (n, K; NaN = unlabelled) on ``X`` (n, dim) with row ``weights`` (n,) that count as repeats of a row.
+    """Fit ``Y`` (n, K; NaN = unlabelled) on ``X`` (n, dim) with row ``weights`` (n,), which are brought to a mean of 1.
 
     The intercept is the weighted mean plus the coefficient of a constant column, which the penalty hardly touches. A column
     without variation or labels gets zero coefficients.
     """
     n, k = Y.shape
     fold = fold_of(np.arange(n) if groups is None else groups, folds, seed)
-    base = np.where(np.isnan(Y), 0.0, (np.ones(n) if weights is None else weights)[:, None])
+    base = np.where(np.isnan(Y), 0.0, (np.ones(n) if weights is None else weights / weights.mean())[:, None])
     left_in = (fold[:, None] != np.arange(folds)).astype(float)
     row_weights = np.concatenate([base[:, None, :] * left_in[:, :, None], base[:, None, :]], axis=1)  # (n, folds + 1, K)
     target = np.tile(np.nan_to_num(Y), (1, folds + 1))
@@ -98,14 +98,17 @@ def _dual(design: Any, target: F64, weights: F64, alphas: F64) -> tuple[F64, F64
     """Return W½c for every penalty, (A, n, columns), and the weighted means of the columns."""
     total = weights.sum(0)
     means = np.where(total > 0, (weights * target).sum(0) / np.maximum(total, 1e-300), 0.0)
-    root = np.sqrt(weights)
-    across = design.T.tocsr()
+    right = np.sqrt(weights) * (target - means)
+    active = np.flatnonzero(right.any(0))  # a constant target, such as the reference's gain, is its mean
+    root, across = np.sqrt(weights[:, active]), design.T.tocsr()
 
     def kernel(c: F64) -> F64:
         product: F64 = root * (design @ (across @ (root * c)))
         return product
 
-    return np.stack([root * c for c in _shifted_cg(kernel, root * (target - means), alphas)]), means
+    duals = np.zeros((len(alphas), *target.shape))
+    duals[:, :, active] = root * _shifted_cg(kernel, right[:, active], alphas)
+    return duals, means
 
 
 def _shifted_cg(kernel: Any, b: F64, alphas: F64) -> F64:

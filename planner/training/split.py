@@ -53,7 +53,7 @@ def units(items: pd.DataFrame, texts: Sequence[str]) -> NDArray[np.str_]:
     row, column = np.nonzero(codes >= 0)
     graph = coo_matrix((np.ones(len(row)), (row, n + codes[row, column])), shape=(n + codes.max(initial=0) + 1,) * 2)
     component = connected_components(graph, directed=False)[1][:n]
-    own = keys.bfill(axis=1).iloc[:, 0]
+    own = keys["group"].fillna(keys["session"]).fillna(keys["text"]).fillna(keys["request"])
     names: NDArray[np.str_] = own.groupby(component).transform("min").to_numpy(dtype=str)
     return names
 

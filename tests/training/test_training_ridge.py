@@ -19,11 +19,11 @@ def data(n=240, dim=60, k=3, seed=0):
     return design, target, rng.uniform(0.5, 2, n), rng.integers(0, 50, n)
 
 
-def textbook(design, y, weight, alpha):
+def textbook(design, y, weight, alpha, mean_weight=None):
     """Solve one target by the normal equations, the intercept as ``fit_ridge`` documents it; return predictions for all rows."""
     known = ~np.isnan(y)
     full = np.hstack([design.toarray(), np.ones((design.shape[0], 1))])
-    w, mean = weight[known], np.average(y[known], weights=weight[known])
+    w, mean = weight[known] / (mean_weight or weight.mean()), np.average(y[known], weights=weight[known])
     part = full[known]
     beta = np.linalg.solve(part.T @ (w[:, None] * part) + alpha * np.eye(full.shape[1]), part.T @ (w * (y[known] - mean)))
     return beta[:-1], mean + beta[-1]
@@ -55,7 +55,7 @@ def test_out_of_fold_is_a_fit_without_the_group():
     fit = fit_ridge(design, target, weight, groups, alphas=(3.0,), seed=5)
     fold = fold_of(groups, 5, 5)
     for f in range(5):
-        coef, intercept = textbook(design[fold != f], target[fold != f, 0], weight[fold != f], 3.0)
+        coef, intercept = textbook(design[fold != f], target[fold != f, 0], weight[fold != f], 3.0, weight.mean())
         assert np.allclose(fit.oof[fold == f, 0], design[fold == f] @ coef + intercept, atol=5e-3)
 
 
@@ -77,14 +77,15 @@ def test_constant_and_unlabelled_targets():
     assert np.allclose(fit.intercept[1:], [0.5, 0])
 
 
-def test_a_weight_counts_as_repeats():
-    """A row of weight two is that row twice, in the same group."""
+def test_only_relative_weights_count():
+    """A row of weight two is that row twice in the same group, the penalty growing with the rows; a common factor is nothing."""
     design, target, _, groups = data(k=1)
     twice = np.r_[np.arange(len(target)), np.arange(40)]
     weight = np.ones(len(target))
     weight[:40] = 2
     left = fit_ridge(design, target, weight, groups, alphas=(3.0,))
-    right = fit_ridge(design[twice], target[twice], None, groups[twice], alphas=(3.0,))
+    right = fit_ridge(design[twice], target[twice], None, groups[twice], alphas=(3.0 * weight.mean(),))
+    assert np.allclose(left.coef, fit_ridge(design, target, 10 * weight, groups, alphas=(3.0,)).coef)
     assert np.allclose(left.coef, right.coef, atol=2e-3)
 
 
