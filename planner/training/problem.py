@@ -85,6 +85,7 @@ def pose(
     requests = Requests.of(**{name: items[name].tolist() for name in columns}, unit=unit)
     keys = units(items, [f"{s}\n{u}".strip() for s, u in zip(requests.system, requests.user, strict=True)])
     held = split(keys, seed)
+    _check_text(requests)
     _check(quality, keys, held, models)
     weight = items["weight"].to_numpy(float)
     home = reference or models[int(np.nanargmax(_means(quality[~held], weight[~held])))]
@@ -110,6 +111,14 @@ def _means(quality: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray
     """Mean quality of each model over the rows that all models answered."""
     whole = ~np.isnan(quality).any(1)
     return np.average(quality[whole], axis=0, weights=weight[whole]) if whole.any() else np.nanmean(quality, axis=0)
+
+
+def _check_text(requests: Requests) -> None:
+    """Refuse labels without any prompt: a router that has read nothing can decide nothing."""
+    if (requests.text_state == 2).all():
+        raise NeedsError(
+            f"{len(requests)} labelled requests without any prompt text", "messages or prompts", "read the labels with --prompt COLUMN"
+        )
 
 
 def _check(quality: NDArray[np.float64], keys: NDArray[np.str_], held: NDArray[np.bool_], models: Sequence[str]) -> None:

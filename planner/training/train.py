@@ -25,6 +25,7 @@ from planner.training.judge import Judged, apgr, curve, judge, mixed, onehot, or
 from planner.training.learn import Learned, learn
 from planner.training.observed import models_today, seen_capabilities, widened
 from planner.training.problem import Problem, pose
+from planner.training.prose import decision
 from planner.training.rules import cross_fit, fit_length, fit_table
 
 __all__ = ["Training", "train"]
@@ -64,7 +65,7 @@ class Training:
     @property
     def text(self) -> str:
         """The decision in words."""
-        return _text(self)
+        return decision(self.table, self.router, self.rules, self.floor, self.notes["judged_rows"])
 
     def _repr_html_(self) -> str:
         return f"<p>{html.escape(self.text)}</p>{self.table.round(4).to_html()}"
@@ -240,27 +241,3 @@ def _apgr(
         whole = ~np.isnan(problem.quality[at]).any(1)
         found[name] = apgr(predicted[whole, 1 - home], problem.quality[at][whole], home, problem.weight[at][whole])
     return found
-
-
-def _text(result: Training) -> str:
-    lines = result.table.to_dict("index")
-    line, home = lines["learned"], lines["reference"]
-    saved = 1 - line["usd_per_1k"] / home["usd_per_1k"] if home["usd_per_1k"] > 0 else float("nan")
-    words = [
-        f"On {result.notes['judged_rows']:,} labelled requests that did not train it, the learned router costs "
-        f"{saved:.1%} less than {_today(result.router)} (rates: {result.router.costs.basis}) at a quality difference of "
-        f"{line['quality_diff']:+.4f} [{line['diff_low']:+.4f}, {line['diff_high']:+.4f}] (measured; 95 % jackknife by unit)."
-    ]
-    if np.isneginf(result.router.tau):
-        words.append(f"No threshold kept the loss below {result.floor:g} on the fit rows, so it always answers with the reference.")
-    fine = {n: lines[n]["usd_per_1k"] for n in result.rules if lines[n]["diff_low"] >= -result.floor}
-    if fine:
-        name = min(fine, key=lambda n: fine[n])
-        cheaper = "costs less" if fine[name] <= line["usd_per_1k"] else "costs more"
-        words.append(f"The cheapest simple rule whose loss is surely below {result.floor:g}, {name!r}, {cheaper} than the learned router.")
-    words.append("No guarantee is attached: the threshold was chosen, cross-fitted, on the rows that fitted the gains.")
-    return " ".join(words)
-
-
-def _today(router: Router) -> str:
-    return router.reference if not router.references else "each app's model of today"

@@ -143,6 +143,7 @@ BAD = {
     "cost None for 'middle'; expected a number of at least 0": lambda: train(made_labels(200), cost=COST2),
     "floor 2; expected a loss of quality from 0 to below 1": lambda: train(made_labels(200), cost=COST, floor=2),
     "0 different requests that all of large, small answered": lambda: train(disjoint(200), cost=COST2),
+    "200 labelled requests without any prompt text": lambda: train(mute(200), cost=COST2),
     "unit 'turn'; expected one of session, request": lambda: train(made_labels(200), cost=COST, unit="turn"),
 }
 
@@ -157,6 +158,12 @@ def one_text(n: int) -> Labels:
     """Return labels whose requests are all the same."""
     labels = made_labels(n, ("large", "small"))
     return Labels.of(labels.items.assign(messages="the same words"), labels.outcomes)
+
+
+def mute(n: int) -> Labels:
+    """Return labels whose prompts were not logged."""
+    labels = made_labels(n, ("large", "small"))
+    return Labels.of(labels.items.assign(messages=None), labels.outcomes)
 
 
 def disjoint(n: int) -> Labels:

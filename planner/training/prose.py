@@ -1,0 +1,56 @@
+"""What a training says in words.
+
+In: the table of methods on the rows that judged, and the router. Out: a paragraph that names its evidence and promises
+nothing beyond it. Knows nothing of how the table came about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from planner.router import Router
+
+__all__ = ["decision"]
+
+
+def decision(table: pd.DataFrame, router: Router, rules: Collection[str], floor: float, judged_rows: int) -> str:
+    """Return the paragraph; ``rules`` names the simple rules among the table's rows."""
+    lines: dict[Any, Any] = table.to_dict("index")
+    learned, home = lines["learned"], lines["reference"]
+    today = f"each app's model of today (else {router.reference})" if router.references else router.reference
+    words = [
+        f"On {judged_rows:,} labelled requests that did not train it, the learned router costs {_change(learned, home)} than {today} "
+        f"(rates: {router.costs.basis}) at a quality difference of {_difference(learned)}."
+    ]
+    if np.isneginf(router.tau):
+        words.append(f"No threshold kept the loss below {floor:g} on the fit rows, so it always answers with the reference.")
+    fine = {n: lines[n]["usd_per_1k"] for n in rules if lines[n]["diff_low"] >= -floor}
+    if fine:
+        name = min(fine, key=lambda n: fine[n])
+        words.append(
+            f"The cheapest simple rule whose loss is surely below {floor:g}, {name!r}, costs {_change(lines[name], learned)} than the "
+            f"learned router, at {_difference(lines[name])}."
+        )
+    else:
+        words.append(f"No simple rule's loss is surely below {floor:g}.")
+    words.append("No guarantee is attached: the threshold was chosen, cross-fitted, on the rows that fitted the gains.")
+    return " ".join(words)
+
+
+def _change(line: dict[str, Any], other: dict[str, Any]) -> str:
+    """Return by how much ``line`` costs less or more than ``other``."""
+    if other["usd_per_1k"] <= 0:
+        return "no less"
+    saved = 1 - line["usd_per_1k"] / other["usd_per_1k"]
+    return f"{abs(saved):.1%} {'less' if saved >= 0 else 'more'}"
+
+
+def _difference(line: dict[str, Any]) -> str:
+    """Return the difference in quality with its interval and evidence."""
+    if np.isnan(line["diff_low"]):
+        return f"{line['quality_diff']:+.4f} (measured; too few units for an interval)"
+    return f"{line['quality_diff']:+.4f} [{line['diff_low']:+.4f}, {line['diff_high']:+.4f}] (measured; 95 % jackknife by unit)"
