@@ -74,7 +74,8 @@ class Audit:
 
     def _estimate(self, rows: NDArray[np.bool_]) -> Estimate:
         rows = rows & (self.reason == 0)
-        shares = {name: usd_sum(self.spend_pusd[rows & (self.priced.evidence == i)]) for i, name in enumerate(EVIDENCE)}
+        own = np.maximum(self.priced.evidence, EVIDENCE.index(self.traffic.meta.get("evidence", EVIDENCE[0])))
+        shares = {name: usd_sum(self.spend_pusd[rows & (own == i)]) for i, name in enumerate(EVIDENCE)}
         shares = {name: usd for name, usd in shares.items() if usd}
         weakest = max(shares, key=EVIDENCE.index, default=EVIDENCE[0])
         value = pusd_to_usd(pusd_sum(self.spend_pusd[rows]))

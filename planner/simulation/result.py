@@ -24,6 +24,8 @@ __all__ = ["DAYS_PER_MONTH", "Simulation", "quality_level", "quality_shift"]
 
 #: A month is a twelfth of 365.25 days.
 DAYS_PER_MONTH = 365.25 / 12
+#: A log shorter than this [days] has not seen every weekday.
+WEEK = 6.5
 
 _PAIR = {name: i for i, name in enumerate((*PAIRED, *LABELLED))}
 
@@ -121,6 +123,7 @@ class Simulation:
     def text(self) -> str:
         """The simulation in a few sentences, evidence named."""
         cost, quality = self.cost(), self.quality_difference()
+        days = self.summary.header.days
         lines = [f"{self.name}: ${cost.value * self.per_month:,.0f} a month at {self._prices} ({_parts(cost, self.per_month)})."]
         if self.changed():
             saving = self.saving()
@@ -130,6 +133,8 @@ class Simulation:
             lines.append(
                 f"Saving ${saving.value * self.per_month:,.0f} [{low}, {high}] a month ({_parts(saving, self.per_month)}); quality {worth}."
             )
+        if days < WEEK:
+            lines.append(f"The log covers {days:.1f} days; a month is assumed to be like it.")
         if self.clusters < WARN:
             care = "too few for intervals" if self.clusters < REFUSE else "read the intervals with care"
             lines.append(f"Only {self.clusters:.0f} effective {self.summary.header.cluster_unit}s: {care}.")

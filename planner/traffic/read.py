@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from planner.errors import InputError
-from planner.schema import QUARANTINE
+from planner.schema import QUARANTINE, TOKEN_BUCKETS
 from planner.traffic.assemble import assemble
 from planner.traffic.attempts import Item, settle
 from planner.traffic.files import Source, find, identity, short_names
@@ -89,6 +89,10 @@ def read(
         return writer.close(**state.meta(detected))
 
 
+#: Columns that set a price.
+_PRICED = frozenset({"model", "service_tier", *TOKEN_BUCKETS})
+
+
 @dataclass(slots=True)
 class _State:
     """What a running read knows."""
@@ -131,11 +135,13 @@ class _State:
             self.first, self.last = min(self.first or low, low), max(self.last or high, high)
 
     def meta(self, detected: str) -> dict[str, Any]:
-        """Return what is stored beside the counts."""
+        """Return what is stored beside the counts; money that rests on a stated model, tier or token count is assumed."""
+        stated = {t: f"{t} {e[1:]!r} is stated, not logged" for t, e in self.options.mapping if t in _PRICED and e.startswith("=")}
         return {
             "source_format": self.reader.name,
             "detected": detected,
-            "assumed": list(self.reader.assumed),
+            "assumed": [*(a for a in self.reader.assumed if "model" not in stated or "trace names none" not in a), *stated.values()],
+            "evidence": "assumed" if stated else "measured",
             "mapping": dict(self.options.mapping),
             "app_from": self.options.app_from,
             "first": self.first.isoformat() if self.first else None,
