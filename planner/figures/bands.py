@@ -6,13 +6,15 @@ brings in have a colour. Computes no result.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from planner.figures.curve import source_line
-from planner.figures.style import GREYS, INK, PROPOSALS, Picture, bare, money, share
+from planner.figures.style import GREYS, HALO, INK, PROPOSALS, Picture, bare, money, over, share, styled
 from planner.simulation import Frontier
 
 __all__ = ["shares"]
@@ -21,11 +23,12 @@ __all__ = ["shares"]
 _ROOM = 0.055
 
 
+@styled
 def shares(frontier: Frontier, chosen: int | None = None, *, note: str = "") -> Picture:
     """Draw the share of the steered requests that each model answers against the saving, with the chosen level marked."""
     table = frontier.table
     title = "Who answers, as routing saves more" if chosen is None else _headline(frontier, chosen)
-    figure, axes = bare(title, source_line(frontier, note), right=0.80)
+    figure, axes = bare(title, source_line(frontier, note), right=2.15)
     figure.numbers = table[["tau", "saving_usd_per_month", *(f"share {m}" for m in frontier.candidates)]]
     saving = np.maximum.accumulate(table["saving_usd_per_month"].to_numpy())
     order = _order(frontier)
@@ -39,21 +42,12 @@ def shares(frontier: Frontier, chosen: int | None = None, *, note: str = "") -> 
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0%}"))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: money(x).removesuffix(".00")))
     axes.set_xlabel("Saved per month", labelpad=8)
-    axes.set_title(
-        "Share of the requests that are routed", loc="left", fontsize=10.5, color=INK, x=-0.075, pad=22 if chosen is not None else 8
-    )
+    over(axes, "Share of the requests that are routed")
     if chosen is not None:
         axes.axvline(saving[chosen], color=INK, linewidth=1.6)
-        axes.annotate(
-            "proposed",
-            (saving[chosen], 1.0),
-            (0, 5),
-            textcoords="offset points",
-            ha="center",
-            va="bottom",
-            weight="bold",
-            annotation_clip=False,
-        )
+        words: dict[str, Any] = {"textcoords": "offset points", "va": "center", "weight": "bold", "path_effects": HALO, "color": INK}
+        beside = saving[chosen] < saving[0] + 0.75 * (saving[-1] - saving[0])
+        axes.annotate("proposed", (saving[chosen], 0.035), (7 if beside else -7, 0), ha="left" if beside else "right", **words)
     return figure
 
 
@@ -66,7 +60,7 @@ def _order(frontier: Frontier) -> NDArray[np.int64]:
     """Put today's models at the bottom, the largest first, then the others by the most they ever get."""
     today, most = frontier.shares[0], frontier.shares.max(axis=0)
     ranked = np.lexsort((-most, -today))
-    return ranked[most[ranked] > 0]
+    return np.asarray(ranked[most[ranked] > 0])
 
 
 def _colours(frontier: Frontier, order: NDArray[np.int64]) -> list[str]:
@@ -79,10 +73,10 @@ def _name(axes: Axes, frontier: Frontier, order: NDArray[np.int64], saving: NDAr
     """Name every band at the right edge; names keep their distance where bands are thin."""
     ends = np.cumsum(frontier.shares[-1, order])
     middles = ends - frontier.shares[-1, order] / 2
-    for at, height in zip(range(len(order)), _apart(middles, _ROOM), strict=True):
+    for at, height in zip(range(len(order)), _apart(np.maximum(middles, 0.03), _ROOM), strict=True):
         words = frontier.candidates[order[at]] + ("" if frontier.shares[0, order[at]] == 0 else " (today)")
-        axes.annotate(words, (1.015, height), xycoords="axes fraction", va="center", fontsize=9.5, color=INK, annotation_clip=False)
-        axes.annotate("■", (1.0, height), (2, 0), xycoords="axes fraction", textcoords="offset points", va="center", color=colours[at])
+        axes.plot([1.018], [height], "s", markersize=8, color=colours[at], transform=axes.transAxes, clip_on=False)
+        axes.text(1.036, height, words, transform=axes.transAxes, va="center", fontsize=9.5)
 
 
 def _apart(places: NDArray[np.float64], gap: float) -> NDArray[np.float64]:

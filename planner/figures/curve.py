@@ -7,37 +7,43 @@ What moves with the choice is kept apart from what stays, so that a slider redra
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from planner.figures.style import CEILING, FAINT, INK, MEASURED, PROPOSAL, Picture, bare, money, points, share
+from planner.figures.style import CEILING, FAINT, HALO, INK, MEASURED, PROPOSAL, Picture, bare, money, over, points, share, styled
 from planner.simulation import Frontier
 
 __all__ = ["Marks", "frontier", "mark", "move", "scene", "source_line"]
 
 #: The window shows losses down to this many points; what lies below is named, not drawn.
 DEEPEST = -6.5
-_HALO = [patheffects.withStroke(linewidth=3, foreground="white")]
 
 
 @dataclass(frozen=True)
 class Marks:
-    """The artists that move with the choice, in the order they are drawn."""
+    """The artists that move with the choice."""
 
+    axes: Axes
     floor: Line2D
     interval: Line2D
     square: Line2D
     floor_label: Annotation
     label: Annotation
 
+    def draw(self) -> None:
+        """Draw them, and nothing else, where they are now."""
+        for artist in (self.floor, self.interval, self.square, self.floor_label, self.label):
+            self.axes.draw_artist(artist)
 
+
+@styled
 def frontier(
     frontier: Frontier, *, chosen: int | None = None, ceiling: pd.DataFrame | None = None, floor: float | None = None, note: str = ""
 ) -> Picture:
@@ -61,7 +67,8 @@ def frontier(
 def headline(row: pd.Series) -> str:
     """Say what one level saves and loses, in one line."""
     low, high = points(row["quality_low"]), points(row["quality_high"])
-    saved = f"{money(row['saving_usd_per_month'])} a month less ({share(row['saving_share'])})"
+    usd = row["saving_usd_per_month"]
+    saved = f"{money(abs(usd))} a month {'less' if usd >= 0 else 'more'} ({share(abs(row['saving_share']))})"
     return f"{saved} at {points(row['quality_difference'])} points of quality [{low}, {high}]"
 
 
@@ -77,12 +84,13 @@ def source_line(frontier: Frontier, note: str = "") -> str:
     return " · ".join(parts)
 
 
+@styled
 def scene(
     frontier: Frontier, title: str, *, ceiling: pd.DataFrame | None = None, note: str = "", size: tuple[float, float] = (9.0, 5.2)
 ) -> tuple[Picture, Axes]:
     """Draw all that stays when the choice moves."""
     table = frontier.table
-    figure, axes = bare(title, source_line(frontier, note), size)
+    figure, axes = bare(title, source_line(frontier, note), size, right=0.75)
     figure.numbers = table
     cost, quality = table["usd_per_month"].to_numpy(), 100 * table["quality_difference"].to_numpy()
     low, high = 100 * table["quality_low"].to_numpy(), 100 * table["quality_high"].to_numpy()
@@ -92,9 +100,8 @@ def scene(
     axes.plot(cost, quality, color=PROPOSAL, linewidth=2.2, solid_capstyle="round", solid_joinstyle="round")
     axes.axhline(0, color=MEASURED, linewidth=0.8, zorder=1)
     axes.plot([today], [0], "o", markersize=11, color=MEASURED, markeredgecolor="white", markeredgewidth=1.5, zorder=6, clip_on=False)
-    axes.annotate(
-        f"today\n{money(today)}", (today, 0), (0, 10), textcoords="offset points", ha="center", va="bottom", color=MEASURED, weight="bold"
-    )
+    below: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "va": "top", "path_effects": HALO}
+    axes.annotate(f"today\n{money(today)}", (today, 0), (0, -11), color=MEASURED, weight="bold", zorder=6, **below)
     if ceiling is not None:
         _ceiling(axes, ceiling)
     _name_curve(axes, cost, quality)
@@ -122,38 +129,30 @@ def _window(
     axes.grid(axis="y", color=FAINT, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.set_xlabel("Cost per month", labelpad=8)
-    axes.set_title("Quality against today, points", loc="left", fontsize=10.5, color=INK, x=-0.065, pad=8)
+    over(axes, "Quality against today, points")
 
 
 def _ceiling(axes: Axes, ceiling: pd.DataFrame) -> None:
     cost, quality = ceiling["usd_per_month"].to_numpy(), 100 * ceiling["quality_difference"].to_numpy()
     axes.plot(cost, quality, color=CEILING, linewidth=1.1, zorder=2)
     bottom, top = axes.get_ylim()
-    seen = np.flatnonzero((quality > bottom + 0.3 * (top - bottom)) & (quality < top))
-    if seen.size:
-        at = seen[np.argmin(cost[seen])]
-        axes.annotate(
-            "best reachable\n(synthetic truth)",
-            (cost[at], quality[at]),
-            (10, -4),
-            textcoords="offset points",
-            va="top",
-            color=CEILING,
-            path_effects=_HALO,
-        )
+    at = int(np.argmin(np.abs(quality - (bottom + 0.6 * (top - bottom)))))
+    words = "best reachable\n(synthetic truth)"
+    axes.annotate(words, (cost[at], quality[at]), (-9, 2), textcoords="offset points", ha="right", va="bottom", color=CEILING)
 
 
 def _name_curve(axes: Axes, cost: NDArray[np.float64], quality: NDArray[np.float64]) -> None:
-    """Name the curve where it leaves the window, or at its end."""
-    seen = np.flatnonzero(quality >= DEEPEST)
-    at = int(seen[np.argmin(cost[seen])]) if seen.size else 0
+    """Name the curve beside its lower part, and say where it ends when that is out of sight."""
     words = "learned router"
     if quality.min() < DEEPEST:
         end = int(np.argmin(cost))
-        words += f"\n(on to {money(cost[end])} at {points(quality[end] / 100)})"
-    axes.annotate(words, (cost[at], quality[at]), (12, -2), textcoords="offset points", va="top", color=PROPOSAL, path_effects=_HALO)
+        words += f"\n(goes on to {money(cost[end])} at {points(quality[end] / 100)})"
+    bottom, top = axes.get_ylim()
+    at = int(np.argmin(np.abs(quality - (bottom + 0.3 * (top - bottom)))))
+    axes.annotate(words, (cost[at], quality[at]), (16, -14), textcoords="offset points", va="top", color=PROPOSAL, path_effects=HALO)
 
 
+@styled
 def mark(axes: Axes, animated: bool = False) -> Marks:
     """Add what moves: the floor, the chosen level's square with its interval, and their labels."""
     (floor,) = axes.plot([], [], color=INK, linewidth=1.0, linestyle=(0, (1, 2)), animated=animated)
@@ -161,10 +160,10 @@ def mark(axes: Axes, animated: bool = False) -> Marks:
     (square,) = axes.plot(
         [], [], "s", markersize=11, color=PROPOSAL, markeredgecolor="white", markeredgewidth=1.5, animated=animated, zorder=8
     )
-    words = {"textcoords": "offset points", "annotation_clip": False, "animated": animated, "path_effects": _HALO}
-    floor_label = axes.annotate("", (0, 0), (-2, -4), ha="right", va="top", fontsize=9.5, color=INK, **words)
-    label = axes.annotate("", (0, 0), (12, 8), ha="left", va="bottom", color=PROPOSAL, weight="bold", zorder=9, **words)
-    return Marks(floor, interval, square, floor_label, label)
+    words: dict[str, Any] = {"textcoords": "offset points", "annotation_clip": False, "animated": animated, "path_effects": HALO}
+    floor_label = axes.annotate("", (0, 0), (6, 0), ha="left", va="center", fontsize=9.5, color=INK, **words)
+    label = axes.annotate("", (0, 0), (0, 0), color=PROPOSAL, weight="bold", zorder=9, **words)
+    return Marks(axes, floor, interval, square, floor_label, label)
 
 
 def move(marks: Marks, frontier: Frontier, chosen: int, floor: float | None = None) -> None:
@@ -175,17 +174,10 @@ def move(marks: Marks, frontier: Frontier, chosen: int, floor: float | None = No
     marks.interval.set_data([x, x], [100 * row["quality_low"], 100 * row["quality_high"]])
     marks.label.xy = (x, y)
     marks.label.set_text(f"proposed\n{money(x)}, {points(y / 100)}")
-    axes = marks.square.axes
-    left, right = axes.get_xlim()
-    beyond = (x - left) / (right - left) > 0.72
-    marks.label.set_ha("right" if beyond else "left")
-    marks.label.set_position((-12, 8) if beyond else (12, 8))
+    left, right = marks.axes.get_xlim()
+    beside = (x - left) / (right - left) < 0.2
+    marks.label.set(ha="left" if beside else "right", va="top" if beside else "bottom", position=(12, -8) if beside else (-11, 7))
     if floor is not None:
         marks.floor.set_data([left, right], [-100 * floor] * 2)
         marks.floor_label.xy = (right, -100 * floor)
-        marks.floor_label.set_text(f"floor {points(-floor)}")
-
-
-def artists(marks: Marks) -> tuple[Line2D | Annotation, ...]:
-    """Return what moves, in the order it is drawn."""
-    return tuple(getattr(marks, name) for name in marks.__dataclass_fields__)
+        marks.floor_label.set_text(f"floor\n{points(-floor)}")

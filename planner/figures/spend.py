@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from planner.figures.style import FAINT, MEASURED, Picture, bare, money, share
+from planner.figures.style import FAINT, MEASURED, Picture, bare, money, share, styled, without_axes
 from planner.prices import Audit
 
 __all__ = ["money_map"]
@@ -19,18 +19,20 @@ __all__ = ["money_map"]
 _APPS, _MODELS = 9, 6
 
 
+@styled
 def money_map(audit: Audit, *, note: str = "") -> Picture:
     """Draw the spend of the log's period: apps down, models across, dearest first, area for dollars."""
     spend = _grid(audit.by("app", "model"))
     total = audit.total.value
     apps, models = spend.sum(axis=1), spend.sum(axis=0)
-    title = f"{money(total)} spent: {share(apps.iloc[0] / (total or 1))} by {apps.index[0]}, {share(models.iloc[0] / (total or 1))} on {models.index[0]}"
-    size = (9.6, 1.75 + 0.56 * len(spend))
-    figure, axes = bare(title, _source(audit, note), size, left=0.16, right=0.98)
+    by, on = (f"{share(sums.iloc[0] / (total or 1))} {word} {sums.index[0]}" for word, sums in (("by", apps), ("on", models)))
+    title = f"{money(total)} spent: {by}, {on}"
+    size = (9.6, 1.3 + 0.52 * len(spend))
+    figure, axes = bare(title, _source(audit, note), size, left=1.6, right=0.2, bottom=0.45)
     figure.numbers = audit.by("app", "model")
-    axes.spines[:].set_visible(False)
+    without_axes(axes)
     axes.set_xlim(-0.5, len(models) + 0.75)
-    axes.set_ylim(len(apps) - 0.4, -1.0)
+    axes.set_ylim(len(apps) - 0.5, -1.2)
     _squares(axes, spend, size)
     _edges(axes, apps, models, total)
     return figure
@@ -46,15 +48,18 @@ def _source(audit: Audit, note: str) -> str:
 def _grid(spend: pd.DataFrame) -> pd.DataFrame:
     """Lay out dollars as apps × models, dearest first; what is beyond the page is summed as ``other``."""
     table = spend.pivot_table(index="app", columns="model", values="usd", aggfunc="sum", fill_value=0.0)
-    for axis, most in ((0, _APPS), (1, _MODELS)):
-        sums = table.sum(axis=1 - axis).sort_values(ascending=False)
-        sums = sums[sums > 0]
-        kept = sums.index[:most] if len(sums) <= most else sums.index[: most - 1]
-        rest = table.drop(kept, axis=axis).sum(axis=axis)
-        table = table.reindex(kept, axis=axis)
-        if len(sums) > most:
-            table = pd.concat([table, rest.rename("other").to_frame().T if axis == 0 else rest.rename("other").to_frame()], axis=axis)
-    return table
+    return _dearest(_dearest(table, _APPS).T, _MODELS).T
+
+
+def _dearest(table: pd.DataFrame, most: int) -> pd.DataFrame:
+    """Keep the dearest rows, at most ``most`` with the one that sums the rest."""
+    sums = table.sum(axis="columns").sort_values(ascending=False, kind="stable")
+    sums = sums[sums > 0]
+    if len(sums) <= most:
+        return table.loc[sums.index]
+    kept = sums.index[: most - 1]
+    rest = table.drop(index=kept).sum().rename("other")
+    return pd.concat([table.loc[kept], rest.to_frame().T])
 
 
 def _squares(axes: Axes, spend: pd.DataFrame, size: tuple[float, float]) -> None:
@@ -82,7 +87,6 @@ def _edges(axes: Axes, apps: pd.Series, models: pd.Series, total: float) -> None
         axes.text(len(models) + 0.72, i, share(usd / (total or 1)), va="center", ha="right", color=MEASURED)
         axes.text(-0.62, i, str(name), va="center", ha="right")
     for i, (name, usd) in enumerate(models.items()):
-        axes.text(i - 0.45, -0.62, f"{name}\n{money(usd)}, {share(usd / (total or 1))}", va="bottom", linespacing=1.3)
-    axes.text(len(models) - 0.05, -0.62, "all", va="bottom", ha="left", weight="bold")
-    axes.set_xticks([])
-    axes.set_yticks([])
+        axes.text(i - 0.45, -0.97, str(name), va="baseline")
+        axes.text(i - 0.45, -0.64, f"{money(usd)}, {share(usd / (total or 1))}", va="baseline", color=MEASURED)
+    axes.text(len(models) - 0.05, -0.97, "all", va="baseline", weight="bold")

@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.image import imsave
 
-from planner.figures.curve import artists, mark, move, scene
+from planner.figures.curve import mark, move, scene
 from planner.simulation import Frontier
 
 __all__ = ["HEIGHT", "WIDTH", "Canvas"]
@@ -33,16 +33,15 @@ class Canvas:
         figure, axes = scene(frontier, "", ceiling=ceiling, note=note, size=(WIDTH / _SHOWN_DPI, HEIGHT / _SHOWN_DPI))
         figure.set_dpi(_SHOWN_DPI * SHARP)
         self._marks = mark(axes, animated=True)
-        self._canvas = FigureCanvasAgg(figure)
-        self._canvas.draw()
-        self._empty: Any = self._canvas.copy_from_bbox(figure.bbox)
+        canvas: Any = FigureCanvasAgg(figure)
+        canvas.draw()
+        self._canvas, self._empty = canvas, canvas.copy_from_bbox(figure.bbox)
 
     def png(self, chosen: int, floor: float) -> bytes:
         """Return the picture with the level at ``chosen`` marked."""
         move(self._marks, self.frontier, chosen, floor)
         self._canvas.restore_region(self._empty)
-        for artist in artists(self._marks):
-            artist.axes.draw_artist(artist)
+        self._marks.draw()
         out = io.BytesIO()
-        imsave(out, self._canvas.buffer_rgba(), format="png", metadata={"Software": None}, pil_kwargs={"compress_level": 1})
+        imsave(out, self._canvas.buffer_rgba(), format="png", pil_kwargs={"compress_level": 1})
         return out.getvalue()

@@ -49,9 +49,11 @@ class Narrowing:
 def take(whole: Scores, codes: NDArray[np.int64]) -> Arrays:
     """Keep the candidates at ``codes``, every request's own reference among them.
 
-    >>> whole = Scores(np.zeros((1, 3), np.float32), np.array([[3.0, 2.0, 1.0]]), np.ones((1, 3), bool), np.zeros(1, np.int8), np.array([2]))
-    >>> {name: values.tolist() for name, values in take(whole, np.array([0, 2])).items() if name in ("cost_usd", "home")}
-    {'cost_usd': [[3.0, 1.0]], 'home': [1]}
+    >>> cost = np.array([[3.0, 2.0, 1.0]])
+    >>> whole = Scores(np.zeros((1, 3), np.float32), cost, np.ones((1, 3), bool), np.zeros(1, np.int8), np.array([2]))
+    >>> left = take(whole, np.array([0, 2]))
+    >>> left["cost_usd"].tolist(), left["home"].tolist()
+    ([[3.0, 1.0]], [1])
     """
     return {
         "gains": whole.gains[:, codes],

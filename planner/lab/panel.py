@@ -8,7 +8,6 @@ the frontier and its numbers on the other. The chosen plan and router can be tak
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
 
 import ipywidgets as widgets
 import pandas as pd
@@ -20,7 +19,7 @@ from planner.outcomes import Outcomes
 from planner.policies import Plan, Route
 from planner.prices import PriceBook
 from planner.router import Router
-from planner.simulation import Frontier, World, price_date, run, trace
+from planner.simulation import Frontier, World, price_date, trace
 from planner.traffic import Traffic
 from planner.training import Training
 
@@ -63,7 +62,7 @@ class Explorer:
     def __init__(self, world: World, training: Training, *, ceiling: pd.DataFrame | None = None, note: str = "") -> None:
         self._world, self._default, self._ceiling, self._note = world, -100 * training.floor, ceiling, note
         self._narrow = Narrowing(world, training.router)
-        self._drawn: dict[tuple[tuple[str, ...], str | None], tuple[Router, Canvas, str]] = {}
+        self._drawn: dict[tuple[tuple[str, ...], str | None], tuple[Router, Canvas]] = {}
         self._build()
         self._connect()
         self._trace()
@@ -102,17 +101,13 @@ class Explorer:
     @property
     def _loss(self) -> float:
         """The floor as a share of quality that may be lost."""
-        return round(-self.floor.value / 100, 9)
+        return float(round(-self.floor.value / 100, 9))
 
     def _build(self) -> None:
         router = self._narrow.router
-        self.floor = widgets.FloatSlider(
-            value=self._default, min=min(DEEPEST, self._default), max=0.0, step=0.1, readout=False, continuous_update=True, layout=_wide("100%"),
-            tooltip=self._floor_help,
-        )  # fmt: skip
-        self.text = widgets.BoundedFloatText(
-            value=self._default, min=min(DEEPEST, self._default), max=0.0, step=0.1, layout=_wide("76px"), tooltip=self._floor_help
-        )
+        limits = {"value": self._default, "min": min(DEEPEST, self._default), "max": 0.0, "step": 0.1, "tooltip": self._floor_help}
+        self.floor = widgets.FloatSlider(**limits, readout=False, layout=_wide("100%"))
+        self.text = widgets.BoundedFloatText(**limits, layout=_wide("76px"))
         self.reset = widgets.Button(description="Reset", layout=_wide("72px"), tooltip=self._floor_help)
         self.apps = widgets.Dropdown(
             options=[_ALL, *_apps(self._world, router)], layout=_wide("96%"), tooltip="Default: all apps that the labels cover."
@@ -133,9 +128,9 @@ class Explorer:
 
     def _controls(self) -> widgets.VBox:
         parts = [
-            _heading("Quality floor, points"), self.floor, widgets.HBox([self.text, self.reset]),
+            _heading("Quality floor, points"), self.floor, widgets.HTML(words.ends(self.floor.min)), widgets.HBox([self.text, self.reset]),
             _heading("Apps to steer"), self.apps,
-            _heading("Candidate models"), *self.boxes.values(), self.status,
+            _heading("Candidate models"), *self.boxes.values(), widgets.HTML(words.key()), self.status,
         ]  # fmt: skip
         return widgets.VBox(parts, layout=widgets.Layout(width="250px", flex="0 0 auto", margin="8px 20px 0 0"))
 
@@ -155,9 +150,9 @@ class Explorer:
             found = trace(self._world, router, app=self.app)
             whole = len(self.candidates) == len(self.boxes) and self.app is None
             canvas = Canvas(found, ceiling=self._ceiling if whole else None, note=self._note)
-            self._drawn[key] = router, canvas, _evidence(self._world, router.with_tau(float(found.tau[-1])), self.app)
+            self._drawn[key] = router, canvas
             self.status.value = ""
-        self._router, self._canvas, self._sure = self._drawn[key]
+        self._router, self._canvas = self._drawn[key]
         self.head.value = words.head(f"Routing, {self.apps.value}", self._note)
         self.curve.value = words.curve(self.frontier.table)
         self._look_up()
@@ -165,22 +160,22 @@ class Explorer:
     def _look_up(self) -> None:
         """Show the level that the floor allows."""
         table, chosen = self.frontier.table, self.chosen
-        self.kpis.value = words.figures_of(table.iloc[chosen], self._sure)
+        self.kpis.value = words.figures_of(table.iloc[chosen])
         self.image.value = self._canvas.png(chosen, self._loss)
-        self.level.value = words.level(table.iloc[chosen], table.iloc[0])
+        self.level.value = words.level(table.iloc[chosen])
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
-        display(self.widget)
+        display(self.widget)  # type: ignore[no-untyped-call]
 
 
 def _wide(width: str) -> widgets.Layout:
     return widgets.Layout(width=width)
 
 
-def _heading(words: str) -> widgets.HTML:
-    return widgets.HTML(f'<div style="font-weight:600;font-size:13px;line-height:1.3;margin-top:10px">{words}</div>')
+def _heading(text: str) -> widgets.HTML:
+    return widgets.HTML(f'<div style="font-weight:600;font-size:13px;line-height:1.3;margin-top:10px">{text}</div>')
 
 
 def _apps(world: World, router: Router) -> list[str]:
@@ -194,10 +189,6 @@ def _box(model: str, router: Router) -> widgets.Checkbox:
     locked = bool(homes) or model == router.reference
     where = f" in {', '.join(homes)}" if homes else ""
     why = f"It answers today{where}, so it stays." if locked else "Default: ticked, like every labelled model."
-    return widgets.Checkbox(value=True, description=model, disabled=locked, indent=False, tooltip=why, layout=_wide("96%"))
-
-
-def _evidence(world: World, router: Router, app: str | None) -> str:
-    """Say how sure the money of a family is, from its furthest level."""
-    shares: Any = run(world, Plan((Route(router, None if app is None else (app,)),), "furthest")).saving().shares
-    return ", in part ".join(name for name in ("estimated", "assumed") if shares.get(name)) or "measured"
+    name = f"{model} (today)" if locked else model
+    layout = widgets.Layout(width="96%", height="24px", margin="0 2px")
+    return widgets.Checkbox(value=True, description=name, disabled=locked, indent=False, tooltip=why, layout=layout)

@@ -11,19 +11,21 @@ import pandas as pd
 
 from planner.figures.style import money, points, share
 
-__all__ = ["curve", "figures_of", "head", "level"]
+__all__ = ["curve", "ends", "figures_of", "head", "key", "level"]
 
 _CSS = """<style>
-.pl-kpis {display: grid; grid-template-columns: repeat(4, 1fr); gap: 10px; font-family: var(--jp-ui-font-family, sans-serif); line-height: 1.3}
+.pl-kpis, .pl-head, .pl-note {font-family: var(--jp-ui-font-family, sans-serif); line-height: 1.35}
+.pl-kpis {display: grid; grid-template-columns: 1fr 1.5fr 1.2fr 1fr; gap: 10px}
 .pl-kpi {border: 1px solid #dfe4ea; border-radius: 8px; padding: 9px 14px; background: #fff; min-height: 78px; box-sizing: border-box}
 .pl-kpi .name {font-size: 12px; color: #5b6672}
 .pl-kpi .big {font-size: 23px; font-weight: 600; color: #1f2933; font-variant-numeric: tabular-nums; white-space: nowrap}
 .pl-kpi .big.new {color: #0072b2}
 .pl-kpi .small {font-size: 12px; color: #5b6672; font-variant-numeric: tabular-nums; white-space: nowrap}
-.pl-head {display: flex; align-items: baseline; gap: 10px; font-family: var(--jp-ui-font-family, sans-serif); line-height: 1.4}
+.pl-head {display: flex; align-items: baseline; gap: 10px}
 .pl-head b {font-size: 15px; color: #1f2933}
 .pl-badge {font-size: 11.5px; border-radius: 10px; padding: 1px 9px; background: #fdf1dc; color: #7a4b00; border: 1px solid #f0d5a5}
-.pl-note {font-size: 12px; color: #5b6672; line-height: 1.4; font-family: var(--jp-ui-font-family, sans-serif)}
+.pl-note {font-size: 12px; color: #5b6672}
+.pl-ends {display: flex; justify-content: space-between; font-size: 11.5px; color: #5b6672; margin: -6px 2px 0; line-height: 1.2}
 .pl-numbers {max-height: 320px; overflow: auto; line-height: 1.35}
 .pl-numbers table {border-collapse: collapse; font-size: 12px; font-variant-numeric: tabular-nums}
 .pl-numbers td, .pl-numbers th {padding: 2px 10px; text-align: right; border-bottom: 1px solid #edf0f3; white-space: nowrap}
@@ -31,14 +33,14 @@ _CSS = """<style>
 </style>"""
 
 
-def figures_of(row: pd.Series, evidence: str) -> str:
+def figures_of(row: pd.Series) -> str:
     """Say cost, saving, quality and what moves at one level, as one line of cards."""
     cards = [
         ("Cost per month", money(row["usd_per_month"]), f"today {money(row['usd_per_month'] + row['saving_usd_per_month'])}", ""),
         (
             "Saving per month",
             f"{money(row['saving_usd_per_month'])} ({share(row['saving_share'])})",
-            f"{_between(money(row['saving_low']), money(row['saving_high']))} {evidence}",
+            f"{_between(money(row['saving_low']), money(row['saving_high']))} {_sure(row)}",
             "new",
         ),
         (
@@ -54,7 +56,16 @@ def figures_of(row: pd.Series, evidence: str) -> str:
 
 def _card(name: str, big: str, small: str, kind: str) -> str:
     name, big, small = (html.escape(x) for x in (name, big, small))
-    return f'<div class="pl-kpi"><div class="name">{name}</div><div class="big {kind}">{big}</div><div class="small" title="{small}">{small}</div></div>'
+    return (
+        f'<div class="pl-kpi"><div class="name">{name}</div><div class="big {kind}">{big}</div>'
+        f'<div class="small" title="{small}">{small}</div></div>'
+    )
+
+
+def _sure(row: pd.Series) -> str:
+    """Say what the saving rests on."""
+    assumed = row["saving_assumed"]
+    return f"estimated, {money(assumed)} of it assumed" if assumed else "estimated"
 
 
 def _between(low: str, high: str) -> str:
@@ -72,18 +83,32 @@ def head(title: str, note: str, certified: bool = False) -> str:
     return f'<div class="pl-head"><b>{html.escape(title)}</b>{badge}{aside}</div>'
 
 
-def level(row: pd.Series, today: pd.Series) -> str:
+def ends(lowest: float) -> str:
+    """Say what the ends of the floor's slider mean."""
+    return f'<div class="pl-ends"><span>lose up to {html.escape(f"{-lowest:g}")}</span><span>lose nothing</span></div>'
+
+
+def key() -> str:
+    """Say what the colours mean."""
+    return (
+        '<div class="pl-note" style="margin-top:8px">Grey: as logged. Blue: proposal. Band and bar: 95 % interval. '
+        "The square is the cheapest level whose whole interval stays above the floor.</div>"
+    )
+
+
+def level(row: pd.Series) -> str:
     """Lay out one level beside today: money, quality, and who answers the requests that are routed."""
     shares = [name for name in row.index if name.startswith("share ")]
     rows = [
         ("cost per month [USD]", f"{row['usd_per_month'] + row['saving_usd_per_month']:,.2f}", f"{row['usd_per_month']:,.2f}", ""),
         ("saving per month [USD]", "", f"{row['saving_usd_per_month']:,.2f}", f"{row['saving_low']:,.2f} to {row['saving_high']:,.2f}"),
+        ("of it assumed [USD]", "", f"{row['saving_assumed']:,.2f}", ""),
         ("quality difference", "", f"{row['quality_difference']:+.4f}", f"{row['quality_low']:+.4f} to {row['quality_high']:+.4f}"),
         ("requests on another model", "", f"{row['changed_share']:.2%}", ""),
-        *((f"share of routed requests: {n.removeprefix('share ')}", f"{today[n]:.2%}", f"{row[n]:.2%}", "") for n in shares),
+        *((f"share of routed requests: {n.removeprefix('share ')}", "", f"{row[n]:.2%}", "") for n in shares),
         ("threshold τ", "", f"{row['tau']:.6g}", ""),
     ]
-    table = pd.DataFrame(rows, columns=["", "every request on its reference", "proposed", "95 % interval"])
+    table = pd.DataFrame(rows, columns=["", "today", "proposed", "95 % interval"])
     return f'<div class="pl-numbers">{table.to_html(index=False, border=0, escape=True)}</div>'
 
 

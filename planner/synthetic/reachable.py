@@ -40,8 +40,8 @@ def best_reachable(
     if not rows.size:
         raise InputError("traffic without a request of this truth", "the SYNTHETIC sample that the truth belongs to")
     place, weight = place[rows], known.weight[rows]
-    columns = [known.models.index(m) for m in frontier.candidates if m in known.models]
-    cost = np.column_stack([_cost_usd(world, known.models[c])[place] for c in columns])
+    columns = np.array([known.models.index(m) for m in frontier.candidates if m in known.models], np.int64)
+    cost = np.column_stack([_cost_usd(world, known.models[c])[place] for c in columns.tolist()])
     before = world.logged.cost_pusd[place] / PUSD_PER_USD
     own = known.expected[rows, [known.models.index(m) for m in logged[rows]]]
     month = DAYS_PER_MONTH / frontier.header.days
