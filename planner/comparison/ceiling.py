@@ -70,7 +70,7 @@ def _of_app(context: Context, app: str) -> tuple[object, ...] | None:
 def _candidates(context: Context, app: str) -> list[tuple[str, str]]:
     """Return (provider, model) of the app's candidates that its allowed providers serve."""
     terms = context.apps[app]
-    logged = dict(zip(context.logged.model[context.rows.billable], context.logged.provider[context.rows.billable], strict=True))
+    logged = {model: provider for provider, model, _ in context.groups(np.flatnonzero(context.rows.billable))}
     found = []
     for model in terms.candidates:
         ids = context.resolve(logged.get(model, ""), model)

@@ -34,8 +34,8 @@ class Ranked:
     @property
     def text(self) -> str:
         """The change in one line."""
-        beside = "".join(f"; {name}: ${usd:,.2f}" for name, usd in self.steps)
-        return f"{self.change.what}: {self.saving.format(',.2f', '$')} a month{beside}. {self.change.effort}. Risk: {self.change.risk}."
+        beside = "".join(f"; {name}: ${usd:{_spec(usd)}}" for name, usd in self.steps)
+        return f"{self.change.what}: {_money(self.saving)} a month{beside}. {self.change.effort}. Risk: {self.change.risk}."
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,7 @@ class Recommendations:
     @property
     def text(self) -> str:
         """The list in words, with what it does not say; changes worth less than a thousandth of the spend are only counted."""
-        cost = f"{self.spend.format(',.2f', '$')} a month" if self.spend.n else "no request has a price"
+        cost = f"{_money(self.spend)} a month" if self.spend.n else "no request has a price"
         lines = [
             f"{self.requests:,} requests in {period(self.days)}; {cost} at {self.prices}.",
             "Nothing below needs a quality label, and nothing says how good an answer is.",
@@ -94,11 +94,11 @@ class Recommendations:
     def _combined(self) -> list[str]:
         if self.combined.value <= 0:
             return []
-        parts = ", ".join(f"${v:,.2f} {k}" for k, v in self.combined.shares.items() if v)
+        parts = ", ".join(f"${v:{_spec(v)}} {k}" for k, v in self.combined.shares.items() if v)
         order = ", ".join(k for k in ORDER if any(r.change.kind == k for r in self.ranked))
         return [
             f"These do not add up: each is priced alone. Those that alter no answer, applied one after another ({order}), save "
-            f"{self.combined.format(',.2f', '$')} a month ({parts})."
+            f"{_money(self.combined)} a month ({parts})."
         ]
 
     def _routing(self) -> list[str]:
@@ -109,10 +109,20 @@ class Recommendations:
         return f"{body}<p>{html.escape(self.text).replace(chr(10), '<br>')}</p>"
 
 
+def _money(usd: Estimate) -> str:
+    return usd.format(_spec(usd.value), "$")
+
+
+def _spec(usd: float) -> str:
+    """Show cents from a dollar on, two digits below."""
+    return ",.2f" if abs(usd) >= 1 or usd == 0 else ".2g"
+
+
 def _bound(row: dict[Hashable, Any]) -> str:
+    most = f"${row['at_most_usd_per_month']:{_spec(row['at_most_usd_per_month'])}}"
     text = (
-        f"Routing {row['app']}: at most ${row['at_most_usd_per_month']:,.2f} a month, an upper bound and not a saving; "
-        f"{row['labels']:,} labels would decide (${row['labels_usd']:,.2f} for the answers)"
+        f"Routing {row['app']}: at most {most} a month, an upper bound and not a saving; {row['labels']:,} labels would decide "
+        f"(${row['labels_usd']:,.2f} for the answers)"
     )
     enough = row["with_text"] >= row["labels"]
     return text + (

@@ -257,6 +257,57 @@ def test_each_saving_is_at_most_its_rows_cost(tmp_path: Path, book: PriceBook) -
         assert 0 <= ranked.saving.value <= len(ranked.change.rows) * 4.8e-3 * DAYS_PER_MONTH / result.days + 1e-9
 
 
+def _messy(folder: Path, seed: int) -> Traffic:
+    """A log with everything that logs have: failures, gaps, tiers, caches, repeats, unknown models, weights."""
+    rng, n = np.random.default_rng(seed), 400
+    texts = [_shared(40)[i] for i in rng.integers(0, 40, n)]
+    bad = rng.random(n) < 0.1
+    return log(
+        folder,
+        n,
+        app=rng.choice(["a", "b"], n),
+        model=rng.choice(["gpt-9", "gpt-8-mini", "claude-sonnet-4-9", "nobody-knows"], n),
+        provider=rng.choice(["openai", "anthropic", None], n),
+        user=[f"u{u}" for u in rng.integers(0, 90, n)],
+        timestamp=pd.Timestamp("2026-10-01", tz="UTC") + pd.to_timedelta(rng.integers(0, 300_000, n), unit="s"),
+        messages=[None if rng.random() < 0.1 else t for t in texts],
+        text_state=rng.choice(["full", "full", "full", "cut", "none"], n),
+        service_tier=rng.choice(["standard", "standard", "batch", "flex", "priority"], n),
+        input_tokens=rng.integers(0, 3000, n) * ~bad,
+        cache_read_tokens=rng.choice([0, 0, 1500], n),
+        cache_write_5m_tokens=rng.choice([0, 0, 0, 1500], n),
+        output_tokens=rng.integers(0, 300, n),
+        reasoning_tokens=rng.choice([0, 0, 200], n),
+        latency_ms=np.where(rng.random(n) < 0.2, np.nan, rng.exponential(5000, n)),
+        status=np.where(bad, rng.choice(["validation", "content", "transport"], n), "ok"),
+        cache_hit=rng.random(n) < 0.05,
+        weight=rng.choice([1.0, 2.5], n),
+        purpose=rng.choice(["user", "user", "user", "overhead"], n),
+    )
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_laws_hold_on_messy_logs(tmp_path: Path, book: PriceBook, seed: int) -> None:
+    """Savings are non-negative, at most their rows' cost, and touch only priced requests of users; so does their combination."""
+    traffic = _messy(tmp_path, seed)
+    terms = App(interactive=False, may_wait_hours=24, allowed_providers=("openai", "azure"), candidates=("gpt-9", "gpt-8-mini"))
+    result = found(traffic, book, terms)
+    frame = traffic.frame("app", "provider", "model", "service_tier", "purpose", "cache_hit", "weight")
+    priced = book.price(frame["provider"], frame["model"], frame["service_tier"], traffic.tokens(), DATE)
+    usd = priced.cost_pusd * frame["weight"].to_numpy() / 1e12 * DAYS_PER_MONTH / result.days
+    own = ((frame["purpose"] == "user") & ~frame["cache_hit"]).to_numpy() & (priced.reason == 0)
+    for ranked in result.ranked:
+        rows = ranked.change.rows
+        assert own[rows].all()
+        assert (frame["app"].to_numpy()[rows] == ranked.change.app).all()
+        assert 0 <= ranked.saving.value <= usd[rows].sum() + 1e-9
+    touched = np.unique(np.concatenate([r.change.rows for r in result.ranked if r.change.combines]))
+    assert 0 < result.combined.value <= usd[touched].sum()
+    assert sum(result.combined.shares.values()) == pytest.approx(result.combined.value)
+    assert result.spend.value == pytest.approx(usd[~frame["cache_hit"].to_numpy() & (priced.reason == 0)].sum())
+    assert (result.ceiling["at_most_usd_per_month"] <= usd[own].sum()).all()
+
+
 def test_weights_stand_for_requests(tmp_path: Path, book: PriceBook) -> None:
     """A row that stands for ten requests saves ten times as much."""
     patient = App(interactive=False, may_wait_hours=24)
@@ -333,6 +384,24 @@ def test_the_notebook_view_hides_nothing_unescaped(tmp_path: Path, book: PriceBo
     shown = found(traffic, book, App(interactive=False, may_wait_hours=24))._repr_html_()
     assert "<b>x</b>" not in shown
     assert "&lt;b&gt;x" in shown
+
+
+def test_each_request_can_be_priced_at_its_own_time(tmp_path: Path, book: PriceBook) -> None:
+    """Priced as logged, the year before these rates began has no batch rate to claim."""
+    patient = Apps({"a": App(interactive=False, may_wait_hours=24)})
+    times = pd.date_range("2026-10-01", periods=50, freq="6h", tz="UTC")
+    now = recommend(log(tmp_path / "a", 50, timestamp=times), book=book, apps=patient, at="as-logged")
+    assert period_usd(now, "slow tier") == pytest.approx(0.07)
+    before = recommend(log(tmp_path / "b", 50, timestamp=times - pd.Timedelta(days=365)), book=book, apps=patient, at="as-logged")
+    assert before.ranked == ()
+
+
+def test_a_recorded_litellm_log_is_read_and_ranked(tmp_path: Path, repository: Path) -> None:
+    """Payloads of a real proxy are enough; its model that no book knows is named, not guessed."""
+    result = recommend(read(repository / "tests" / "data" / "litellm_payloads.jsonl", out=tmp_path), at=DATE)
+    assert result.requests == len(read(tmp_path))
+    assert "have no price and are in no figure" in result.text
+    assert "a month is assumed to be like it" in result.text
 
 
 def test_azure_trace_needs_a_stated_model(real_data: Path, tmp_path: Path) -> None:
