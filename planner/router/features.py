@@ -16,6 +16,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.errors import InputError
 from planner.router.hashing import I64, Rows, Text, bucket, byte_grams, pairs, rows, stack, words
 from planner.router.requests import Requests
 from planner.router.structure import STRUCTURE, request_structure, text_structure
@@ -43,6 +44,11 @@ class FeatureSpec:
     system_bits: int = 13
     app_bits: int = 12
     char_n: tuple[int, ...] = (4,)
+
+    def __post_init__(self) -> None:
+        bits = (self.word_bits, self.char_bits, self.system_bits, self.app_bits)
+        if not all(0 <= b <= 24 for b in bits) or not all(2 <= n <= 16 for n in self.char_n):
+            raise InputError(f"hash blocks of 2^{bits}, n-grams of {self.char_n} bytes", "at most 2^24 buckets, and 2 to 16 bytes")
 
     @cached_property
     def offsets(self) -> tuple[int, ...]:

@@ -62,6 +62,16 @@ def test_rules_ship_too(training, tmp_path, name):
     assert read.version == rule.version
 
 
+def test_a_router_of_requests_ships_too(tmp_path):
+    """A router that decides every turn on its own decides the same turns the same way from its files."""
+    router = train(made_labels(200), reference="large", cost=COST, unit="request").router.with_tau(0.9)
+    read = Router.load(export(router, tmp_path / "b"))
+    talk = [{"role": "user", "content": "greet"}, {"role": "assistant", "content": "hi"}, {"role": "user", "content": "please prove it"}]
+    assert read.unit == "request"
+    assert read.decide(talk, {"app": "maths"}) == router.decide(talk, {"app": "maths"})
+    assert read.decide(talk, {"app": "maths"}).score != read.decide(talk[:1], {"app": "maths"}).score
+
+
 def test_settings_survive(training, tmp_path):
     """Per-app references and an infinite τ come back as they were."""
     router = training.router.with_references({"chat": "middle"}).with_tau(-np.inf)

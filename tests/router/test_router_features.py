@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from planner.errors import InputError
 from planner.router import STRUCTURE, FeatureSpec, Requests, features
 from planner.router.hashing import Text, byte_grams, hash_word, pairs, words
 
@@ -104,6 +105,13 @@ def test_template_and_turn_are_kept_apart():
     rows = [set(found.indices[found.indptr[i] : found.indptr[i + 1]].tolist()) for i in range(3)]
     assert rows[0] == rows[1]
     assert {i for i in rows[0] if not start <= i < SPEC.offsets[3]} == rows[2]
+
+
+@pytest.mark.parametrize("settings", [{"word_bits": 60}, {"app_bits": -1}, {"char_n": (1,)}, {"char_n": (40,)}])
+def test_blocks_out_of_bounds_are_refused(settings):
+    """Hash blocks that no machine holds, and n-grams of one byte, are refused."""
+    with pytest.raises(InputError, match=r"at most 2\^24 buckets"):
+        FeatureSpec(**settings)
 
 
 @pytest.mark.parametrize(
