@@ -6,8 +6,7 @@ abstains, what is not promised. Holds no customer text. Knows nothing of files.
 
 from __future__ import annotations
 
-import math
-
+import numpy as np
 import pandas as pd
 
 from planner.router import Router
@@ -30,18 +29,25 @@ def card(router: Router, training: Training | None, statement: str) -> str:
         statement,
         *([_table(training.table), _fitted(training)] if training is not None else []),
         "## What it stores",
-        "Weights of hashed words, the names of models and apps, and test requests that were made up. No text of any request.",
+        "Weights of hashed words that at least two units used, the names of models and apps, and test requests that were made up. "
+        "No text of any request.",
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def _rule(router: Router) -> str:
     kind = "the first turn of a session, and holds for the session" if router.unit == "session" else "every request on its own"
-    tau = f"{router.tau:.4g}" if math.isfinite(router.tau) else "minus infinity (always the reference)"
+    if np.isneginf(router.tau):
+        return f"Sends every request to {_reference(router)}."
     return (
-        f"Sends a request to the cheapest candidate that can answer it and whose predicted quality is at most τ = {tau} below that of "
-        f"`{router.reference}`, else to `{router.reference}`. It decides {kind}."
+        f"Sends a request to the cheapest candidate that can answer it and whose predicted quality gain over {_reference(router)} is at "
+        f"least {-router.tau:+.4g}, else to the reference. It decides {kind}."
     )
+
+
+def _reference(router: Router) -> str:
+    own = "".join(f", for {app} `{model}`" for app, model in router.references)
+    return f"the reference (`{router.reference}`{own})"
 
 
 def _candidates(router: Router) -> str:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from support.labels import COST, EASY, HARD, made_labels
 
 from planner.bundle import export
+from planner.bundle.card import card
 from planner.errors import BundleError, InputError
 from planner.policies import Plan
 from planner.router import Requests, Router
@@ -77,6 +78,13 @@ def test_settings_survive(training, tmp_path):
     router = training.router.with_references({"chat": "middle"}).with_tau(-np.inf)
     read = Router.load(export(router, tmp_path / "b"))
     assert (read.references, read.tau, read.version) == ((("chat", "middle"),), -np.inf, router.version)
+
+
+def test_the_card_says_what_it_does(training):
+    """The model card states the rule with its references, and an always-reference router as such."""
+    router = training.router.with_references({"chat": "middle"}).with_tau(0.02)
+    assert "gain over the reference (`large`, for chat `middle`) is at least -0.02" in card(router, None, "")
+    assert "Sends every request to the reference (`large`)" in card(training.router.with_tau(-np.inf), None, "")
 
 
 def test_the_same_bytes(training, bundle, tmp_path):
