@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from planner.cli.common import Json, Log, Prices, Quiet, book_of, traffic_at
-from planner.cli.output import Part, grid, percent, show, usd, wrap
+from planner.cli.output import Part, beside, grid, percent, show, usd, wrap
 
 __all__ = ["audit"]
 
@@ -59,6 +59,7 @@ def _spend(spent: Any, evidence: str) -> str:
     }
     if spent["unpriced"].any():
         columns["unpriced"] = ("no price", "{:,}".format)
+    spent = spent.assign(usd=spent["usd"].where((spent["usd"] > 0) | (spent["unpriced"] == 0)))
     rest = len(spent) - _SHOWN
     more = f"\n… and {rest:,} more, {usd(spent['usd'][_SHOWN:].sum())} together (all of them with --json)" if rest > 0 else ""
     return grid(spent.head(_SHOWN), columns) + more
@@ -75,4 +76,5 @@ def _losses(lost: Any) -> str:
 def _unpriced(problems: Any) -> str:
     if problems.empty:
         return ""
-    return "No price, not in any sum:\n" + grid(problems.head(_SHOWN), {"rows": ("rows", "{:,}".format), "reason": ("why", str)})
+    lines = [beside([f"{rows:,} rows"], [reason], 14) for rows, reason in zip(problems["rows"], problems["reason"], strict=True)]
+    return "\n".join(["No price, and not in any sum:", *lines[:_SHOWN]])

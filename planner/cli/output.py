@@ -24,12 +24,12 @@ WIDTH = 100
 Columns: TypeAlias = Mapping[str, tuple[str, Callable[[Any], str]]]
 
 _SPOKEN = (
-    ("mapping={'request_id': COLUMN, 'timestamp': COLUMN, ...}", "--map request_id=COLUMN --map timestamp=COLUMN ..."),
     ("mapping=", "--map"),
     ("output_tokens=…, for example 1 for", "--expected-output MODEL=TOKENS, for example 1 token for"),
     ("Apps.draft(traffic).save(path)", "planner apps init"),
     ("and pass it", "and pass it with --apps"),
 )
+_MAPPING = re.compile(r"mapping=\{([^}]*)\}")
 _ARGUMENT = re.compile(r"(?<![-\w])(format|prompt|quality|cost|app_from)=(\S|\s)")
 
 
@@ -61,10 +61,18 @@ def spoken(sentence: str) -> str:
 
     >>> spoken("Pass format= or mapping= if this is another kind of log")
     'Pass --format or --map if this is another kind of log'
+    >>> spoken("pass mapping={'request_id': COLUMN, 'model': '=NAME', ...}")
+    'pass --map request_id=COLUMN --map model==NAME'
     """
+    sentence = _MAPPING.sub(lambda m: " ".join(f"--map {_pair(p)}" for p in m[1].split(", ") if ":" in p), sentence)
     for said, option in _SPOKEN:
         sentence = sentence.replace(said, option)
     return _ARGUMENT.sub(lambda m: f"--{m[1].replace('_', '-')} ".rstrip() + ("" if m[2].isspace() else " ") + m[2], sentence)
+
+
+def _pair(text: str) -> str:
+    name, _, value = text.partition(": ")
+    return name.strip("'") + "=" + value.strip("'")
 
 
 def plain(value: Any) -> Any:
@@ -181,7 +189,7 @@ def stages(what: str, quiet: bool) -> Iterator[Callable[[str, float], None]]:
     """Show progress on stderr as (stage, share done) is reported; silent when quiet or when nobody watches."""
     from tqdm.auto import tqdm
 
-    layout = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}"
+    layout = "{desc}{percentage:3.0f}%|{bar}| {elapsed}"
     disabled = quiet or not sys.stderr.isatty()
     with tqdm(desc=what, total=1.0, bar_format=layout, leave=False, file=sys.stderr, disable=disabled) as shown:
 

@@ -58,7 +58,7 @@ def plan(
 
 def _head(found: Recommendations) -> str:
     spend = found.spend.format(",.2f", "$")
-    return wrap(f"{found.requests:,} requests in {found.days:,.1f} days; {spend} a month at {found.prices}.")
+    return wrap(f"{found.requests:,} requests in {found.days:,.3g} days; {spend} a month at {found.prices}.")
 
 
 def _changes(found: Recommendations) -> str:

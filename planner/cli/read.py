@@ -6,14 +6,16 @@ what was accepted and set aside with the reasons, and which levers the rest can 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from planner.cli.common import Json, Prices, Prompt, QualityColumns, Quiet, book_of, pairs
-from planner.cli.output import Part, bar, grid, percent, show, usd, wrap
+from planner.cli.output import Part, bar, grid, percent, show, spoken, usd, wrap
 from planner.errors import InputError
+from planner.units import PUSD_PER_USD
 
 if TYPE_CHECKING:
     from planner.labels import Labels
@@ -69,12 +71,23 @@ def read(
         found = read_labels(paths[0], prompt=prompt, quality=quality, cost=cost, app=app_col, models=pairs(model, "--model"))
         show(_labels(found, found.save(out) if out else Path()), json)
         return
+    with bar("reading", quiet or json, unit="B") as progress:
+        traffic = _log(paths, format, out, pairs(map, "--map"), app_from, progress)
+    show(_traffic(traffic, book_of(prices)), json)
+
+
+def _log(
+    paths: list[str], format: str, out: Path | None, mapping: dict[str, str], app_from: str | None, progress: Callable[[int, int], None]
+) -> Traffic:
+    """Read a log; where no format fits, say how a table of graded answers is read."""
     from planner.traffic import read as read_log
 
-    with bar("reading", quiet or json, unit="B") as progress:
-        source = paths[0] if len(paths) == 1 else paths
-        traffic = read_log(source, format, out=out, mapping=pairs(map, "--map"), app_from=app_from, progress=progress)
-    show(_traffic(traffic, book_of(prices)), json)
+    try:
+        return read_log(paths[0] if len(paths) == 1 else paths, format, out=out, mapping=mapping, app_from=app_from, progress=progress)
+    except InputError as error:
+        if not error.expected.startswith("one of "):
+            raise
+        raise InputError(error.got, error.expected, f"{error.fix}; for a table of graded answers add --labels --out FOLDER") from error
 
 
 def _only_one(paths: list[str], out: Path | None) -> None:
@@ -89,10 +102,10 @@ def _traffic(traffic: Traffic, book: PriceBook) -> list[Part]:
     from planner.traffic import coverage
 
     meta, spent = traffic.meta, audit(traffic, book)
-    found = coverage(traffic, spent.cost_pusd / 1e12)
+    found = coverage(traffic, spent.cost_pusd / PUSD_PER_USD if spent.total.n else None)
     rows = int(meta["accepted"]) + int(meta["quarantined"])
     counts = f"{rows:,} rows = {meta['accepted']:,} requests accepted + {meta['quarantined']:,} rows set aside (quarantine)"
-    assumed = "".join(f"\nAssumed: {a}." for a in meta["assumed"])
+    assumed = "".join(f"\nAssumed: {spoken(a)}." for a in meta["assumed"])
     head = f"{meta['source_format']}: {meta['detected']}.\n{counts}.{assumed}"
     return [
         Part("folder", traffic.folder),
@@ -102,6 +115,7 @@ def _traffic(traffic: Traffic, book: PriceBook) -> list[Part]:
         Part("total", spent.total),
         Part("coverage", found.table, _coverage(found.table, spent.total.evidence)),
         Part("levers", found.levers, _levers(found.levers)),
+        Part("unpriced", spent.priced.problems, _unpriced(spent.priced.problems)),
         Part("next", f"planner audit {traffic.folder}", f"Read into {traffic.folder}\nNext: planner audit {traffic.folder}"),
     ]
 
@@ -113,6 +127,15 @@ def _quarantine(traffic: Traffic) -> str:
     lines = [f"{n:>9,}  {reason}" for reason, n in reasons.items()]
     rest = int(traffic.meta["quarantined"]) - sum(reasons.values())
     return "\n".join(["Set aside, by reason:", *lines, *([f"{rest:>9,}  other reasons"] if rest else [])])
+
+
+def _unpriced(problems: Any) -> str:
+    if problems.empty:
+        return ""
+    more = f" ({len(problems) - 1} further reasons in planner audit)" if len(problems) > 1 else ""
+    return wrap(
+        f"{problems['rows'].sum():,} requests have no price and count for nothing here: {problems['reason'].iloc[0].rstrip('.')}{more}."
+    )
 
 
 def _coverage(table: Any, evidence: str) -> str:

@@ -7,6 +7,7 @@ the labelled requests are the traffic. Knows nothing of how a plan is simulated.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from planner.training import Training
 
 __all__ = ["simulate"]
+
+_SHOWN = 15
 
 
 def simulate(
@@ -71,7 +74,7 @@ def simulate(
     table = labels_at(labels, prompt, quality) if labels else None
     router = Router.load(bundle) if bundle else None
     options = settings(reference, candidate, cost, 0.01 if floor is None else floor, unit, expected_output, seed)
-    traffic = _traffic(log, table, options, silent)
+    traffic = _traffic(log, table, reference or (router.reference if router else None), options["expected_output"] or {}, silent)
     training = _training(traffic, table, router, options, prices, silent) if table is not None else None
     chosen = router or (training.router if training else None)
     if chosen is None:
@@ -81,19 +84,19 @@ def simulate(
     show(_parts(_compared(world, routers, silent), routers, log, training), json)
 
 
-def _traffic(log: str | None, labels: Labels | None, options: Mapping[str, Any], quiet: bool) -> Traffic:
-    """Open the log, or write the labelled requests as one under ``.planner/``."""
+def _traffic(log: str | None, labels: Labels | None, reference: str | None, output: Mapping[str, float], quiet: bool) -> Traffic:
+    """Open the log, or write the labelled requests, answered by ``reference``, as one under ``.planner/``."""
     if log:
         return traffic_at(log, quiet)
     if labels is None:
         raise InputError("neither a log nor --labels", "requests to simulate", "for example: planner simulate LOG --labels LABELS")
-    if not options["reference"]:
+    if reference is None:
         raise InputError("--labels without a log and without --reference", "the model that answers today", "add --reference MODEL")
     from planner.labels import as_traffic
 
-    tokens = (options["expected_output"] or {}).get(options["reference"])
-    folder = Path(".planner") / "traffic" / f"labels-{labels.hash[:16]}-{options['reference'].replace('/', '_')}"
-    return as_traffic(labels, options["reference"], folder, output_tokens=None if tokens is None else round(tokens))
+    tokens = round(output[reference]) if reference in output else None
+    folder = Path(".planner") / "traffic" / f"labels-{labels.hash[:16]}-{sha256(f'{reference} {tokens}'.encode()).hexdigest()[:8]}"
+    return as_traffic(labels, reference, folder, output_tokens=tokens)
 
 
 def _training(
@@ -148,23 +151,22 @@ def _parts(found: Comparison, routers: Mapping[str, Router], log: str | None, tr
     return [
         Part("text", words, wrap(words)),
         Part("plans", found.table, f"{wrap(head)}\n{_table(found.table)}\n{wrap(_basis(learned, routers, training is not None))}"),
-        Part("by_app", learned.table, f"The learned router, app by app:\n{_table(learned.table.assign(plan=learned.table['app']), 'app')}"),
+        Part("by_app", learned.table, _by_app(learned.table)),
         Part("routers", {n: {"version": r.version, "tau": r.tau, "reference": r.reference} for n, r in routers.items()}),
         Part("header", header),
     ]
 
 
 def _verdict(found: Comparison, floor: float) -> str:
-    """Say which plan saves most among those whose loss of quality is surely below ``floor``."""
-    rows = found.table
-    sure = rows[(rows["quality_low"] >= -floor) & (rows["saving_low"] > 0)]
+    """Say which plan saves most among those whose loss of quality is surely below ``floor``, and how the learned one stands."""
+    rows, learned = found.table, found.simulations[-1]
+    sure = rows[(rows["quality_low"] >= -floor) & (rows["saving_low"] > 0)].sort_values("saving_usd_per_month")
+    limit = f"surely loses less than {floor:g} of quality (95 % intervals, each read alone)"
     if sure.empty:
-        return (
-            f"Keep today's models: no plan surely saves money and surely loses less than {floor:g} of quality. {found.simulations[-1].text}"
-        )
-    name = sure.sort_values("saving_usd_per_month")["plan"].iloc[-1]
-    best = next(s for s in found.simulations if s.name == name)
-    return f"Of the plans that surely lose less than {floor:g} of quality, {name!r} saves most. {best.text}"
+        return f"Keep today's models: no plan surely saves money and {limit}. {learned.text}"
+    best = next(s for s in found.simulations if s.name == sure["plan"].iloc[-1])
+    said = f"Of the plans of which each {limit}, '{best.name}' saves most.\n{best.text}"
+    return said if best is learned else f"{said}\n{learned.text}"
 
 
 def _basis(learned: Simulation, routers: Mapping[str, Router], labelled: bool) -> str:
@@ -177,6 +179,13 @@ def _basis(learned: Simulation, routers: Mapping[str, Router], labelled: bool) -
             said.append(f"'{name}' is {router.candidates[int(router.scorer.row.argmax())]} for every request it may decide.")
     final = routers["learned"]
     return " ".join([*said, f"'learned' is router {final.version} at τ {final.tau:.4g}."])
+
+
+def _by_app(table: Any) -> str:
+    """Lay out the apps in which the learned router saves or costs most."""
+    apps = table[table["app"] != "all"].sort_values("saving_usd_per_month", key=abs, ascending=False, kind="stable")
+    more = f"\n… and {len(apps) - _SHOWN} apps with smaller changes (all of them with --json)" if len(apps) > _SHOWN else ""
+    return f"'learned', app by app:\n{_table(apps.head(_SHOWN).assign(plan=apps['app']), 'app')}{more}"
 
 
 def _table(rows: Any, first: str = "plan") -> str:

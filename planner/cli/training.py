@@ -14,6 +14,7 @@ import typer
 
 from planner.cli.common import book_of, numbers
 from planner.cli.output import grid, percent, stages, usd
+from planner.errors import InputError, PriceError, did_you_mean
 
 if TYPE_CHECKING:
     from planner.labels import Labels
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from planner.training import Training
 
 __all__ = ["Candidate", "Cost", "ExpectedOutput", "Floor", "Reference", "Seed", "Unit", "fitted", "methods", "settings", "today"]
+
+_UNPRICED = "Rename it (planner read ... --model OLD=NEW), state --cost MODEL=X for every model, or give its rates with --prices"
 
 Reference = Annotated[
     str | None,
@@ -75,11 +78,20 @@ def today(traffic: Traffic, models: Sequence[str]) -> dict[str, Any]:
 
 
 def fitted(labels: Labels, prices: Path | None, quiet: bool, **options: Any) -> Training:
-    """Train, with progress."""
+    """Train, with progress; InputError for a model in an option that the labels do not know."""
     from planner.training import train
 
+    for option in ("cost", "expected_output"):
+        for name in options[option] or ():
+            if name not in labels.models:
+                known = ", ".join(labels.models)
+                raise InputError(f"'--{option.replace('_', '-')} {name}=…'", f"one of {known}", did_you_mean(name, labels.models))
     with stages("training", quiet) as progress:
-        return train(labels, book=book_of(prices), progress=progress, **options)
+        try:
+            return train(labels, book=book_of(prices), progress=progress, **options)
+        except PriceError as error:
+            stop = "" if error.fix.endswith("?") or not error.fix else "."
+            raise PriceError(error.got, error.expected, f"{error.fix}{stop} {_UNPRICED}".strip()) from error
 
 
 def methods(training: Training) -> str:
@@ -90,7 +102,7 @@ def methods(training: Training) -> str:
     table["saving"] = 1 - table["usd_per_1k"] / home if home > 0 else float("nan")
     columns: dict[str, Any] = {
         "method": ("method", str),
-        "usd_per_1k": ("$ per 1,000", usd),
+        "usd_per_1k": ("cost per 1,000", "{:,.4g}".format) if training.router.costs.basis.startswith("stated") else ("$ per 1,000", usd),
         "saving": ("saving", percent),
         "quality": ("quality", "{:.4f}".format),
         "quality_diff": ("difference", "{:+.4f}".format),

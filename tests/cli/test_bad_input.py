@@ -19,6 +19,7 @@ CASES = [
     ("read {packed}", "packed.jsonl.zst"),
     ("read {parquet}", "broken.parquet"),
     ("read {other}", "--map request_id=COLUMN"),
+    ("read {graded}", "for a table of graded answers add --labels"),
     ("read {other} --format nonsense", "format 'nonsense'"),
     ("read {other} --map timestamp", "--map timestamp"),
     ("read {other} --map when=ts", "mapping to 'when'"),
@@ -43,8 +44,10 @@ CASES = [
     ("train {empty} --out {new}", "no rows"),
     ("train {labels} --reference gpt-5.5 --out {new}", "Did you mean 'gpt-5.4'"),
     ("train {labels} --candidate nobody --out {new}", "model 'nobody' without labels"),
+    ("train {graded} --out {new}", "--cost MODEL=X"),
     ("train {labels} --floor 2 --out {new}", "floor 2"),
     ("train {labels} --unit week --out {new}", "unit 'week'"),
+    ("train {labels} --expected-output gpt-9=20 --out {new}", "--expected-output gpt-9"),
     ("train {labels} --cost gpt-5.4=much --out {new}", "a number above 0"),
     ("simulate", "neither a log nor --labels"),
     ("simulate {traffic}", "neither --labels nor --bundle"),
@@ -58,6 +61,12 @@ CASES = [
     ("export {bundle} --out {labels}", "something other than a bundle"),
     ("decide --bundle {nothing}", "manifest.json"),
     ("nonsense", "No such command"),
+    ("read {traffic} --labels --out {new}", "november"),
+    ("read {log} --app-from nonsense --out {new}", "nonsense"),
+    ("audit {labels}", "items.parquet"),
+    ("train {traffic} --out {new}", "a folder of labels"),
+    ("apps init {traffic} --out {new}/apps.yaml", "No such file"),
+    ("export {bundle} --tau nan --out {new}", "nan"),
     ("read", "Missing argument"),
     ("train {labels}", "Missing option"),
     ("plan {traffic} --unknown", "No such option"),
@@ -78,6 +87,7 @@ def bad(desk: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "packed": folder / "packed.jsonl.zst",
         "parquet": folder / "broken.parquet",
         "other": folder / "other.csv",
+        "graded": folder / "graded.csv",
         "new": folder / "new",
     }
     files["empty"].write_bytes(b"")
@@ -85,8 +95,9 @@ def bad(desk: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     files["garbage"].write_bytes(noise)
     files["packed"].write_bytes(noise)
     files["parquet"].write_bytes(b"PAR1" + noise)
+    files["graded"].write_text("prompt,correct_big,correct_small\n" + "".join(f"why {i}?,1,{i % 2}\n" for i in range(200)), "utf-8")
     files["other"].write_text("colour,size\nred,1\n", "utf-8")
-    return {**files, "traffic": desk.traffic, "labels": desk.labels, "bundle": desk.bundle}
+    return {**files, "traffic": desk.traffic, "labels": desk.labels, "log": desk.log, "bundle": desk.bundle}
 
 
 @pytest.mark.parametrize(("arguments", "named"), CASES, ids=[c[0].translate(str.maketrans("{}", "<>")) for c in CASES])

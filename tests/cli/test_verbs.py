@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -184,12 +189,17 @@ def test_lab_says_what_it_would_run(planner: Callable[..., Any]) -> None:
     assert said["command"][-1] == "--no-browser"
 
 
-def test_lab_names_the_extra(desk: Any) -> None:
-    """Without JupyterLab the error names what to install."""
-    code = "import sys; sys.modules['jupyterlab'] = None; sys.argv = ['planner', 'lab']; from planner.cli import main; main()"
+@pytest.mark.parametrize(
+    ("missing", "verb", "extra"), [("jupyterlab", "lab", "lab"), ("typer", "read", "plan"), ("genai_prices", "audit", "plan")]
+)
+def test_what_is_not_installed_names_the_extra(missing: str, verb: str, extra: str, desk: Any) -> None:
+    """A verb that needs what is not installed says what to install, and leaves with 2."""
+    arguments = [verb] if verb == "lab" else [verb, str(desk.traffic)]
+    code = f"import sys; sys.modules[{missing!r}] = None; sys.argv = {['planner', *arguments]}; from planner.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "pip install 'llm-traffic-planner[lab]'" in done.stderr
+    assert done.returncode == 2, done.stderr
+    assert f"pip install 'llm-traffic-planner[{extra}]'" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_ctrl_c_is_130(desk: Any) -> None:
@@ -205,6 +215,22 @@ def test_ctrl_c_is_130(desk: Any) -> None:
         _, err = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "Traceback" not in err
+
+
+def test_progress_is_for_those_who_watch(desk: Any, tmp_path: Path) -> None:
+    """A terminal on stderr sees a bar; with --json or --quiet it sees nothing; stdout is the same either way."""
+    seen = {}
+    for flags in ("", "--quiet", "--json"):
+        master, terminal = pty.openpty()
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+        command = [str(Path(sys.executable).with_name("planner")), "read", str(desk.log), "--out", str(tmp_path / "log"), *flags.split()]
+        subprocess.run(command, stdout=subprocess.PIPE, stderr=terminal, check=True)
+        os.write(terminal, b"end")
+        seen[flags] = os.read(master, 65536).decode()
+        os.close(terminal)
+        os.close(master)
+    assert "reading" in seen[""]
+    assert (seen["--quiet"], seen["--json"]) == ("end", "end")
 
 
 def test_version(planner: Callable[..., Any]) -> None:
