@@ -6,6 +6,7 @@ cheaper. Cache reads are priced as uncached input in a batch, where hits are not
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -13,8 +14,9 @@ import numpy as np
 from planner.comparison.change import Change, saved_pusd
 from planner.comparison.context import Context, Rowset, State
 from planner.prices.provider_rules import SLOW_TIERS, SlowTier
+from planner.units import PUSD_PER_USD
 
-__all__ = ["changes"]
+__all__ = ["changes", "worth_asking"]
 
 
 def changes(context: Context) -> list[Change]:
@@ -23,16 +25,26 @@ def changes(context: Context) -> list[Change]:
     return [c for c in found if c is not None]
 
 
+def worth_asking(context: Context) -> list[tuple[str, float]]:
+    """Return (app, USD a month) of the apps taken to be interactive by mere guess, of which no answer is streamed or part of a talk.
+
+    The amount is what a day of patience would save: a reason to ask the owner, no saving.
+    """
+    found = []
+    for app in context.names:
+        terms = context.apps[app]
+        if terms.interactive and "interactive" in terms.assumed and context.single[context.app_rows(app, context.open)].all():
+            best = _best(context, app, SLOW_TIERS)
+            found += [(app, best[1] / PUSD_PER_USD * context.per_month)] if best else []
+    return sorted(found, key=lambda x: -x[1])
+
+
 def _of_app(context: Context, app: str) -> Change | None:
     terms = context.apps[app]
-    patient = [t for t in SLOW_TIERS if not terms.interactive and terms.may_wait_hours >= t.wait_hours]
-    usual = ~np.isin(context.logged.tier, [t.tier for t in SLOW_TIERS])
-    rows = context.app_rows(app, context.open & usual)
-    options = [(_worth(context, tier, rows), tier) for tier in patient if len(rows)]
-    options = [(found, tier) for found, tier in options if found[1] > 0]
-    if not options:
+    best = _best(context, app, [t for t in SLOW_TIERS if not terms.interactive and terms.may_wait_hours >= t.wait_hours])
+    if best is None:
         return None
-    (rows, _, models), tier = max(options, key=lambda o: o[0][1])
+    rows, _, models, tier = best
     evidence = terms.evidence("interactive", "may_wait_hours")
     guess = "guessed from the log's shape" if evidence == "assumed" else "as its owner says"
     return Change(
@@ -47,6 +59,15 @@ def _of_app(context: Context, app: str) -> Change | None:
         f"the log's tokens at the dated {tier.tier} rates of {context.at}"
         + ("" if tier.keeps_cache else ", prompt-cache reads and writes charged as plain input"),
     )
+
+
+def _best(context: Context, app: str, tiers: Sequence[SlowTier]) -> tuple[Rowset, int, list[str], SlowTier] | None:
+    """Return the rows, saving, models and tier of the cheapest of ``tiers``, None when none is cheaper than today."""
+    usual = ~np.isin(context.logged.tier, [t.tier for t in SLOW_TIERS])
+    rows = context.app_rows(app, context.open & usual)
+    options = [(*_worth(context, tier, rows), tier) for tier in tiers]
+    best = max(options, key=lambda o: o[1], default=None)
+    return best if best and best[1] > 0 else None
 
 
 def _worth(context: Context, tier: SlowTier, rows: Rowset) -> tuple[Rowset, int, list[str]]:

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
@@ -37,7 +38,7 @@ TRACE_BLOCK_TOKENS = 512
 UNTIMED_MS = 30_000.0
 _ASSUMED = EVIDENCE.index("assumed")
 _PARAMETERS = ("model", "app", "max_tokens", "response_format", "has_tools", "reasoning_effort", "modalities")
-_MORE = ("finish_reason", "has_tools", "modalities")
+_MORE = ("finish_reason", "has_tools", "modalities", "stream", "session_id")
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +78,7 @@ class Context:
     start_ms, ready_ms: (n,) arrival and end since the first arrival [ms].
     text_key: (n,) key of the text, 0 without whole text. request_key: with app, model and parameters.
     prefixes: leading blocks; all empty (size 0) when the log has neither text nor blocks.
+    single: (n,) neither streamed nor in a session of several.
     finish: (n,) finish reason. tools: (n,) tools were offered. text_only: (n,) no image or audio in the prompt.
     """
 
@@ -95,6 +97,7 @@ class Context:
     finish: NDArray[np.object_]
     tools: NDArray[np.bool_]
     text_only: NDArray[np.bool_]
+    single: NDArray[np.bool_]
 
     @property
     def per_month(self) -> float:
@@ -166,8 +169,16 @@ def context_of(traffic: Traffic, book: PriceBook, apps: Apps, at: dt.date | str,
         more["finish_reason"].to_numpy(zero_copy_only=False),
         more["has_tools"].to_numpy(zero_copy_only=False).astype(bool),
         pc.equal(more["modalities"], "text").to_numpy(zero_copy_only=False).astype(bool),
+        _single(more),
     )  # fmt: skip
     return _priced(bare)
+
+
+def _single(table: pa.Table) -> NDArray[np.bool_]:
+    session = table["session_id"].to_pandas()
+    streamed = table["stream"].to_numpy(zero_copy_only=False).astype(bool)
+    alone: NDArray[np.bool_] = ~streamed & ~(session.notna() & session.duplicated(keep=False)).to_numpy()
+    return alone
 
 
 def _priced(bare: Context) -> Context:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.comparison.changes_cache import readable
+from planner.comparison.changes_tier import worth_asking
 from planner.comparison.context import Context
 from planner.prices.money import usd_sum, weighted
 from planner.prices.provider_rules import prompt_cache
@@ -26,6 +27,7 @@ def notes(context: Context, drafted: bool) -> Iterator[str]:
     """Yield what is not known, most important first; ``drafted``: the apps are guesses from the log."""
     yield from _short(context)
     yield from _unpriced(context)
+    yield from _patience(context)
     yield from _unreadable(context)
     yield from _no_rule(context)
     yield from _failures(context)
@@ -57,6 +59,13 @@ def _unpriced(context: Context) -> Iterator[str]:
         said = context.unpriced[0][0].rstrip(".")
         stated = "; if the log does not name its model, read it again with mapping={'model': '=NAME'}" if "'unknown'" in said else ""
         yield f"{count:,} of {len(context.rows):,} requests have no price and are in no figure: {said}{stated}."
+
+
+def _patience(context: Context) -> Iterator[str]:
+    least = _month(context, context.open) / 1_000
+    asked = [f"{app} ${usd:,.2f} a month" for app, usd in worth_asking(context) if usd >= least]
+    if asked:
+        yield f"Ask the owners: nobody is seen to wait for these answers, and a day of patience would save at most {', '.join(asked)}."
 
 
 def _unreadable(context: Context) -> Iterator[str]:

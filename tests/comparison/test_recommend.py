@@ -80,6 +80,17 @@ def test_patience_chooses_the_tier(tmp_path: Path, book: PriceBook) -> None:
     assert "slow tier" not in [*found(other, book, App(interactive=False, may_wait_hours=24)).table["kind"]]
 
 
+def test_a_guessed_hurry_is_worth_a_question(tmp_path: Path, book: PriceBook) -> None:
+    """An app only guessed to be interactive, without streams or talks, is named with the $1.40 a batch would save; a known one is not."""
+    traffic = log(tmp_path / "a", 1000)
+    guessed = App(side_effects=True, assumed=("interactive",))
+    result = found(traffic, book, guessed)
+    assert result.ranked == ()
+    assert f"a day of patience would save at most a ${1.4 * DAYS_PER_MONTH / result.days:.2f} a month" in result.text
+    assert "Ask the owners" not in found(traffic, book).text
+    assert "Ask the owners" not in found(log(tmp_path / "b", 1000, stream=True), book, guessed).text
+
+
 def test_a_batch_is_promised_no_cache_hits(tmp_path: Path, book: PriceBook) -> None:
     """With 900 of 1,000 input tokens cached, batch input is dearer ($1.00 for $0.38), which output ($0.40 for $0.80) cannot outweigh."""
     cached = log(tmp_path, 1000, input_tokens=100, cache_read_tokens=900)
