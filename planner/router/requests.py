@@ -178,8 +178,8 @@ def _join(seen: set[str], given: Any) -> str:
 
 
 def _missing(value: Any) -> bool:
-    """Say whether ``value`` stands for nothing; NaN is what a table puts where a value is missing."""
-    return value is None or (isinstance(value, float) and math.isnan(value))
+    """Say whether ``value`` stands for nothing; NaN and NA are what tables put where a value is missing."""
+    return value is None or type(value).__name__ == "NAType" or (isinstance(value, float) and math.isnan(value))
 
 
 def _flag(value: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,6 +58,14 @@ def test_as_a_gateway_sees_it():
 def test_no_text_is_said():
     """A request without any text says so, whatever the log claims."""
     assert Requests.of(["", [{"role": "user", "content": None}], "x"], text_state=["full", "full", "cut"]).text_state.tolist() == [2, 2, 1]
+
+
+@pytest.mark.parametrize("nothing", [None, float("nan"), np.float64("nan"), pd.NA])
+def test_missing_values_are_the_plainest(nothing):
+    """Whatever a table puts where a value is missing reads as if the column were not there."""
+    columns = ("app", "has_tools", "response_format", "modalities", "max_tokens", "text_state")
+    found, plain = Requests.of(["x"], **{c: [nothing] for c in columns}), Requests.of(["x"])
+    assert all(np.array_equal(getattr(found, c), getattr(plain, c)) for c in columns)
 
 
 def test_columns_of_one_length():
