@@ -16,7 +16,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 import pandas as pd
-from matplotlib import patheffects, rc_context
+from matplotlib import patheffects, style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -53,6 +53,17 @@ _RC: Any = {
 }
 
 
+def styled(draw: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Give everything that ``draw`` makes our fonts and colours, whatever the notebook has set."""
+
+    @wraps(draw)
+    def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        with style.context(["default", _RC]):
+            return draw(*args, **kwargs)
+
+    return wrapped
+
+
 class Picture(Figure):
     """A Figure with the numbers it shows; in a notebook the numbers unfold below it, ready to be copied."""
 
@@ -68,22 +79,12 @@ class Picture(Figure):
             f"<details><summary>Copy numbers</summary>{table}</details>"
         )
 
+    @styled
     def png(self, dpi: int = FILE_DPI) -> bytes:
         """Return the picture as a PNG file; the same picture gives the same bytes."""
         out = io.BytesIO()
         self.savefig(out, format="png", dpi=dpi, metadata={"Software": None})
         return out.getvalue()
-
-
-def styled(draw: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Give everything that ``draw`` makes our fonts and colours, whatever the notebook has set."""
-
-    @wraps(draw)
-    def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        with rc_context(_RC):
-            return draw(*args, **kwargs)
-
-    return wrapped
 
 
 def bare(

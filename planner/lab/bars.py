@@ -15,7 +15,7 @@ __all__ = ["progress"]
 
 def progress(name: str) -> Callable[[Any, float], None]:
     """Return a callback that shows a bar called ``name``; it closes when all is done."""
-    bar: Any = tqdm(total=1.0, desc=name, bar_format="{desc}: {percentage:3.0f}% {bar} {elapsed}")
+    bar: Any = tqdm(total=1.0, desc=name, mininterval=0, bar_format="{desc}: {percentage:3.0f}% {bar} {elapsed}")
 
     def tell(done: Any, whole: float) -> None:
         share = whole if isinstance(done, str) else done / max(whole, 1)
