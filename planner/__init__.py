@@ -24,9 +24,9 @@ from planner.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from planner import figures, lab, policies
-    from planner.bundle import export
-    from planner.comparison import recommend
+    from planner.bundle.export import export
     from planner.comparison.compare import compare
+    from planner.comparison.recommend import recommend
     from planner.errors import PlannerError
     from planner.labels import Labels, read_labels
     from planner.outcomes import fit_outcomes

@@ -12,7 +12,7 @@ import typer
 
 from planner.cli.common import Json, Out, Prices, Prompt, QualityColumns, Quiet, labels_at, traffic_at
 from planner.cli.output import Part, show, wrap
-from planner.cli.training import Candidate, Cost, ExpectedOutput, Floor, Reference, Seed, Unit, fitted, settings, today
+from planner.cli.training import Candidate, Cost, ExpectedOutput, Floor, Reference, Seed, Unit, fitted, settings
 from planner.errors import InputError, did_you_mean
 
 __all__ = ["export"]
@@ -63,9 +63,8 @@ def export(
     else:
         options = settings(reference, candidate, cost, floor, unit, expected_output, seed)
         labels = labels_at(source, prompt, quality)
-        if log and not reference:
-            options |= today(traffic_at(log, quiet or json), candidate or labels.models)
-        training = fitted(labels, prices, quiet or json, **options)
+        traffic = traffic_at(log, quiet or json) if log and not reference else None
+        training = fitted(labels, traffic, prices, quiet or json, **options)
         router = {"learned": training.router, **training.rules}[method]
     router = router if tau is None else router.with_tau(tau)
     evaluation = {"method": method} if before is None else {"made_from_router": before}

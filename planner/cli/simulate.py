@@ -15,7 +15,7 @@ import typer
 
 from planner.cli.common import At, Json, Prices, Prompt, QualityColumns, Quiet, book_of, day, labels_at, traffic_at
 from planner.cli.output import Part, grid, missing, note, percent, show, stages, usd, wrap
-from planner.cli.training import Candidate, Cost, ExpectedOutput, Reference, Seed, Unit, fitted, settings, today
+from planner.cli.training import Candidate, Cost, ExpectedOutput, Reference, Seed, Unit, fitted, settings
 from planner.errors import InputError
 from planner.schema import EVIDENCE
 
@@ -103,12 +103,13 @@ def _training(
     traffic: Traffic, labels: Labels, router: Router | None, options: dict[str, Any], prices: Path | None, quiet: bool
 ) -> Training:
     """Train, or train again what a bundle was trained as: rules, split and quality model are not part of a bundle."""
+    from planner.router.state import digest
+
     if router is None:
-        own = {} if options["reference"] else today(traffic, options["candidates"] or labels.models)
-        return fitted(labels, prices, quiet, **{**options, **own})
+        return fitted(labels, None if options["reference"] else traffic, prices, quiet, **options)
     asked = {"reference": router.reference, "references": dict(router.references), "candidates": router.candidates, "unit": router.unit}
-    again = fitted(labels, prices, quiet, **{**options, **asked})
-    if again.router.family != router.family:
+    again = fitted(labels, None, prices, quiet, **{**options, **asked})
+    if digest(again.router.scorer) != digest(router.scorer):
         note(
             "The bundle was trained on other labels or options than these: its quality is only as independent of its training as these "
             "labels are."

@@ -11,7 +11,7 @@ import typer
 
 from planner.cli.common import Json, Labelled, Out, Prices, Prompt, QualityColumns, Quiet, labels_at, traffic_at
 from planner.cli.output import Part, show, wrap
-from planner.cli.training import Candidate, Cost, ExpectedOutput, Floor, Reference, Seed, Unit, fitted, methods, settings, today
+from planner.cli.training import Candidate, Cost, ExpectedOutput, Floor, Reference, Seed, Unit, fitted, methods, settings
 
 __all__ = ["train"]
 
@@ -47,9 +47,8 @@ def train(
 
     options = settings(reference, candidate, cost, floor, unit, expected_output, seed)
     table = labels_at(labels, prompt, quality)
-    if log and not reference:
-        options |= today(traffic_at(log, quiet or json), candidate or table.models)
-    found = fitted(table, prices, quiet or json, **options)
+    traffic = traffic_at(log, quiet or json) if log and not reference else None
+    found = fitted(table, traffic, prices, quiet or json, **options)
     router, folder = found.router, export(found.router, out, training=found)
     done = f"Wrote {folder} and loaded it again: router {router.version}, τ {router.tau:.4g}, reference {router.reference}"
     done += "".join(f", {model} for {app}" for app, model in router.references)

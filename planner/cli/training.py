@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from planner.traffic import Traffic
     from planner.training import Training
 
-__all__ = ["Candidate", "Cost", "ExpectedOutput", "Floor", "Reference", "Seed", "Unit", "fitted", "methods", "settings", "today"]
+__all__ = ["Candidate", "Cost", "ExpectedOutput", "Floor", "Reference", "Seed", "Unit", "fitted", "methods", "settings"]
 
 _UNPRICED = "Rename it (planner read ... --model OLD=NEW), state --cost MODEL=X for every model, or give its rates with --prices"
 
@@ -65,20 +65,11 @@ def settings(
     }
 
 
-def today(traffic: Traffic, models: Sequence[str]) -> dict[str, Any]:
-    """Return ``reference`` and ``references``: the labelled model that answers most requests, in all and in each app."""
-    frame = traffic.frame("app", "model", "purpose", "weight")
-    own = frame[(frame["purpose"] != "overhead") & frame["model"].isin(list(models))]
-    if own.empty:
-        return {}
-    most = own.groupby(["app", "model"])["weight"].sum().reset_index().sort_values("weight", ascending=False, kind="stable")
-    whole = most.groupby("model")["weight"].sum().idxmax()
-    each = most.drop_duplicates("app").set_index("app")["model"].to_dict()
-    return {"reference": whole, "references": {a: m for a, m in each.items() if m != whole}}
+def fitted(labels: Labels, traffic: Traffic | None, prices: Path | None, quiet: bool, **options: Any) -> Training:
+    """Train, with progress, each app against its own model of today where ``traffic`` shows it.
 
-
-def fitted(labels: Labels, prices: Path | None, quiet: bool, **options: Any) -> Training:
-    """Train, with progress; InputError for a model in an option that the labels do not know."""
+    InputError for a model in an option that the labels do not know.
+    """
     from planner.training import train
 
     for option in ("cost", "expected_output"):
@@ -88,7 +79,7 @@ def fitted(labels: Labels, prices: Path | None, quiet: bool, **options: Any) -> 
                 raise InputError(f"'--{option.replace('_', '-')} {name}=…'", f"one of {known}", did_you_mean(name, labels.models))
     with stages("training", quiet) as progress:
         try:
-            return train(labels, book=book_of(prices), progress=progress, **options)
+            return train(labels, traffic, book=book_of(prices), progress=progress, **options)
         except PriceError as error:
             stop = "" if error.fix.endswith("?") or not error.fix else "."
             raise PriceError(error.got, error.expected, f"{error.fix}{stop} {_UNPRICED}".strip()) from error

@@ -7,6 +7,7 @@ to be as long; and the size and price of a paired sample that would decide. Know
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from planner.comparison.change import money
+from planner.comparison.changes_model import family
 from planner.comparison.context import Context, Rowset, State
 from planner.errors import PriceError
 from planner.prices.money import usd_sum, weighted
@@ -38,6 +40,8 @@ def labels_needed(margin: float = MARGIN, discordance: float = DISCORDANCE, leve
 
 def ceiling(context: Context) -> pd.DataFrame:
     """Return one row per app with a candidate that is cheaper somewhere.
+
+    Where the log and apps.yaml know one candidate only, the other sizes of its make and version stand in.
 
     Columns: ``app``, ``candidates`` (feasible ones), ``at_most_usd_per_month`` with ``low`` and ``high`` and ``evidence``, ``labels``
     and ``labels_usd``: answers of every candidate but the one logged most, graded exactly at no price; ``with_text``: requests of
@@ -76,7 +80,18 @@ def _candidates(context: Context, app: str) -> list[tuple[str, str]]:
         ids = context.resolve(logged.get(model, ""), model)
         if ids and (not terms.allowed_providers or ids[0] in terms.allowed_providers or logged.get(model) in terms.allowed_providers):
             found.append((ids[0], model))
-    return found
+    return found if len(found) > 1 else [*found, *(s for o in found for s in _siblings(context, *o))]
+
+
+def _siblings(context: Context, provider: str, model: str) -> list[tuple[str, str]]:
+    """Return the provider's other models of the same make and version: what an app with one known candidate could try first."""
+    maker, version = family(model)
+    rates = context.book.rates
+    sold = rates[(rates["provider"] == provider) & (rates["tier"] == "standard")]["model"].unique()
+    make = re.match(r"[a-z]+", maker)
+    if not version or make is None:
+        return []
+    return [(provider, m) for m in sold if m != model and family(m)[1] == version and m.startswith(make.group())]
 
 
 def _cost(context: Context, rows: Rowset, option: tuple[str, str]) -> NDArray[np.float64]:

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from planner.errors import PriceError
 from planner.prices import PriceBook
 from planner.schema import EVIDENCE
-from planner.simulation import AS_LOGGED, DAYS_PER_MONTH
+from planner.simulation import AS_LOGGED, DAYS_PER_MONTH, WEEK
+from planner.stats import weakest
 from planner.text.prints import VERSION, Prefixes, joint_keys, prefix_keys, text_keys
 from planner.traffic import Traffic
 from planner.traffic.apps import Apps
@@ -103,6 +104,12 @@ class Context:
     def per_month(self) -> float:
         """Factor from the log's period to a month."""
         return DAYS_PER_MONTH / self.rows.days
+
+    @property
+    def evidence(self) -> str:
+        """The best evidence that a monthly figure of this log can have."""
+        week = "estimated" if self.rows.days >= WEEK else "assumed"
+        return weakest(week, *(EVIDENCE[code] for code in np.unique(self.rows.evidence)))
 
     @property
     def date(self) -> dt.date:

@@ -112,4 +112,4 @@ def _combined(context: Context, found: list[Change]) -> Estimate:
 
 def _spend(context: Context) -> Estimate:
     rows = np.flatnonzero(context.priced)
-    return money(context, rows, weighted(context.spend_pusd[rows], context.rows.weight[rows]), "measured", context.book.name, rows)
+    return money(context, rows, weighted(context.spend_pusd[rows], context.rows.weight[rows]), "estimated", context.book.name, rows)

@@ -41,6 +41,10 @@ class Labels:
     @classmethod
     def of(cls, items: pd.DataFrame, outcomes: pd.DataFrame, **meta: Any) -> Labels:
         """Check and complete two tables; InputError names the first thing that is wrong."""
+        if "quality" in outcomes and outcomes["quality"].isna().any():
+            raise InputError(
+                f"{int(outcomes['quality'].isna().sum())} outcomes without a quality", "a number from 0 to 1", "leave them out"
+            )
         items, outcomes = _complete(items, LABEL_ITEMS), _complete(outcomes, LABELS)
         if items["request_id"].duplicated().any():
             raise InputError(

@@ -7,7 +7,7 @@ nothing of plans or prices.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -28,6 +28,9 @@ from planner.training import Training
 
 __all__ = ["fit_outcomes", "requests_of"]
 
+#: Requests read at a time: enough to be quick, few enough to stay small.
+_PIECE = 4096
+
 
 def fit_outcomes(
     traffic: Traffic,
@@ -36,6 +39,7 @@ def fit_outcomes(
     *,
     providers: Mapping[str, str] | None = None,
     seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Outcomes:
     """Fit what another model would have done with each request of ``traffic``.
 
@@ -44,6 +48,7 @@ def fit_outcomes(
     traffic: the log. labels, training: the labels and what was trained on them; without both, quality stays unknown and
         token counts under another model are assumed equal.
     providers: {model: provider id} for candidates that the log has not seen.
+    progress: called with requests read so far and in all, while the text of the log is read.
 
     The quality model is fitted on the rows that trained the router; the labels that it held out correct every mean.
     """
@@ -53,15 +58,20 @@ def fit_outcomes(
     if labels is None or training is None:
         return bare
     model = fit_quality(training.problem, _scorer(training), training.split == "fit", seed)
-    stored = traffic.derived(f"quality-{model.version}", lambda: {"values": model.predict_all(requests_of(traffic))})
+    unit = training.router.unit
+    stored = traffic.derived(f"quality-{model.version}-{unit}", lambda: {"values": model.predict_all(requests_of(traffic, unit, progress))})
     return replace(bare, predicted=Quality(model.models, stored["values"]), holdout=_holdout(rows, labels, training, model))
 
 
-def requests_of(traffic: Traffic, rows: int = 4096) -> Iterator[Requests]:
-    """Stream a log's text in the router's own form, ``rows`` requests at a time."""
+def requests_of(traffic: Traffic, unit: str = "session", progress: Callable[[int, int], None] | None = None) -> Iterator[Requests]:
+    """Stream a log's text in the router's own form, some thousand requests at a time."""
     columns = ("messages", "app", "has_tools", "response_format", "modalities", "max_tokens", "text_state")
-    for batch in traffic.batches(columns, rows):
-        yield Requests.of(**{name: batch[name].to_pylist() for name in columns})
+    done = 0
+    for batch in traffic.batches(columns, _PIECE):
+        yield Requests.of(**{name: batch[name].to_pylist() for name in columns}, unit=unit)
+        done += len(batch)
+        if progress:
+            progress(done, len(traffic))
 
 
 def _scorer(training: Training) -> LinearScorer:

@@ -24,6 +24,7 @@ from planner.traffic.rows import Rows
 
 __all__ = ["PHASES", "Block", "Intents", "Lever", "Plan"]
 
+Texts: TypeAlias = Callable[[str], Iterator[Requests]]
 Store: TypeAlias = Callable[[str, Callable[[], dict[str, NDArray[Any]]]], dict[str, NDArray[Any]]]
 
 #: Row levers say what each request would send, vectorised; event levers hold state that spans requests.
@@ -37,11 +38,11 @@ class Block:
     ----------
     rows: the columns.
     at: ISO date that decides which models have retired.
-    requests: yields the text in consecutive pieces; called only when a router must score.
+    requests: given a router's unit, yields the text in consecutive pieces; called only when a router must score.
     stored: looks up or makes named arrays that outlive this object (``Traffic.derived``); None keeps them in memory only.
     """
 
-    def __init__(self, rows: Rows, at: str, requests: Callable[[], Iterator[Requests]], stored: Store | None = None) -> None:
+    def __init__(self, rows: Rows, at: str, requests: Texts, stored: Store | None = None) -> None:
         self.rows = rows
         self.at = at
         self._requests = requests
@@ -57,8 +58,8 @@ class Block:
         return self._scores[router.family]
 
 
-def _score(router: Router, requests: Callable[[], Iterator[Requests]], at: str) -> dict[str, NDArray[Any]]:
-    parts = [router.scores(piece, at) for piece in requests()]
+def _score(router: Router, requests: Texts, at: str) -> dict[str, NDArray[Any]]:
+    parts = [router.scores(piece, at) for piece in requests(router.unit)]
     return {f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Scores)}
 
 

@@ -30,6 +30,8 @@ def _total(audit: Audit) -> str:
     span = f" from {times.min():%Y-%m-%d} to {times.max():%Y-%m-%d}" if len(times) else ""
     standing = f" (standing for {audit.weight.sum():,.0f})" if (audit.weight != 1).any() else ""
     total, overhead = audit.total, audit.overhead
+    if not total.n and len(audit):
+        return f"{len(audit):,} requests{standing}{span}; none has a price in {audit.book.name}."
     cost = f"{_usd(total.value)} {total.evidence}"
     text = f"{len(audit):,} requests{standing}{span} cost {cost}, each at the prices of its own time ({audit.book.name})."
     if total.shares.get("assumed"):

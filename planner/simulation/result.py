@@ -20,7 +20,7 @@ from planner.simulation.summary import LABELLED, MICRO, NANO, PAIRED, Summary
 from planner.stats import REFUSE, WARN, Estimate, Interval, effective_clusters, jackknife
 from planner.units import PUSD_PER_USD
 
-__all__ = ["DAYS_PER_MONTH", "Simulation", "quality_level", "quality_shift"]
+__all__ = ["DAYS_PER_MONTH", "WEEK", "Simulation", "quality_level", "quality_shift"]
 
 #: A month is a twelfth of 365.25 days.
 DAYS_PER_MONTH = 365.25 / 12

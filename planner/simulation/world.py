@@ -7,7 +7,7 @@ predicted quality, for the log and for the held-out labelled requests. Knows not
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -41,7 +41,10 @@ class Side:
 
 
 class World:
-    """Open once, simulate many plans: the log's columns, its own side and router scores are loaded the first time only."""
+    """Open once, simulate many plans: the log's columns, its own side and router scores are loaded the first time only.
+
+    ``progress`` is called with requests read so far and in all, whenever a router must read the log's text.
+    """
 
     def __init__(
         self,
@@ -51,10 +54,12 @@ class World:
         at: dt.date | str,
         by: tuple[str, ...] = ("app",),
         seed: int = 0,
+        progress: Callable[[int, int], None] | None = None,
     ) -> None:
         unknown = [c for c in by if c not in GROUPABLE]
         if unknown:
             raise InputError(f"by={unknown[0]!r}", f"any of {', '.join(GROUPABLE)}")
+        self.progress = progress
         self.traffic, self.outcomes, self.book, self.at, self.by, self.seed = traffic, outcomes, book, at, by, seed
 
     @cached_property
@@ -75,14 +80,14 @@ class World:
         """The ISO date on which models are taken to be available: that of the prices, or of the log's last request."""
         return str(self.rows.timestamp.max().astype("datetime64[D]")) if self.at == AS_LOGGED else str(self.at)
 
-    def _requests(self) -> Iterator[Requests]:
-        return requests_of(self.traffic)
+    def _requests(self, unit: str) -> Iterator[Requests]:
+        return requests_of(self.traffic, unit, self.progress)
 
     @cached_property
     def labelled(self) -> Block | None:
         """The held-out labelled requests as levers read them; None without labels."""
         held = self.outcomes.holdout
-        return Block(held.rows, self.day, lambda: iter((held.requests,))) if held else None
+        return Block(held.rows, self.day, lambda unit: iter((held.requests,))) if held else None
 
     @cached_property
     def groups(self) -> tuple[NDArray[np.int64], tuple[tuple[str, ...], ...]]:

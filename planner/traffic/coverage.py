@@ -112,7 +112,7 @@ def _money(frame: pd.DataFrame, cost_usd: NDArray[np.float64] | None) -> tuple[N
             raise InputError(
                 f"cost_usd of shape {np.shape(cost_usd)}", f"one cost per row: shape ({len(frame)},)", "pass the audit's cost column"
             )
-        return np.asarray(cost_usd, float), "estimated: list prices of the price book"
+        return np.asarray(cost_usd, float), "at the prices of the audit"
     own = frame["source_cost_usd"].to_numpy(float)
     if np.isnan(own).all():
         return own, "no costs in this log: shares are of requests"

@@ -102,7 +102,7 @@ def _models(labels: Labels, candidates: Sequence[str] | None, reference: str | N
         raise NeedsError(
             f"labels for {len(wanted)} model ({', '.join(sorted(wanted))})",
             "at least two, since a router chooses",
-            "let another candidate answer the same requests: planner.sample_labels says which and at what cost",
+            "let another candidate answer the same requests; planner plan LOG says how many and what they cost",
         )
     return tuple(sorted(wanted))
 
@@ -129,7 +129,7 @@ def _check(quality: NDArray[np.float64], keys: NDArray[np.str_], held: NDArray[n
         raise NeedsError(
             f"{len(keys)} labelled requests that are all one session or duplicates of each other",
             f"at least {MIN_UNITS} different ones",
-            "label a sample of the log: planner.sample_labels",
+            "label a sample of the log, spread over users and days",
         )
     if both < MIN_UNITS or not held[whole].any() or held[whole].all():
         raise NeedsError(

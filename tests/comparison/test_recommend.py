@@ -110,7 +110,8 @@ def test_an_explicit_cache_pays_the_first_write(tmp_path: Path, book: PriceBook)
     columns = {"timestamp": times, "messages": _shared(10), "text_state": "full", "input_tokens": 2000}
     result = found(log(tmp_path, 10, provider="anthropic", model="claude-sonnet-4-9", **columns), book)
     assert period_usd(result, "prompt cache") == pytest.approx(1600e-6 * (9 * 3.6 - 1))
-    assert result.table.loc[0, ["rows", "evidence"]].tolist() == [10, "estimated"]
+    assert (result.ranked[0].change.evidence, len(result.ranked[0].change.rows)) == ("estimated", 10)
+    assert result.table.loc[0, "evidence"] == "assumed", "a month is more than these ten minutes tell"
 
 
 def test_a_longer_lifetime_is_chosen_when_it_pays(tmp_path: Path, book: PriceBook) -> None:
