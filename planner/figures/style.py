@@ -76,7 +76,7 @@ class Picture(Figure):
         table = self.numbers.to_html(index=False, border=0, escape=True, float_format="{:,.4g}".format)
         return (
             f'<img src="data:image/png;base64,{data}" width="{width}" height="{height}" alt="{html.escape(self.title, quote=True)}">'
-            f"<details><summary>Copy numbers</summary>{table}</details>"
+            f'<details class="tex2jax_ignore"><summary>Copy numbers</summary>{table}</details>'
         )
 
     @styled
@@ -96,7 +96,9 @@ def bare(
     figure.title, figure.numbers = title, pd.DataFrame()
     words = textwrap.fill(title, round(size[0] * 7.6))
     figure.text(0.02, 1 - 0.14 / size[1], words, size=14, weight="bold", va="top", linespacing=1.25)
-    figure.text(0.02, 0.08 / size[1], source, size=8.5, color=MEASURED, va="bottom")
+    below = textwrap.fill(source, round(size[0] * 14.4))
+    figure.text(0.02, 0.08 / size[1], below, size=8.5, color=MEASURED, va="bottom", linespacing=1.3)
+    bottom += 0.15 * below.count("\n")
     top = 0.42 + (0.26 * (1 + words.count("\n")) if title else 0.0)
     box = (left / size[0], bottom / size[1], 1 - (left + right) / size[0], 1 - (top + bottom) / size[1])
     axes = figure.add_axes(box)

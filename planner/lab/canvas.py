@@ -18,7 +18,7 @@ from planner.simulation import Frontier
 __all__ = ["HEIGHT", "WIDTH", "Canvas"]
 
 #: What the browser shows [px]; the file behind has SHARP times as many each way.
-WIDTH, HEIGHT, SHARP = 820, 440, 1.6
+WIDTH, HEIGHT, SHARP = 740, 430, 1.6
 _SHOWN_DPI = 100
 
 

@@ -120,7 +120,7 @@ class Explorer:
             [widgets.VBox([self.level, self.curve])], titles=("Numbers: select and copy",), selected_index=None
         )
         self.widget = widgets.VBox([self.head, self.kpis, widgets.HBox([self._controls(), self.image]), self.numbers])
-        self.widget.layout = widgets.Layout(width=f"{WIDTH + 270}px", overflow="visible")
+        self.widget.layout = widgets.Layout(width=f"{WIDTH + 232}px", overflow="visible")
 
     @property
     def _floor_help(self) -> str:
@@ -132,7 +132,7 @@ class Explorer:
             _heading("Apps to steer"), self.apps,
             _heading("Candidate models"), *self.boxes.values(), widgets.HTML(words.key()), self.status,
         ]  # fmt: skip
-        return widgets.VBox(parts, layout=widgets.Layout(width="250px", flex="0 0 auto", margin="8px 20px 0 0"))
+        return widgets.VBox(parts, layout=widgets.Layout(width="214px", flex="0 0 auto", margin="8px 18px 0 0"))
 
     def _connect(self) -> None:
         widgets.link((self.floor, "value"), (self.text, "value"))

@@ -15,7 +15,7 @@ __all__ = ["curve", "ends", "figures_of", "head", "key", "level"]
 
 _CSS = """<style>
 .pl-kpis, .pl-head, .pl-note {font-family: var(--jp-ui-font-family, sans-serif); line-height: 1.35}
-.pl-kpis {display: grid; grid-template-columns: 1fr 1.5fr 1.2fr 1fr; gap: 10px}
+.pl-kpis {display: grid; grid-template-columns: 1fr 1.6fr 1.2fr 1fr; gap: 10px}
 .pl-kpi {border: 1px solid #dfe4ea; border-radius: 8px; padding: 9px 14px; background: #fff; min-height: 78px; box-sizing: border-box}
 .pl-kpi .name {font-size: 12px; color: #5b6672}
 .pl-kpi .big {font-size: 23px; font-weight: 600; color: #1f2933; font-variant-numeric: tabular-nums; white-space: nowrap}
@@ -35,23 +35,15 @@ _CSS = """<style>
 
 def figures_of(row: pd.Series) -> str:
     """Say cost, saving, quality and what moves at one level, as one line of cards."""
+    saving = _between(money(row["saving_low"]), money(row["saving_high"])) + _assumed(row)
+    quality = _between(points(row["quality_low"]), points(row["quality_high"]))
     cards = [
         ("Cost per month", money(row["usd_per_month"]), f"today {money(row['usd_per_month'] + row['saving_usd_per_month'])}", ""),
-        (
-            "Saving per month",
-            f"{money(row['saving_usd_per_month'])} ({share(row['saving_share'])})",
-            f"{_between(money(row['saving_low']), money(row['saving_high']))} {_sure(row)}",
-            "new",
-        ),
-        (
-            "Quality against today, points",
-            points(row["quality_difference"]),
-            f"{_between(points(row['quality_low']), points(row['quality_high']))} estimated",
-            "new",
-        ),
-        ("Requests on another model", share(row["changed_share"]), "of all requests in the log", ""),
+        ("Saving per month, estimated", f"{money(row['saving_usd_per_month'])} ({share(row['saving_share'])})", saving, "new"),
+        ("Quality in points, estimated", points(row["quality_difference"]), f"{quality} against today", "new"),
+        ("Requests that move", share(row["changed_share"]), "to another model", ""),
     ]
-    return f'{_CSS}<div class="pl-kpis" role="status">{"".join(_card(*c) for c in cards)}</div>'
+    return f'{_CSS}<div class="pl-kpis tex2jax_ignore" role="status">{"".join(_card(*c) for c in cards)}</div>'
 
 
 def _card(name: str, big: str, small: str, kind: str) -> str:
@@ -62,10 +54,9 @@ def _card(name: str, big: str, small: str, kind: str) -> str:
     )
 
 
-def _sure(row: pd.Series) -> str:
-    """Say what the saving rests on."""
-    assumed = row["saving_assumed"]
-    return f"estimated, {money(assumed)} of it assumed" if assumed else "estimated"
+def _assumed(row: pd.Series) -> str:
+    """Say how much of the saving rests on more than estimates."""
+    return f", {money(row['saving_assumed'])} of it assumed" if row["saving_assumed"] else ""
 
 
 def _between(low: str, high: str) -> str:
@@ -80,7 +71,7 @@ def head(title: str, note: str, certified: bool = False) -> str:
         else '<span class="pl-badge" title="Read off many levels at once; a certified floor is fixed beforehand.">exploratory</span>'
     )
     aside = f'<span class="pl-note">{html.escape(note)}</span>' if note else ""
-    return f'<div class="pl-head"><b>{html.escape(title)}</b>{badge}{aside}</div>'
+    return f'<div class="pl-head tex2jax_ignore"><b>{html.escape(title)}</b>{badge}{aside}</div>'
 
 
 def ends(lowest: float) -> str:
@@ -109,9 +100,10 @@ def level(row: pd.Series) -> str:
         ("threshold τ", "", f"{row['tau']:.6g}", ""),
     ]
     table = pd.DataFrame(rows, columns=["", "today", "proposed", "95 % interval"])
-    return f'<div class="pl-numbers">{table.to_html(index=False, border=0, escape=True)}</div>'
+    return f'<div class="pl-numbers tex2jax_ignore">{table.to_html(index=False, border=0, escape=True)}</div>'
 
 
 def curve(table: pd.DataFrame) -> str:
     """Lay out every level, to be selected and copied."""
-    return f'<div class="pl-numbers">{table.to_html(index=False, border=0, escape=True, float_format="{:,.5g}".format)}</div>'
+    body = table.to_html(index=False, border=0, escape=True, float_format="{:,.5g}".format)
+    return f'<div class="pl-numbers tex2jax_ignore">{body}</div>'
