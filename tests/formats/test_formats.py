@@ -77,7 +77,7 @@ def test_newer_is_refused(name: str, file: str, load: Callable[[Path], Any], tmp
 @pytest.mark.parametrize("version", [0, -1, True, "1", None])
 def test_nonsense_versions_are_not_ours(version: Any) -> None:
     """A version that is no positive whole number is not a file of ours."""
-    with pytest.raises(InputError, match="a planner.traffic file"):
+    with pytest.raises(InputError, match=r"a planner\.traffic file"):
         formats.migrate("traffic", {"format": "planner.traffic", "version": version}, "x")
 
 
