@@ -69,7 +69,7 @@ def test_the_source_line_says_what_it_rests_on(made: Made) -> None:
     """Prices with their date, requests, period and the note are on the page."""
     words = _words(figures.frontier(made.frontier, note="SYNTHETIC sample"))
     head = made.frontier.header
-    for part in ("SYNTHETIC sample", "1,200 requests", head.price_book, head.price_date, "95 %"):
+    for part in ("SYNTHETIC sample", "1,200 requests", head.price_book, head.price_date, "95\u00a0%"):
         assert part in words
 
 
