@@ -37,7 +37,7 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         body: str = self.table.to_html(index=False, float_format="{:,.4g}".format)
-        return f"{body}<p>{html.escape(self.text).replace(chr(10), '<br>')}</p>"
+        return f"{body}<p class='mathjax_ignore'>{html.escape(self.text).replace(chr(10), '<br>')}</p>"
 
 
 def compare(*simulations: Simulation) -> Comparison:

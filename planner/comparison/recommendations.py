@@ -106,7 +106,7 @@ class Recommendations:
 
     def _repr_html_(self) -> str:
         body: str = self.table.drop(columns="source").to_html(index=False, escape=True, float_format="{:,.2f}".format)
-        return f"{body}<p>{html.escape(self.text).replace(chr(10), '<br>')}</p>"
+        return f"<div class='mathjax_ignore'>{body}<p>{html.escape(self.text).replace(chr(10), '<br>')}</p></div>"
 
 
 def _money(usd: Estimate) -> str:

@@ -76,7 +76,7 @@ class Picture(Figure):
         table = self.numbers.to_html(index=False, border=0, escape=True, float_format="{:,.4g}".format)
         return (
             f'<img src="data:image/png;base64,{data}" width="{width}" height="{height}" alt="{html.escape(self.title, quote=True)}">'
-            f'<details class="tex2jax_ignore"><summary>Copy numbers</summary>{table}</details>'
+            f'<details class="mathjax_ignore"><summary>Copy numbers</summary>{table}</details>'
         )
 
     @styled

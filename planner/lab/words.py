@@ -43,7 +43,7 @@ def figures_of(row: pd.Series) -> str:
         ("Quality in points, estimated", points(row["quality_difference"]), f"{quality} against today", "new"),
         ("Requests that move", share(row["changed_share"]), "to another model", ""),
     ]
-    return f'{_CSS}<div class="pl-kpis tex2jax_ignore" role="status">{"".join(_card(*c) for c in cards)}</div>'
+    return f'{_CSS}<div class="pl-kpis mathjax_ignore" role="status">{"".join(_card(*c) for c in cards)}</div>'
 
 
 def _card(name: str, big: str, small: str, kind: str) -> str:
@@ -71,7 +71,7 @@ def head(title: str, note: str, certified: bool = False) -> str:
         else '<span class="pl-badge" title="Read off many levels at once; a certified floor is fixed beforehand.">exploratory</span>'
     )
     aside = f'<span class="pl-note">{html.escape(note)}</span>' if note else ""
-    return f'<div class="pl-head tex2jax_ignore"><b>{html.escape(title)}</b>{badge}{aside}</div>'
+    return f'<div class="pl-head mathjax_ignore"><b>{html.escape(title)}</b>{badge}{aside}</div>'
 
 
 def ends(lowest: float) -> str:
@@ -100,10 +100,10 @@ def level(row: pd.Series) -> str:
         ("threshold τ", "", f"{row['tau']:.6g}", ""),
     ]
     table = pd.DataFrame(rows, columns=["", "today", "proposed", "95 % interval"])
-    return f'<div class="pl-numbers tex2jax_ignore">{table.to_html(index=False, border=0, escape=True)}</div>'
+    return f'<div class="pl-numbers mathjax_ignore">{table.to_html(index=False, border=0, escape=True)}</div>'
 
 
 def curve(table: pd.DataFrame) -> str:
     """Lay out every level, to be selected and copied."""
     body = table.to_html(index=False, border=0, escape=True, float_format="{:,.5g}".format)
-    return f'<div class="pl-numbers tex2jax_ignore">{body}</div>'
+    return f'<div class="pl-numbers mathjax_ignore">{body}</div>'

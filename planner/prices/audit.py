@@ -180,7 +180,7 @@ class Audit:
         return words(self)
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<p>{html.escape(line)}</p>" for line in self.text.split("\n"))
+        head = "".join(f"<p class='mathjax_ignore'>{html.escape(line)}</p>" for line in self.text.split("\n"))
         return head + self.table.head(20).to_html(index=False, escape=True, formatters={"usd": "{:,.2f}".format, "share": "{:.1%}".format})
 
 

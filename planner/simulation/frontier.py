@@ -102,7 +102,8 @@ class Frontier:
         )
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(self.text)}</p>{self.table.iloc[::10].to_html(index=False, float_format='{:,.4g}'.format)}"
+        body: str = self.table.iloc[::10].to_html(index=False, float_format="{:,.4g}".format)
+        return f"<p class='mathjax_ignore'>{html.escape(self.text)}</p>{body}"
 
 
 def frontier(

@@ -141,7 +141,7 @@ class Simulation:
         return " ".join(lines)
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(self.text)}</p>{self.table.to_html(index=False, float_format='{:,.4g}'.format)}"
+        return f"<p class='mathjax_ignore'>{html.escape(self.text)}</p>{self.table.to_html(index=False, float_format='{:,.4g}'.format)}"
 
     @property
     def _prices(self) -> str:

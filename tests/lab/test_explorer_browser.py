@@ -66,4 +66,5 @@ def test_the_slider_shows_what_the_library_says(jupyter_lab: Lab, page: Page, wo
     assert (after["width"], after["height"]) == (WIDTH, HEIGHT)
     clipped = page.evaluate("() => [...document.querySelectorAll('.pl-kpi *')].filter(e => e.scrollWidth > e.clientWidth + 1).length")
     assert clipped == 0, "a key figure does not fit its card"
+    assert page.locator("mjx-container").count() == 0, "dollars were typeset as formulas"
     assert picture(page, tmp_path / "explorer.png").startswith(b"\x89PNG")
