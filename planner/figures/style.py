@@ -50,6 +50,7 @@ _RC: Any = {
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
     "axes.unicode_minus": True,
+    "text.parse_math": False,  # a dollar is money
 }
 
 

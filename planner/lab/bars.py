@@ -1,6 +1,7 @@
 """A progress bar for anything of ours that reports progress.
 
-In: a name. Out: a callback for the ``progress`` argument of ``planner.read`` (done, all) and ``planner.train`` (stage, share).
+In: a name. Out: a callback for the ``progress`` argument of ``planner.read`` and others, which report (done, all), and of
+``planner.train``, which reports (stage, share). What is never reported, because it was done before, shows no bar.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ __all__ = ["progress"]
 
 
 def progress(name: str) -> Callable[[Any, float], None]:
-    """Return a callback that shows a bar called ``name``; it closes when all is done."""
-    bar: Any = tqdm(total=1.0, desc=name, mininterval=0, bar_format="{desc}: {percentage:3.0f}% {bar} {elapsed}")
+    """Return a callback that shows a bar called ``name`` from the first report on, and closes it when all is done."""
+    bars: list[Any] = []
 
     def tell(done: Any, whole: float) -> None:
-        share = whole if isinstance(done, str) else done / max(whole, 1)
-        bar.update(min(share, 1.0) - bar.n)
+        if not bars:
+            bars.append(tqdm(total=1.0, desc=name, mininterval=0, bar_format="{desc}: {percentage:3.0f}% {bar} {elapsed}"))
+        share = min(whole if isinstance(done, str) else done / max(whole, 1), 1.0)
+        bars[0].update(share - bars[0].n)
         if share >= 1.0:
-            bar.close()
+            bars[0].close()
 
     return tell

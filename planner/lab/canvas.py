@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.image import imsave
 
 from planner.figures.curve import mark, move, scene
+from planner.figures.style import styled
 from planner.simulation import Frontier
 
 __all__ = ["HEIGHT", "WIDTH", "Canvas"]
@@ -28,6 +29,7 @@ class Canvas:
     What stays is kept as pixels, so that a move costs the marks and the encoding.
     """
 
+    @styled
     def __init__(self, frontier: Frontier, *, ceiling: pd.DataFrame | None = None, note: str = "") -> None:
         self.frontier = frontier
         figure, axes = scene(frontier, "", ceiling=ceiling, note=note, size=(WIDTH / _SHOWN_DPI, HEIGHT / _SHOWN_DPI))

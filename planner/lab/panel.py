@@ -8,6 +8,7 @@ the frontier and its numbers on the other. The chosen plan and router can be tak
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 
 import ipywidgets as widgets
 import pandas as pd
@@ -39,6 +40,7 @@ def explorer(
     at: dt.date | str | None = None,
     ceiling: pd.DataFrame | None = None,
     note: str = "",
+    progress: Callable[[int, int], None] | None = None,
 ) -> Explorer:
     """Open the explorer on ``traffic`` with the router of ``training``.
 
@@ -48,9 +50,11 @@ def explorer(
     book, at: prices and their date, as in :func:`planner.simulate`.
     ceiling: the best that is reachable, drawn beside the frontier of all apps and candidates, where the truth is known.
     note: what the reader must know of the data, for example that it is SYNTHETIC.
+    progress: called with (done, in all), in requests, while the router reads the log's text for the first time.
     """
     book = book or PriceBook.load()
-    return Explorer(World(traffic, outcomes or Outcomes(), book, price_date(book, at)), training, ceiling=ceiling, note=note)
+    world = World(traffic, outcomes or Outcomes(), book, price_date(book, at), progress=progress)
+    return Explorer(world, training, ceiling=ceiling, note=note)
 
 
 class Explorer:

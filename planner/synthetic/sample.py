@@ -5,6 +5,7 @@ In: a folder. Out: the log, labels and truth in it, or the opened Traffic and La
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from planner.labels import Labels
@@ -47,12 +48,12 @@ def sample_folder() -> Path:
     return folder
 
 
-def load_sample() -> tuple[Traffic, Labels]:
-    """Open the SYNTHETIC sample: its log as Traffic (read once into ``.planner/``), and its labels.
+def load_sample(progress: Callable[[int, int], None] | None = None) -> tuple[Traffic, Labels]:
+    """Open the SYNTHETIC sample: its log as Traffic (read once into ``.planner/``, with ``progress``), and its labels.
 
     ``truth`` of the same requests is in :func:`planner.synthetic.read_truth` of ``sample_folder() / "sample_truth.parquet"``.
     """
     from planner.traffic import read
 
     folder = sample_folder()
-    return read(folder / _LOG, mapping=MAPPING), Labels.open(folder / _LABELS)
+    return read(folder / _LOG, mapping=MAPPING, progress=progress), Labels.open(folder / _LABELS)

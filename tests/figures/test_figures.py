@@ -146,6 +146,13 @@ def test_nothing_of_the_log_becomes_markup(made: Made) -> None:
     assert "&lt;script&gt;" in shown
 
 
+def test_dollars_are_money_and_no_formulas(made: Made) -> None:
+    """A name or note with dollars and backslashes is drawn as it stands."""
+    picture = figures.frontier(made.frontier, chosen=0, note=r"$\frac{broken$ and $x^2$")
+    assert picture.png().startswith(b"\x89PNG")
+    assert not any(t.get_parse_math() for t in (*picture.texts, *picture.axes[0].texts, picture.axes[0].xaxis.label))
+
+
 def test_no_global_plotting_state() -> None:
     """Drawing needs no pyplot, so that a notebook's own plots are left alone."""
     code = "import sys, planner.figures; sys.exit('matplotlib.pyplot' in sys.modules)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -162,8 +162,13 @@ def test_progress_takes_both_kinds_of_report(capsys: pytest.CaptureFixture[str])
         assert "training: 100%" in said
 
 
-def test_bars_need_no_folder(tmp_path: Path) -> None:
-    """A report beyond the end is the end."""
-    tell = progress("reading")
-    tell(9, 4)
-    assert list(tmp_path.iterdir()) == []
+def test_what_is_done_already_shows_no_bar(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
+    """Scoring reports how much text is read; a second explorer finds the scores stored and shows no bar."""
+    traffic, training, outcomes, book = made
+    reports: list[tuple[int, int]] = []
+    shutil.rmtree(traffic.folder / "derived")
+    explorer(traffic, training, outcomes=outcomes, book=book, progress=lambda done, whole: reports.append((done, whole)))
+    assert reports[-1] == (len(traffic), len(traffic))
+    first = explorer(traffic, training, outcomes=outcomes, book=book, progress=progress("scoring"))
+    assert "scoring" not in capsys.readouterr().err
+    assert first.chosen == explorer(traffic, training, outcomes=outcomes, book=book).chosen
