@@ -106,10 +106,11 @@ def __getattr__(name: str) -> Any:
     try:
         home = importlib.import_module(f"planner.{module}")
     except ModuleNotFoundError as error:
-        if (error.name or "planner").partition(".")[0] == "planner":
+        missing = (error.name or "planner").partition(".")[0]
+        if missing == "planner":
             raise
         install = f"pip install 'llm-traffic-planner[{_EXTRA.get(module, 'plan')}]'"
-        raise MissingExtraError(f"planner.{name} needs {error.name}, which is not installed", fix=f"run: {install}") from error
+        raise MissingExtraError(f"planner.{name} needs {missing}, which is not installed", fix=f"run: {install}") from error
     value = getattr(home, name) if colon else home
     globals()[name] = value
     return value
