@@ -21,10 +21,27 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-__all__ = ["CEILING", "FAINT", "GREYS", "INK", "MEASURED", "PALE", "PROPOSAL", "PROPOSALS", "Picture", "bare", "money", "points", "share"]
+__all__ = [
+    "CEILING",
+    "FAINT",
+    "GREYS",
+    "HALO",
+    "INK",
+    "MEASURED",
+    "PROPOSAL",
+    "PROPOSALS",
+    "Picture",
+    "bare",
+    "money",
+    "over",
+    "points",
+    "share",
+    "styled",
+    "without_axes",
+]
 
-#: Text; measured; grid lines; areas behind.
-INK, MEASURED, FAINT, PALE = "#1f2933", "#6b7785", "#e3e7ec", "#f4f6f8"
+#: Text; measured; grid lines.
+INK, MEASURED, FAINT = "#1f2933", "#6b7785", "#e3e7ec"
 #: The proposal, and what nobody can beat. Okabe & Ito's palette, which colour-blind readers tell apart.
 PROPOSAL, CEILING = "#0072B2", "#D55E00"
 PROPOSALS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")

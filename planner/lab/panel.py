@@ -60,7 +60,7 @@ def explorer(
 class Explorer:
     """Widgets over an opened world; shows itself in a notebook.
 
-    ``floor``, ``app`` and ``boxes`` are the controls; ``frontier``, ``chosen``, ``router`` and ``plan`` are what they say.
+    ``floor``, ``apps`` and ``boxes`` are the controls; ``frontier``, ``chosen``, ``router`` and ``plan`` are what they say.
     """
 
     def __init__(self, world: World, training: Training, *, ceiling: pd.DataFrame | None = None, note: str = "") -> None:
@@ -155,7 +155,6 @@ class Explorer:
             whole = len(self.candidates) == len(self.boxes) and self.app is None
             canvas = Canvas(found, ceiling=self._ceiling if whole else None, note=self._note)
             self._drawn[key] = router, canvas
-            self.status.value = ""
         self._router, self._canvas = self._drawn[key]
         self.head.value = words.head(f"Routing, {self.apps.value}", self._note)
         self.curve.value = words.curve(self.frontier.table)
@@ -167,6 +166,7 @@ class Explorer:
         self.kpis.value = words.figures_of(table.iloc[chosen])
         self.image.value = self._canvas.png(chosen, self._loss)
         self.level.value = words.level(table.iloc[chosen])
+        self.status.value = words.warning(table.iloc[chosen], self._loss)
 
     def _ipython_display_(self) -> None:
         from IPython.display import display

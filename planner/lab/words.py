@@ -11,7 +11,7 @@ import pandas as pd
 
 from planner.figures.style import money, points, share
 
-__all__ = ["curve", "ends", "figures_of", "head", "key", "level"]
+__all__ = ["curve", "ends", "figures_of", "head", "key", "level", "warning"]
 
 _CSS = """<style>
 .pl-kpis, .pl-head, .pl-note {font-family: var(--jp-ui-font-family, sans-serif); line-height: 1.35}
@@ -25,6 +25,7 @@ _CSS = """<style>
 .pl-head b {font-size: 15px; color: #1f2933}
 .pl-badge {font-size: 11.5px; border-radius: 10px; padding: 1px 9px; background: #fdf1dc; color: #7a4b00; border: 1px solid #f0d5a5}
 .pl-note {font-size: 12px; color: #5b6672}
+.pl-warn {color: #7a4b00; margin-top: 8px}
 .pl-ends {display: flex; justify-content: space-between; font-size: 11.5px; color: #5b6672; margin: -6px 2px 0; line-height: 1.2}
 .pl-numbers {max-height: 320px; overflow: auto; line-height: 1.35}
 .pl-numbers table {border-collapse: collapse; font-size: 12px; font-variant-numeric: tabular-nums}
@@ -77,6 +78,13 @@ def head(title: str, note: str, certified: bool = False) -> str:
 def ends(lowest: float) -> str:
     """Say what the ends of the floor's slider mean."""
     return f'<div class="pl-ends"><span>lose up to {html.escape(f"{-lowest:g}")}</span><span>lose nothing</span></div>'
+
+
+def warning(row: pd.Series, loss: float) -> str:
+    """Say so when not even the level shown is surely above the floor."""
+    if row["quality_low"] >= -loss:
+        return ""
+    return '<div class="pl-note pl-warn">No level is surely above this floor. Shown: every app on its model of today.</div>'
 
 
 def key() -> str:

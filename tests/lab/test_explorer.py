@@ -60,6 +60,7 @@ def test_the_slider_looks_up_the_table(made: Made, shown: Explorer, floor: float
     shown.floor.value = floor
     pd.testing.assert_frame_equal(shown.frontier.table, wanted.table)
     _expect(shown, wanted.table, wanted.for_floor(-floor / 100))
+    assert bool(shown.status.value) == (wanted.table["quality_low"] < floor / 100).all()
 
 
 def test_candidates_and_app_are_traced_as_the_library_does(made: Made, shown: Explorer) -> None:
@@ -119,10 +120,11 @@ def test_it_calls_itself_exploratory_and_escapes(shown: Explorer) -> None:
 
 
 def test_without_outcomes_quality_is_unknown(made: Made) -> None:
-    """Without outcome models nothing clears a floor, and quality is said to be unknown."""
+    """Without outcome models nothing clears a floor, and both that and the unknown quality are said."""
     traffic, training, _, book = made
     bare = explorer(traffic, training, book=book)
     assert bare.chosen == 0
+    assert "No level is surely above this floor" in bare.status.value
     assert re.search(r'"big new">unknown<', bare.kpis.value)
 
 
