@@ -8,6 +8,8 @@ changes.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from heapq import heappop, heappush
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +60,8 @@ def _cached(context: Context, app: str) -> Change | None:
 def repeats(key: NDArray[np.uint64], start_ms: NDArray[np.int64], ready_ms: NDArray[np.int64], ok: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Say which requests a response cache would have answered; equal ``key`` means an identical request.
 
-    A successful answer is stored when it is complete and kept for LIFETIME_HOURS; a hit does not prolong it.
+    A successful answer is stored when it is complete and kept for LIFETIME_HOURS; a hit does not prolong it. Of the answers
+    complete at an arrival the newest decides, since the others expire before it.
 
     >>> t = np.array([0, 500, 2_000, 90_000_000])
     >>> repeats(np.array([7, 7, 7, 7], np.uint64), t, t + 1_000, np.ones(4, bool)).tolist()
@@ -66,13 +69,14 @@ def repeats(key: NDArray[np.uint64], start_ms: NDArray[np.int64], ready_ms: NDAr
     """
     hit = np.zeros(len(key), bool)
     for group in _same(key, start_ms):
-        stored: list[int] = []
-        for i in group:
-            stored = [s for s in stored if start_ms[i] - s <= _LIFETIME_MS]
-            if any(s <= start_ms[i] for s in stored):
+        newest, under_way = -inf, list[int]()
+        for i, arrived in zip(group, start_ms[group].tolist(), strict=True):
+            while under_way and under_way[0] <= arrived:
+                newest = max(newest, heappop(under_way))
+            if arrived - newest <= _LIFETIME_MS:
                 hit[i] = True
             elif ok[i]:
-                stored.append(int(ready_ms[i]))
+                heappush(under_way, int(ready_ms[i]))
     return hit
 
 

@@ -104,10 +104,11 @@ def _combined(context: Context, found: list[Change]) -> Estimate:
         if saved.sum() > 0:
             state = change.edit(state, change.rows)
             total[change.rows] += saved
-            shares[change.evidence] = shares.get(change.evidence, 0.0) + usd_sum(saved) * context.per_month
+            evidence = weakest(change.evidence, context.evidence)
+            shares[evidence] = shares.get(evidence, 0.0) + usd_sum(saved) * context.per_month
     rows, everyone = np.flatnonzero(total), np.flatnonzero(context.open)
-    evidence = weakest("estimated", *shares)
-    return replace(money(context, rows, total[rows], evidence, f"in this order: {', '.join(ORDER)}", everyone), shares=shares)
+    found_sum = money(context, rows, total[rows], weakest("estimated", *shares), f"in this order: {', '.join(ORDER)}", everyone)
+    return replace(found_sum, shares=shares)
 
 
 def _spend(context: Context) -> Estimate:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,6 +66,35 @@ def test_repeats_match_a_slow_cache(requests: list[tuple[int, int, int, bool]]) 
         assert found[i] == hit
         if not hit and ok[i]:
             stored.append(i)
+
+
+def _steps(work: Callable[[], Any]) -> int:
+    """Count the lines of Python that ``work`` runs."""
+    steps, before = 0, sys.gettrace()
+
+    def count(frame: Any, event: str, arg: Any) -> Any:
+        nonlocal steps
+        steps += event == "line"
+        return count
+
+    sys.settrace(count)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return steps
+
+
+def test_a_burst_costs_per_request() -> None:
+    """Of equal prompts sent while the first is under way none is a hit, and twice as many take twice the steps, not four times."""
+    steps = {}
+    for n in (500, 1_000):
+        start, ok = np.arange(n), np.ones(n, bool)
+        steps[n] = _steps(lambda start=start, ok=ok: repeats(np.ones(len(ok), np.uint64), start, start + 5_000, ok))
+    assert steps[1_000] < 2.2 * steps[500]
+    start = np.arange(20_001) * 1_000
+    found = repeats(np.ones(20_001, np.uint64), start, start + 20_000_000, np.ones(20_001, bool))
+    assert found.tolist() == [False] * 20_000 + [True]
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 50)] * 8, st.booleans()), min_size=1, max_size=10))

@@ -320,6 +320,14 @@ def test_laws_hold_on_messy_logs(tmp_path: Path, book: PriceBook, seed: int) -> 
     assert (result.ceiling["at_most_usd_per_month"] <= usd[own].sum()).all()
 
 
+def test_parts_of_the_combined_saving_say_its_evidence(tmp_path: Path, book: PriceBook) -> None:
+    """Three days of log make a month an assumption: the parts beside the combined saving say so as the saving itself does."""
+    times = pd.date_range("2026-10-01", periods=72, freq="h", tz="UTC")
+    result = found(log(tmp_path, 72, timestamp=times), book, App(interactive=False, may_wait_hours=24))
+    assert result.combined.evidence == "assumed"
+    assert dict(result.combined.shares) == {"assumed": pytest.approx(result.combined.value)}
+
+
 def test_weights_stand_for_requests(tmp_path: Path, book: PriceBook) -> None:
     """A row that stands for ten requests saves ten times as much."""
     patient = App(interactive=False, may_wait_hours=24)
