@@ -5,10 +5,10 @@
 3. labels: ``read_labels`` reads what candidate models answered to some of the same requests, and how well.
 4. training: ``train`` learns a ``Router`` from them, beside every simpler rule, and says which of them to trust.
 5. outcomes: ``fit_outcomes`` says what another model would have done with each request.
-6. policies: a ``Plan`` is a list of levers from ``policies``: route, cascade, cache, batch and so on.
+6. policies: a ``Plan`` is a list of levers; ``policies.Route`` sends each request where a router says.
 7. simulation: ``simulate`` runs the plan over the log; ``frontier`` runs a whole family of them.
 8. comparison: ``compare`` and ``recommend`` say which plan is better, by how much, and how sure that is.
-9. bundle: ``export`` writes the router, its evidence and the gateway's configuration.
+9. bundle: ``export`` writes the router, its plan and its evidence as files that ``Router.load`` checks and runs.
 10. ``figures`` draws any of these results; ``lab`` puts them under sliders; ``load_sample`` opens a SYNTHETIC log.
 
 Every name is imported when first used, so that ``import planner`` costs nothing and the bare installation (numpy and a

@@ -57,6 +57,11 @@ def test_the_command_line_says_what_it_needs(bare: Path, tmp_path: Path) -> None
     assert "Traceback" not in done.stderr
 
 
+def test_the_wheel_brings_the_notebooks(bare: Path) -> None:
+    """The notebooks are beside the installed package, where ``planner lab`` finds them without a checkout."""
+    assert next(bare.parent.parent.glob("lib/python*/site-packages/planner/notebooks/00_start.ipynb")).is_file()
+
+
 def test_make_prints_its_verbs(repository: Path) -> None:
     """``make`` alone lists what it can do."""
     done = subprocess.run(["make", "-s", "-C", repository], capture_output=True, text=True)

@@ -2,7 +2,8 @@
 
 In: messages in OpenAI's shape (a list of dicts, or its JSON), in Anthropic's (content blocks), or a bare string. Out:
 plain text per role. Every place that needs text from messages asks here, so that training and production see the same
-characters. Never raises on content: what has no text contributes none. Knows nothing of tokens or models.
+characters. Never raises on content: what has no text, or lies deeper than DEPTH, contributes none. Knows nothing of tokens or
+models.
 """
 
 from __future__ import annotations
@@ -12,7 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Conversation", "content_text", "conversation", "parse"]
+__all__ = ["DEPTH", "Conversation", "content_text", "conversation", "parse"]
+
+#: Levels of lists and parts that are read; no provider nests deeper than four.
+DEPTH = 64
+_KEYS = ("text", "content", "input_text", "output_text")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +71,22 @@ def content_text(content: Any) -> str:
     >>> content_text([{"type": "tool_result", "content": [{"type": "text", "text": "42"}]}])
     '42'
     """
-    if isinstance(content, str):
-        return content
-    if isinstance(content, dict):
-        return next((content_text(content[k]) for k in ("text", "content", "input_text", "output_text") if content.get(k)), "")
-    if isinstance(content, Sequence):
-        return "\n".join(t for t in map(content_text, content) if t)
-    return ""
+    found: list[str] = []
+    rest = [(content, 0)]
+    while rest:
+        part, depth = rest.pop()
+        if isinstance(part, str):
+            found += [part] if part else []
+        elif depth < DEPTH:
+            rest += [(inner, depth + 1) for inner in reversed(_inside(part))]
+    return "\n".join(found)
+
+
+def _inside(part: Any) -> Sequence[Any]:
+    """Return what a part holds: of a dict the first key with text that is set, of a list everything."""
+    if isinstance(part, dict):
+        return [part[k] for k in _KEYS if part.get(k)][:1]
+    return part if isinstance(part, Sequence) else ()
 
 
 def conversation(messages: Any) -> Conversation:
@@ -107,4 +121,11 @@ def conversation(messages: Any) -> Conversation:
 
 def _call_text(call: Any) -> str:
     function = call.get("function") if isinstance(call, dict) else None
-    return f"{function.get('name') or ''} {function.get('arguments') or ''}".strip() if isinstance(function, dict) else ""
+    return f"{_plain(function.get('name'))} {_plain(function.get('arguments'))}".strip() if isinstance(function, dict) else ""
+
+
+def _plain(value: Any) -> str:
+    try:
+        return str(value or "")
+    except RecursionError:
+        return ""
