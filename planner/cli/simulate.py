@@ -81,7 +81,7 @@ def simulate(
         raise InputError("neither --labels nor --bundle", "at least one: what to simulate", "without labels try: planner plan LOG")
     routers = {**(training.rules if training else {}), "learned": chosen if tau is None else chosen.with_tau(tau)}
     world = _world(traffic, table, training, prices, when, seed, silent)
-    show(_parts(_compared(world, routers, silent), routers, log, training), json)
+    show(_parts(_compared(world, routers, options["floor"], silent), routers, log, training), json)
 
 
 def _traffic(log: str | None, labels: Labels | None, reference: str | None, output: Mapping[str, float], quiet: bool) -> Traffic:
@@ -129,7 +129,7 @@ def _world(
         return World(traffic, fit_outcomes(traffic, labels, training, seed=seed), book, price_date(book, at), seed=seed)
 
 
-def _compared(world: World, routers: Mapping[str, Router], quiet: bool) -> Comparison:
+def _compared(world: World, routers: Mapping[str, Router], floor: float, quiet: bool) -> Comparison:
     from planner.comparison import compare
     from planner.policies import Plan, Route
     from planner.simulation import run
@@ -139,7 +139,7 @@ def _compared(world: World, routers: Mapping[str, Router], quiet: bool) -> Compa
         for i, (name, router) in enumerate(routers.items()):
             progress(name, i / len(routers))
             found.append(run(world, Plan((Route(router),), name)))
-    return compare(*found)
+    return compare(*found, floor=floor)
 
 
 def _parts(found: Comparison, routers: Mapping[str, Router], log: str | None, training: Training | None) -> list[Part]:
@@ -148,7 +148,7 @@ def _parts(found: Comparison, routers: Mapping[str, Router], log: str | None, tr
     where = "The log's own requests" if log else "The labelled requests, taken as one day's traffic"
     head = f"{where}, replayed at {header.price_book} prices of {header.price_date}. Evidence of the dollars in per cent:"
     head += " m measured, e estimated, a assumed."
-    words = _verdict(found, training.floor) if training else "No labels: quality elsewhere is unknown."
+    words = _words(found)
     return [
         Part("text", words, wrap(words)),
         Part("plans", found.table, f"{wrap(head)}\n{_table(found.table)}\n{wrap(_basis(learned, routers, training is not None))}"),
@@ -158,16 +158,10 @@ def _parts(found: Comparison, routers: Mapping[str, Router], log: str | None, tr
     ]
 
 
-def _verdict(found: Comparison, floor: float) -> str:
-    """Say which plan saves most among those whose loss of quality is surely below ``floor``, and how the learned one stands."""
-    rows, learned = found.table, found.simulations[-1]
-    sure = rows[(rows["quality_low"] >= -floor) & (rows["saving_low"] > 0)].sort_values("saving_usd_per_month")
-    limit = f"surely loses less than {floor:g} of quality (95 % intervals, each read alone)"
-    if sure.empty:
-        return f"Keep today's models: no plan surely saves money and {limit}. {learned.text}"
-    best = next(s for s in found.simulations if s.name == sure["plan"].iloc[-1])
-    said = f"Of the plans of which each {limit}, '{best.name}' saves most.\n{best.text}"
-    return said if best is learned else f"{said}\n{learned.text}"
+def _words(found: Comparison) -> str:
+    """Say which plan is the best, and how the learned one stands."""
+    told = [s for s in (found.best, found.simulations[-1]) if s is not None]
+    return "\n".join([found.verdict, *dict.fromkeys(s.text for s in told)])
 
 
 def _basis(learned: Simulation, routers: Mapping[str, Router], labelled: bool) -> str:
