@@ -88,19 +88,19 @@ class Explorer:
 
     @property
     def chosen(self) -> int:
-        """The position in ``frontier.table`` of the level that saves most above the floor."""
-        return self.frontier.for_floor(self._loss)
+        """The position in ``frontier.table`` of the level that saves most above the floor; the first when none is."""
+        return self.frontier.for_floor(self._loss) or 0
 
     @property
     def router(self) -> Router:
-        """The chosen router: candidates and τ, ready for export."""
-        return self._router.with_tau(float(self.frontier.tau[self.chosen]))
+        """The chosen router: candidates, app and τ, ready for export."""
+        router = self._router.with_tau(float(self.frontier.tau[self.chosen]))
+        return router if self.app is None else router.with_apps((self.app,))
 
     @property
     def plan(self) -> Plan:
         """The chosen plan, ready for simulate and export."""
-        only = None if self.app is None else (self.app,)
-        return Plan((Route(self.router, only),), f"explorer: floor {self.floor.value:g} points, {self.apps.value}")
+        return Plan((Route(self.router),), f"explorer: floor {self.floor.value:g} points, {self.apps.value}")
 
     @property
     def _loss(self) -> float:

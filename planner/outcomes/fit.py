@@ -19,7 +19,7 @@ from planner.outcomes.failures import failure_rates
 from planner.outcomes.model import Holdout, Outcomes, Quality
 from planner.outcomes.quality import QualityModel, fit_quality
 from planner.outcomes.ratios import fit_ratios
-from planner.router import LinearScorer, Requests
+from planner.router import LinearScorer, Requests, Router
 from planner.schema import TOKEN_BUCKETS
 from planner.stats import BUCKETS, draws
 from planner.traffic import Traffic
@@ -53,7 +53,7 @@ def fit_outcomes(
     The quality model is fitted on the rows that trained the router; the labels that it held out correct every mean.
     """
     rows = load_rows(traffic)
-    served = {m: p for m, p in zip(rows.model.decode(), rows.provider.decode(), strict=True) if p} | dict(providers or {})
+    served = _served(rows) | dict(providers or {})
     bare = Outcomes(fit_ratios(labels) if labels else {}, failure_rates(rows), served)
     if labels is None or training is None:
         return bare
@@ -87,31 +87,36 @@ def _holdout(rows: Rows, labels: Labels, training: Training, model: QualityModel
     requests = training.problem.requests.take(held)
     measured = Quality(model.models, training.problem.quality[held].astype(np.float32))
     return Holdout(
-        _label_rows(rows, labels.items.iloc[held], training.router.reference),
+        _label_rows(rows, labels.items.iloc[held], training.router),
         requests,
         measured,
         Quality(model.models, model.predict(requests)),
     )
 
 
-def _label_rows(rows: Rows, items: pd.DataFrame, reference: str) -> Rows:
+def _label_rows(rows: Rows, items: pd.DataFrame, router: Router) -> Rows:
+    """Describe labelled requests as the log has them; one that it does not have is taken as sent to its app's reference."""
     ids = items["request_id"].to_numpy(object)
     place = pd.Index(rows.request_id).get_indexer(pd.Index(ids))
-    logged = np.where(place >= 0, rows.model.decode()[np.maximum(place, 0)], reference)
-    app = np.where(place >= 0, rows.app.decode()[np.maximum(place, 0)], items["app"].to_numpy(object))
+    logged, at = place >= 0, np.maximum(place, 0)
+    app = items["app"].to_numpy(object)
+    home = np.array(router.candidates, object)[router.home(list(app))]
     own = items["user"].fillna(items["session_id"]).fillna(items["request_id"])
-    bucket = (draws.key(own) % np.uint64(BUCKETS)).astype(np.int64)
     n = len(items)
     whole: NDArray[np.bool_] = np.ones(n, bool)
+
+    def of(column: Coded, otherwise: NDArray[np.object_] | str) -> Coded:
+        return _coded(np.where(logged, column.decode()[at], otherwise))
+
     return Rows(
         request_id=ids,
         key=draws.key(ids),
-        bucket=np.where(place >= 0, rows.bucket[np.maximum(place, 0)], bucket),
-        timestamp=np.full(n, np.datetime64(0, "us")),
-        app=_coded(app),
-        provider=Coded(np.zeros(n, np.int32), ("",)),
-        model=_coded(logged),
-        tier=Coded(np.zeros(n, np.int32), ("standard",)),
+        bucket=np.where(logged, rows.bucket[at], (draws.key(own) % np.uint64(BUCKETS)).astype(np.int64)),
+        timestamp=rows.timestamp[at],
+        app=of(rows.app, app),
+        provider=of(rows.provider, ""),
+        model=of(rows.model, home),
+        tier=of(rows.tier, "standard"),
         status=np.zeros(n, np.int8),
         tokens=np.zeros((n, len(TOKEN_BUCKETS)), np.int64),
         attempts=np.ones(n, np.int64),
@@ -122,6 +127,8 @@ def _label_rows(rows: Rows, items: pd.DataFrame, reference: str) -> Rows:
         full_text=whole,
         billable=whole,
         steerable=whole,
+        demand=whole,
+        later=~whole,
         evidence=np.zeros(n, np.int8),
         cluster_unit=rows.cluster_unit,
     )
@@ -130,3 +137,11 @@ def _label_rows(rows: Rows, items: pd.DataFrame, reference: str) -> Rows:
 def _coded(values: NDArray[np.object_]) -> Coded:
     names, codes = np.unique(values.astype(str), return_inverse=True)
     return Coded(codes.astype(np.int32), tuple(map(str, names)))
+
+
+def _served(rows: Rows) -> dict[str, str]:
+    """Return the provider that served most requests of each logged model."""
+    width = len(rows.provider.values)
+    counts = np.bincount(rows.model.codes.astype(np.int64) * width + rows.provider.codes, minlength=len(rows.model.values) * width)
+    best = counts.reshape(-1, width).argmax(axis=1)
+    return {m: rows.provider.values[b] for m, b in zip(rows.model.values, best, strict=True) if rows.provider.values[b]}

@@ -86,8 +86,11 @@ class Outcomes:
         return self.predicted.of(sent) if self.predicted else np.full(len(sent.codes), np.nan)
 
     def calls(self, rows: Rows, sent: Coded, seed: int) -> Calls:
-        """Return one main call per row to the model ``sent`` names; rows sent to their logged model stay as observed."""
-        changed = sent.decode() != rows.model.decode()
+        """Return one main call per row to the model ``sent`` names; rows sent to their logged model stay as observed.
+
+        A request that fails only elsewhere is assumed to be billed for its input, and gives no answer.
+        """
+        changed = sent.differs(rows.model)
         tokens, latency = rows.tokens.copy(), rows.latency_ms.copy()
         evidence = rows.evidence.copy()
         outcome = rows.status.copy()
@@ -95,12 +98,13 @@ class Outcomes:
         for source, target, where in _pairs(rows.model, sent, changed):
             ratio = self.ratios.get((source, target), Ratio(None, None, None, None, 0))
             tokens[where] = _scaled(rows.tokens[where], rows.max_tokens[where], ratio)
-            latency[where] *= ratio.latency or 1.0
-            evidence[where] = np.maximum(evidence[where], _evidence(rows.tokens[where], ratio))
+            latency[where] *= 1.0 if ratio.latency is None else ratio.latency
+            evidence[where] = np.maximum(evidence[where], _evidence(rows.tokens[where], rows.later[where], ratio))
             provider[where] = self.providers.get(target, "")
             outcome[where] = self._ends(rows.status[where], rows.key[where], source, target, seed)
-        failed = changed & (outcome != 0)
-        tokens[failed] = 0
+        fails = changed & (outcome != rows.status)
+        tokens[fails, 4:] = 0
+        evidence[fails] = ASSUMED
         return Calls(
             row=np.arange(len(rows)),
             attempt=np.zeros(len(rows), np.int32),
@@ -141,19 +145,20 @@ def _pairs(logged: Coded, sent: Coded, changed: NDArray[np.bool_]) -> list[tuple
 def _scaled(tokens: NDArray[np.int64], max_tokens: NDArray[np.float64], ratio: Ratio) -> NDArray[np.int64]:
     """Scale input buckets alike, visible output by its ratio up to max_tokens, and derive reasoning from visible output."""
     out = tokens.copy()
-    out[:, :4] = np.rint(tokens[:, :4] * (ratio.input or 1.0))
+    out[:, :4] = np.rint(tokens[:, :4] * (1.0 if ratio.input is None else ratio.input))
     visible = tokens[:, 4].astype(float)
     cap = np.where(np.isnan(max_tokens), np.inf, max_tokens)
-    out[:, 4] = np.minimum(np.rint(visible * (ratio.output or 1.0)), cap)
+    out[:, 4] = np.minimum(np.rint(visible * (1.0 if ratio.output is None else ratio.output)), cap)
     if ratio.reasoning is not None:
         out[:, 5] = np.rint(visible * ratio.reasoning)
     return out
 
 
-def _evidence(tokens: NDArray[np.int64], ratio: Ratio) -> NDArray[np.int8]:
-    """Estimated where paired labels give both ratios; assumed where not, or where a warm prompt cache is taken for granted."""
+def _evidence(tokens: NDArray[np.int64], later: NDArray[np.bool_], ratio: Ratio) -> NDArray[np.int8]:
+    """Estimated where paired labels give the ratios; else assumed, as is a warm prompt cache and a turn after a changed one."""
     known = ratio.input is not None and ratio.output is not None
-    return np.where(known & (tokens[:, 1:4].sum(axis=1) == 0), ESTIMATED, ASSUMED).astype(np.int8)
+    told = known & ((tokens[:, 5] == 0) | (ratio.reasoning is not None))
+    return np.where(told & ~later & (tokens[:, 1:4].sum(axis=1) == 0), ESTIMATED, ASSUMED).astype(np.int8)
 
 
 def _code(values: NDArray[np.object_]) -> Coded:

@@ -63,11 +63,12 @@ def _ratio(measures: pd.DataFrame, a: str, b: str) -> Ratio:
     def of(top: str, bottom: str) -> float | None:
         numerator, denominator = measures[(top, b)].to_numpy(float), measures[(bottom, a)].to_numpy(float)
         known = np.isfinite(numerator) & np.isfinite(denominator)
-        total = denominator[known].sum()
-        return float(numerator[known].sum() / total) if known.sum() >= MIN_PAIRS and total > 0 else None
+        above, below = numerator[known].sum(), denominator[known].sum()
+        # Reasoning may truly be none; input, answer and time are never nothing, only not counted by the source.
+        counted = below > 0 and (above > 0 or top == "reasoning")
+        return float(above / below) if known.sum() >= MIN_PAIRS and counted else None
 
     answered = [np.isfinite(measures[("output", m)].to_numpy(float)) for m in (a, b)]
-    # A source without token counts stores zeros; then visible output is zero too and every ratio is unknown.
     return Ratio(
         of("input", "input"),
         of("output", "output"),

@@ -44,6 +44,7 @@ class Frontier:
     cost_difference: (buckets, t, 3) [pUSD] against the log, by the evidence of the calls. paired: (buckets, t, PAIRED + LABELLED).
     logged_cost: (buckets,) [pUSD]. requests: (buckets,) [10⁻⁶].
     shares: (t, K) share of steerable requests on each of ``candidates``.
+    app: the only app looked at; None for the whole log.
     """
 
     header: SummaryHeader = field(repr=False)
@@ -54,15 +55,19 @@ class Frontier:
     logged_cost: NDArray[np.int64] = field(repr=False)
     requests: NDArray[np.int64] = field(repr=False)
     shares: NDArray[np.float64] = field(repr=False)
+    app: str | None = None
 
     @cached_property
     def table(self) -> pd.DataFrame:
         """One row per τ: money per month and quality against the log, each with its 95 % interval, and the shares."""
         month = DAYS_PER_MONTH / self.header.days
         money = jackknife(self.cost_difference.sum(axis=2), lambda s: -s * (month / PUSD_PER_USD), self.requests, extensive=True)
-        parts = self.cost_difference.sum(axis=0) * (-month / PUSD_PER_USD)
-        quality = jackknife(self.paired, quality_shift, self.requests)
-        logged = self.logged_cost.sum() / PUSD_PER_USD * month
+        parts = self.cost_difference.astype(float).sum(axis=0) * (-month / PUSD_PER_USD)
+        changed = self.paired[..., PAIRED.index("changed_micro")].astype(float).sum(axis=0)
+        labels = self.paired[..., len(PAIRED) + LABELLED.index("label_weight_micro")]
+        quality = jackknife(self.paired, quality_shift, np.column_stack([self.requests, labels[:, 0]]))
+        told = np.where(changed == 0, 0.0, np.where(labels.any(), 1.0, np.nan))
+        logged = self.logged_cost.astype(float).sum() / PUSD_PER_USD * month
         columns: dict[str, Any] = {
             "tau": self.tau,
             "usd_per_month": logged - money.value,
@@ -72,34 +77,39 @@ class Frontier:
             "saving_estimated": parts[:, 1],
             "saving_assumed": parts[:, 2],
             "saving_share": money.value / logged if logged else np.zeros(len(self.tau)),
-            "quality_difference": quality.value,
-            "quality_low": quality.low,
-            "quality_high": quality.high,
-            "changed_share": self.paired[..., PAIRED.index("changed_micro")].sum(axis=0) / max(int(self.requests.sum()), 1),
+            "quality_difference": np.where(changed == 0, 0.0, quality.value),
+            "quality_low": quality.low * told,
+            "quality_high": quality.high * told,
+            "changed_share": changed / max(float(self.requests.sum()), 1.0),
         }
         return pd.DataFrame(columns | {f"share {m}": self.shares[:, k] for k, m in enumerate(self.candidates)})
 
-    def for_floor(self, floor: float) -> int:
-        """Return the position of the level that saves most among those whose quality is surely above ``−floor``.
+    def for_floor(self, floor: float) -> int | None:
+        """Return the position of the level that saves most among those whose quality is surely above ``−floor``; None if none is.
 
         The lower bound of the 95 % interval must clear it. It is read off many levels at once, hence exploratory: a
-        certified floor is fixed beforehand. The first level (no routing) is returned when none clears it.
+        certified floor is fixed beforehand. Without labels there is no bound, and so no level.
         """
         rows = self.table
         fine = rows["quality_low"].to_numpy() >= -floor
         saving = np.where(fine, rows["saving_usd_per_month"].to_numpy(), -np.inf)
-        return int(saving.argmax()) if fine.any() else 0
+        return int(saving.argmax()) if fine.any() else None
 
     @property
     def text(self) -> str:
-        """The most the family saves at no loss and at one point's loss, in words."""
-        parts = []
-        for floor in (0.0, 0.01, 0.02):
-            row = self.table.iloc[self.for_floor(floor)]
-            parts.append(f"${row['saving_usd_per_month']:,.0f} a month ({row['saving_share']:.0%}) at a floor of −{100 * floor:.0f} points")
-        return (
-            f"Exploratory, estimated on the log at {self.header.price_book} prices of {self.header.price_date}: saves {'; '.join(parts)}."
-        )
+        """What the family saves at three floors, in words."""
+        head = f"Exploratory, estimated on the log at {self.header.price_book} prices of {self.header.price_date}: "
+        if self.table["quality_low"].isna().all():
+            return head + "no floor can be read off, because no label tells the quality of another model."
+        return head + "; ".join(map(self._at_floor, (0.0, 0.01, 0.02))) + "."
+
+    def _at_floor(self, floor: float) -> str:
+        level = self.for_floor(floor)
+        points = f"a loss of at most {100 * floor:g} points"
+        if level is None:
+            return f"no level surely keeps {points}"
+        row = self.table.iloc[level]
+        return f"{points} saves ${row['saving_usd_per_month']:,.0f} a month ({row['saving_share']:.0%})"
 
     def _repr_html_(self) -> str:
         body: str = self.table.iloc[::10].to_html(index=False, float_format="{:,.4g}".format)
@@ -119,32 +129,35 @@ def frontier(
 ) -> Frontier:
     """Return what each level of ``router``'s family would have cost and been worth on ``traffic``.
 
-    ``app`` restricts steering (not the log) to one app; the other parameters are those of :func:`planner.simulate`.
+    ``app`` looks at the requests of one app alone; the other parameters are those of :func:`planner.simulate`.
     """
     book = book or PriceBook.load()
     return trace(World(traffic, outcomes or Outcomes(), book, price_date(book, at), seed=seed), router, app=app, points=points)
 
 
 def trace(world: World, router: Router, *, app: str | None = None, points: int = 101) -> Frontier:
-    """Trace ``router``'s family in an opened world: what the lab does whenever the candidates change."""
-    route = Route(router, None if app is None else (app,))
+    """Trace ``router``'s family in an opened world: what the lab does whenever the candidates or the app change."""
+    route = Route(router)
+    inside = _inside(world.rows, app)
+    rows = world.rows.take(inside)
     scores = world.block.scores(router)
-    steered = route.steered(world.block, scores)
+    steered = route.steered(world.block, scores) & inside
+    sides = [_values(world, sent)[inside] for sent in _each(world.rows, router, steered)]
+    scores, steered = scores.take(inside), steered[inside]
     thresholds, codes = _switches(scores, steered)
     grid = tau_grid(thresholds, points)
-    rows = world.rows
-    values = np.stack([_values(world, sent) for sent in _each(rows, router, steered)], axis=1)
-    sums = _along(rows.bucket, values, scores.home, thresholds, codes, grid)
+    sums = _along(rows.bucket, np.stack(sides, axis=1), scores.home, thresholds, codes, grid)
     kinds = len(EVIDENCE)
-    paired = np.concatenate([sums[..., kinds:], _labelled(world, route, grid)], axis=-1)
-    logged = add_up(
-        np.column_stack([weigh_cost(rows.weight, world.logged.cost_pusd), np.rint(rows.weight * MICRO).astype(np.int64)]),
-        (rows.bucket,),
-        (BUCKETS,),
-    )
+    paired = np.concatenate([sums[..., kinds:], _labelled(world, route, app, grid)], axis=-1)
+    asked = np.rint(np.where(rows.demand, rows.weight, 0.0) * MICRO).astype(np.int64)
+    logged = add_up(np.column_stack([weigh_cost(rows.weight, world.logged.cost_pusd[inside]), asked]), (rows.bucket,), (BUCKETS,))
     shares = _shares(rows.weight * steered, scores.home, thresholds, codes, grid, len(router.candidates))
     header = world.header(Plan((route,)))
-    return Frontier(header, router.candidates, grid, sums[..., :kinds], paired, logged[:, 0], logged[:, 1], shares)
+    return Frontier(header, router.candidates, grid, sums[..., :kinds], paired, logged[:, 0], logged[:, 1], shares, app)
+
+
+def _inside(rows: Rows, app: str | None) -> NDArray[np.bool_]:
+    return np.ones(len(rows), bool) if app is None else rows.app.decode() == app
 
 
 def _switches(scores: Scores, steered: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -180,16 +193,18 @@ def _along(
     return walk(bucket, values[at, home], thresholds, values[at[:, None], codes], grid)
 
 
-def _labelled(world: World, route: Route, grid: NDArray[np.float64]) -> NDArray[np.int64]:
+def _labelled(world: World, route: Route, app: str | None, grid: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return the LABELLED sums at every τ, (buckets, t, 4): zeros without labels."""
     held, block = world.outcomes.holdout, world.labelled
     if held is None or block is None:
         return np.zeros((BUCKETS, len(grid), len(LABELLED)), np.int64)
+    inside = _inside(held.rows, app)
     scores = block.scores(route.router)
-    steered = route.steered(block, scores)
-    thresholds, codes = _switches(scores, steered)
-    values = np.stack([labelled_values(held, sent) for sent in _each(held.rows, route.router, steered)], axis=1)
-    return _along(held.rows.bucket, values, scores.home, thresholds, codes, grid)
+    steered = route.steered(block, scores) & inside
+    values = np.stack([labelled_values(held, sent)[inside] for sent in _each(held.rows, route.router, steered)], axis=1)
+    scores = scores.take(inside)
+    thresholds, codes = _switches(scores, steered[inside])
+    return _along(held.rows.bucket[inside], values, scores.home, thresholds, codes, grid)
 
 
 def _shares(

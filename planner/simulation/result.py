@@ -95,13 +95,19 @@ class Simulation:
 
     def changed(self, group: int | None = None) -> float:
         """Share of requests sent to another model than the logged one."""
-        total = self.summary.measure("requests_micro", group).sum()
-        return float(self.summary.pair("changed_micro", group).sum() / total) if total else 0.0
+        return self._share(self.summary.pair("changed_micro", group), group)
 
     def failures(self, group: int | None = None) -> float:
         """Share of requests that end in one of the four failure kinds or are cancelled."""
+        return self._share(self.summary.measure("failures_micro", group), group)
+
+    def unpriced(self, group: int | None = None) -> float:
+        """Rows of the log without a price: they are in no figure of money, on neither side."""
+        return float(self.summary.measure("unpriced_micro", group).sum()) / MICRO
+
+    def _share(self, micro: NDArray[Any], group: int | None) -> float:
         total = self.summary.measure("requests_micro", group).sum()
-        return float(self.summary.measure("failures_micro", group).sum() / total) if total else 0.0
+        return float(micro.sum() / total) if total else 0.0
 
     @property
     def per_month(self) -> float:
@@ -111,12 +117,12 @@ class Simulation:
     @property
     def clusters(self) -> float:
         """Effective number of clusters behind every interval; below 50 they are wide of the mark, below 10 not given."""
-        return effective_clusters(self.summary.measure("requests_micro").sum(axis=1))
+        return effective_clusters(self._weights(None))
 
     @property
     def table(self) -> pd.DataFrame:
         """One row per group and one for all: money per month, quality, failures, latency."""
-        groups = [*range(len(self.summary.groups)), None]
+        groups = [*(g for g in range(len(self.summary.groups)) if self.requests(g)), None]
         return pd.DataFrame([self._row(g) for g in groups])
 
     @property
@@ -133,6 +139,8 @@ class Simulation:
             lines.append(
                 f"Saving ${saving.value * self.per_month:,.0f} [{low}, {high}] a month ({_parts(saving, self.per_month)}); quality {worth}."
             )
+        if self.unpriced():
+            lines.append(f"{self.unpriced():,.0f} rows of the log have no price and are in no figure; planner.audit says why.")
         if days < WEEK:
             lines.append(f"The log covers {days:.1f} days; a month is assumed to be like it.")
         if self.clusters < WARN:
@@ -154,7 +162,7 @@ class Simulation:
         if not parts.any():
             return Estimate(0.0, 0.0, 0.0, "measured", n=round(self.requests(group)), source="nothing changes")
         logged = self.summary.measure("cost_pusd", group).sum(axis=1) - difference
-        found = jackknife(np.stack([difference, logged], axis=-1), statistic, self._weights(group), extensive=extensive)
+        found = jackknife(np.stack([difference, logged], axis=-1).astype(float), statistic, self._weights(group), extensive=extensive)
         shares = {n: float(statistic(np.array([part, logged.sum()]))) for n, part in zip(EVIDENCE, parts.sum(axis=0), strict=True) if part}
         return _estimate(found, _worst(shares), round(self.requests(group)), self._prices, shares)
 
@@ -162,12 +170,15 @@ class Simulation:
         sums = np.concatenate([self.summary.paired, self.summary.labelled], axis=-1)
         chosen = sums.sum(axis=0) if group is None else sums[group]
         labels = int(chosen[:, _PAIR["label_rows"]].sum())
-        found = jackknife(chosen, statistic, self._weights(group))
-        evidence = "estimated" if labels else "assumed"
-        return _estimate(found, evidence, labels, f"predictions corrected on {labels} held-out labels")
+        if not labels:
+            value = float(statistic(chosen.sum(axis=0)))
+            return Estimate(value, evidence="assumed", source="predictions; no held-out label corrects them")
+        both = np.column_stack([self._weights(group), chosen[:, _PAIR["label_weight_micro"]].astype(float)])
+        found = jackknife(chosen, statistic, both)
+        return _estimate(found, "estimated", labels, f"predictions corrected on {labels} held-out labels")
 
-    def _weights(self, group: int | None) -> NDArray[np.int64]:
-        weights: NDArray[np.int64] = self.summary.measure("requests_micro", group).sum(axis=1)
+    def _weights(self, group: int | None) -> NDArray[np.float64]:
+        weights: NDArray[np.float64] = self.summary.measure("requests_micro", group).sum(axis=1).astype(float)
         return weights
 
     def _row(self, group: int | None) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from planner.outcomes import Holdout
 from planner.schema import EVIDENCE, TOKEN_BUCKETS
-from planner.simulation.summary import BINS_PER_DECADE, DECADES, MICRO, NANO, Summary, SummaryHeader, add_up, latency_bin
-from planner.simulation.world import Side, World, group
+from planner.simulation.summary import BINS_PER_DECADE, DECADES, LABELLED, MICRO, NANO, Summary, SummaryHeader, add_up, latency_bin
+from planner.simulation.world import Side, World
 from planner.stats import BUCKETS
 from planner.traffic.rows import Coded, Rows
 
@@ -24,21 +24,19 @@ __all__ = ["labelled_values", "paired_values", "summarise", "weigh_cost"]
 def summarise(world: World, header: SummaryHeader, side: Side, sent_labelled: Coded | None) -> Summary:
     """Add up one plan's side, beside the logged one, per group × bucket (× evidence)."""
     rows, logged = world.rows, world.logged
-    place, groups = world.groups
-    shape = (len(groups), BUCKETS)
-    labelled = np.zeros((*shape, 4), np.int64)
-    if world.outcomes.holdout is not None and sent_labelled is not None:
-        held = world.outcomes.holdout
-        where, _ = group(held.rows, world.by, groups)
-        values = labelled_values(held, sent_labelled)
-        labelled = add_up(values[where >= 0], (where[where >= 0], held.rows.bucket[where >= 0]), shape)
+    place = world.place(rows)
+    shape = (len(world.groups), BUCKETS)
+    labelled = np.zeros((*shape, len(LABELLED)), np.int64)
+    held = world.outcomes.holdout
+    if held is not None and sent_labelled is not None:
+        labelled = add_up(labelled_values(held, sent_labelled), (world.place(held.rows), held.rows.bucket), shape)
     return Summary(
         header,
-        groups,
+        world.groups,
         sums=add_up(_measures(rows, side, logged), (place, rows.bucket, side.evidence.astype(np.int64)), (*shape, len(EVIDENCE))),
         paired=add_up(paired_values(rows, side, logged), (place, rows.bucket), shape),
         labelled=labelled,
-        latency=_latency(rows, side, place, len(groups)),
+        latency=_latency(rows, side, place, len(world.groups)),
     )
 
 
@@ -49,18 +47,19 @@ def _whole(weight: NDArray[np.float64], values: NDArray[Any], unit: int = 1) -> 
 
 
 def _measures(rows: Rows, side: Side, logged: Side) -> NDArray[np.int64]:
-    """One column per ``summary.MEASURES``."""
+    """One column per ``summary.MEASURES``; money and calls are everybody's, requests and failures the users' own."""
     w = rows.weight
+    asked = np.where(rows.demand, w, 0.0)
     tokens = np.where(rows.billable[:, None], side.calls.tokens, 0)
     return np.column_stack(
         [
             np.ones(len(rows), np.int64),
-            _whole(w, np.ones(len(rows)), MICRO),
+            _whole(asked, np.ones(len(rows)), MICRO),
             _whole(w, np.where(rows.billable, rows.attempts, 0)),
             *(_whole(w, tokens[:, i]) for i in range(len(TOKEN_BUCKETS))),
             weigh_cost(w, side.cost_pusd),
             weigh_cost(w, side.cost_pusd) - weigh_cost(w, logged.cost_pusd),
-            _whole(w, side.calls.outcome != 0, MICRO),
+            _whole(asked, side.calls.outcome != 0, MICRO),
             _whole(w, ~side.priced, MICRO),
         ]
     )
@@ -76,7 +75,7 @@ def paired_values(rows: Rows, side: Side, logged: Side) -> NDArray[np.int64]:
     w = rows.weight
     known = np.isfinite(side.quality) & np.isfinite(logged.quality) & rows.steerable
     q, q_logged = np.where(known, side.quality, 0.0), np.where(known, logged.quality, 0.0)
-    changed = side.calls.model.decode() != logged.calls.model.decode()
+    changed = side.calls.model.differs(logged.calls.model)
     difference = q - q_logged
     masks = (difference > 0, known & (difference == 0), difference < 0, changed)
     return np.column_stack([_whole(w, known, MICRO), _whole(w, q, NANO), _whole(w, q_logged, NANO), *(_whole(w, m, MICRO) for m in masks)])
@@ -92,8 +91,8 @@ def labelled_values(held: Holdout, sent: Coded) -> NDArray[np.int64]:
 
 
 def _latency(rows: Rows, side: Side, place: NDArray[np.int64], groups: int) -> NDArray[np.int64]:
-    """Log-histogram of answered requests' latencies, weighted, per group."""
-    seen = np.isfinite(side.calls.end_ms) & (side.calls.end_ms > 0) & (side.calls.outcome == 0)
+    """Log-histogram of the latencies of the users' answered requests, weighted, per group."""
+    seen = rows.demand & np.isfinite(side.calls.end_ms) & (side.calls.end_ms > 0) & (side.calls.outcome == 0)
     bins = (place[seen], latency_bin(side.calls.end_ms[seen]))
     counts = _whole(rows.weight[seen], np.ones(int(seen.sum())))[:, None]
     return add_up(counts, bins, (groups, BINS_PER_DECADE * DECADES))[..., 0]

@@ -33,6 +33,8 @@ PAIRED = (
 )  # fmt: skip
 #: Sums per group × bucket over held-out labelled rows: weight, and weighted (measured − predicted) under plan and log.
 LABELLED = ("label_rows", "label_weight_micro", "residual_nano", "residual_logged_nano")
+#: What an integer cell holds: 9.2 million USD. Totals over cells are Python integers and have no limit.
+_LARGEST = float(2**63 - 1)
 #: 250 bins a decade from 0.1 ms to 10⁷ ms; the first and last take what lies beyond.
 BINS_PER_DECADE, FIRST_DECADE, DECADES = 250, -1, 8
 
@@ -89,16 +91,16 @@ class Summary:
         header = SummaryHeader(**{**own, "group_by": tuple(own["group_by"])})
         return cls(header, groups, **arrays)
 
-    def measure(self, name: str, group: int | None = None) -> NDArray[np.int64]:
-        """Return the sums of one measure, shape (buckets, evidence), of one group or of all."""
-        values = self.sums[..., MEASURES.index(name)]
-        total: NDArray[np.int64] = values.sum(axis=0) if group is None else values[group]
+    def measure(self, name: str, group: int | None = None) -> NDArray[np.object_]:
+        """Return the sums of one measure as Python integers, shape (buckets, evidence), of one group or of all."""
+        values = self.sums[..., MEASURES.index(name)].astype(object)
+        total: NDArray[np.object_] = values.sum(axis=0) if group is None else values[group]
         return total
 
-    def pair(self, name: str, group: int | None = None) -> NDArray[np.int64]:
-        """Return a paired or labelled sum, shape (buckets,), of one group or of all."""
+    def pair(self, name: str, group: int | None = None) -> NDArray[np.object_]:
+        """Return a paired or labelled sum as Python integers, shape (buckets,), of one group or of all."""
         values = self.paired[..., PAIRED.index(name)] if name in PAIRED else self.labelled[..., LABELLED.index(name)]
-        total: NDArray[np.int64] = values.sum(axis=0) if group is None else values[group]
+        total: NDArray[np.object_] = values.astype(object).sum(axis=0) if group is None else values[group].astype(object)
         return total
 
     def latency_quantile(self, q: float, group: int | None = None) -> float:
@@ -123,6 +125,8 @@ def latency_bin(latency_ms: NDArray[np.float64]) -> NDArray[np.int64]:
 def add_up(values: NDArray[np.int64], cells: tuple[NDArray[np.integer[Any]], ...], shape: tuple[int, ...]) -> NDArray[np.int64]:
     """Sum the columns of ``values`` (n, m) into cells of ``shape``: exact in int64, the same in any order of rows.
 
+    InputError when a cell would not fit.
+
     >>> add_up(np.array([[1], [2], [4]]), (np.array([0, 1, 1]),), (2,)).tolist()
     [[1], [6]]
     """
@@ -132,6 +136,11 @@ def add_up(values: NDArray[np.int64], cells: tuple[NDArray[np.integer[Any]], ...
     out = np.zeros((int(np.prod(shape)), values.shape[1]), np.int64)
     if len(flat):
         out[flat[order][starts]] = np.add.reduceat(values[order], starts, axis=0)
+        if (
+            np.abs(values.astype(float)).sum() > _LARGEST
+            and (np.add.reduceat(np.abs(values[order].astype(float)), starts, axis=0) > _LARGEST).any()
+        ):
+            raise InputError("one user with more than $9 million in one app", "sums that fit 64 bits", "split the log by time or by app")
     return out.reshape(*shape, values.shape[1])
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from planner.errors import InputError
 from planner.outcomes import Calls, Outcomes, requests_of
 from planner.policies import Block, Intents, Plan
-from planner.prices import PriceBook
+from planner.prices import PriceBook, Priced
 from planner.router import Requests
 from planner.simulation.accounting import AS_LOGGED, price_calls, refuse_unpriced
 from planner.simulation.summary import SummaryHeader
@@ -90,9 +90,15 @@ class World:
         return Block(held.rows, self.day, lambda unit: iter((held.requests,))) if held else None
 
     @cached_property
-    def groups(self) -> tuple[NDArray[np.int64], tuple[tuple[str, ...], ...]]:
-        """The group of every row, and the groups' names, sorted."""
-        return group(self.rows, self.by)
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        """The names of all groups of the log and of the held-out labels, sorted."""
+        held = self.outcomes.holdout
+        return tuple(sorted({*group_names(self.rows, self.by)[1], *(group_names(held.rows, self.by)[1] if held else ())}))
+
+    def place(self, rows: Rows) -> NDArray[np.int64]:
+        """Return the position in ``groups`` of each of ``rows``."""
+        code, names = group_names(rows, self.by)
+        return np.array([self.groups.index(n) for n in names], np.int64)[code]
 
     @cached_property
     def logged(self) -> Side:
@@ -107,14 +113,31 @@ class World:
         return send(block.rows, intents)
 
     def side(self, sent: Coded) -> Side:
-        """Answer and price every request as sent."""
+        """Answer and price every request as sent.
+
+        A request whose tier the other model does not sell stays as logged; a model without any price is a PriceError. What
+        has no price as logged is in no figure on either side.
+        """
         rows = self.rows
-        calls = self.outcomes.calls(rows, sent, self.seed)
-        priced = price_calls(calls, rows, self.book, self.at)
-        refuse_unpriced(priced, (sent.decode() != rows.model.decode()) & rows.billable)
-        cost = np.where(rows.billable, priced.cost_pusd, 0)
+        calls, priced = self._priced(sent)
+        stuck = sent.differs(rows.model) & rows.billable & (priced.reason != 0)
+        if stuck.any():
+            refuse_unpriced(priced, stuck & (rows.tier.codes == rows.tier.code("standard")))
+            sent = kept(sent, rows.model, stuck)
+            calls, priced = self._priced(sent)
+        known = self._has_price
         evidence = np.maximum(calls.evidence, priced.evidence.astype(np.int8))
-        return Side(calls, cost, (priced.reason == 0) | ~rows.billable, evidence, self.outcomes.quality(sent))
+        return Side(calls, np.where(rows.billable & known, priced.cost_pusd, 0), known, evidence, self.outcomes.quality(sent))
+
+    def _priced(self, sent: Coded) -> tuple[Calls, Priced]:
+        calls = self.outcomes.calls(self.rows, sent, self.seed)
+        return calls, price_calls(calls, self.rows, self.book, self.at)
+
+    @cached_property
+    def _has_price(self) -> NDArray[np.bool_]:
+        """Say which requests have a price as logged, or needed none."""
+        priced: NDArray[np.bool_] = self._priced(self.rows.model)[1].reason == 0
+        return priced | ~self.rows.billable
 
     def header(self, plan: Plan) -> SummaryHeader:
         """Say what a Summary of ``plan`` in this world is about."""
@@ -139,16 +162,18 @@ def send(rows: Rows, intents: Intents) -> Coded:
     return Coded(codes.astype(np.int32), names)
 
 
-def group(
-    rows: Rows, by: tuple[str, ...], known: tuple[tuple[str, ...], ...] = ()
-) -> tuple[NDArray[np.int64], tuple[tuple[str, ...], ...]]:
-    """Return the group of every row as a position in the sorted groups; rows outside ``known`` (when given) get −1."""
+def kept(sent: Coded, logged: Coded, where: NDArray[np.bool_]) -> Coded:
+    """Return ``sent`` with the logged model again at ``where``."""
+    names = tuple(dict.fromkeys((*sent.values, *logged.values)))
+    back = np.array([names.index(v) for v in logged.values], np.int32)
+    return Coded(np.where(where, back[logged.codes], sent.codes).astype(np.int32), names)
+
+
+def group_names(rows: Rows, by: tuple[str, ...]) -> tuple[NDArray[np.int64], list[tuple[str, ...]]]:
+    """Return the group of every row as a position in the list of the groups that occur."""
     columns: list[Coded] = [getattr(rows, name) for name in by]
     shape = tuple(len(c.values) for c in columns)
     flat = np.ravel_multi_index(tuple(c.codes for c in columns), shape) if by else np.zeros(len(rows), np.int64)
     present, inverse = np.unique(flat, return_inverse=True)
     positions = zip(*np.unravel_index(present, shape), strict=True) if by else ((),) * len(present)
-    names = [tuple(c.values[i] for c, i in zip(columns, position, strict=True)) for position in positions]
-    ordered = known or tuple(sorted(names))
-    place = np.array([ordered.index(n) if n in ordered else -1 for n in names] or [0], np.int64)
-    return place[inverse], ordered
+    return inverse, [tuple(c.values[i] for c, i in zip(columns, position, strict=True)) for position in positions]

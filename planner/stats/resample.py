@@ -65,7 +65,8 @@ def jackknife(
     ----------
     sums: shape (buckets, …): additive sums per bucket.
     statistic: maps sums of shape (k, …) to values of shape (k, …'): applied to the total and to all replicates at once.
-    weights: shape (buckets,): requests per bucket; empty buckets are left out.
+    weights: shape (buckets,), or (buckets, k) where the statistic rests on k samples, such as requests and labels: what
+        each bucket holds of them. Buckets that hold nothing are left out; the smallest sample counts the clusters.
     extensive: the statistic is a total (it grows with the traffic), so a replicate is scaled by B / (B − 1).
     level: two-sided confidence.
 
@@ -82,11 +83,12 @@ def jackknife(
     >>> float(r.value), round(float(r.se), 12) == round(float(np.std(x, ddof=1) / np.sqrt(20)), 12)
     (9.5, True)
     """
-    filled = np.asarray(weights) > 0
+    samples = np.asarray(weights, float).reshape(len(sums), -1)
+    filled = (samples > 0).any(axis=1)
     kept = np.asarray(sums)[filled].astype(float)
     total = kept.sum(axis=0, keepdims=True)
     value = statistic(total)[0]
-    clusters = effective_clusters(np.asarray(weights)[filled])
+    clusters = min((effective_clusters(sample) for sample in samples.T), default=0.0)
     count = len(kept)
     if count < 2 or clusters < REFUSE:
         nothing = np.full(np.shape(value), np.nan)

@@ -35,6 +35,12 @@ class Coded:
         """Return the strings themselves, shape (n,)."""
         return np.array(self.values, object)[self.codes]
 
+    def differs(self, other: Coded) -> NDArray[np.bool_]:
+        """Say where the strings differ from those of ``other``, shape (n,)."""
+        place = {v: i for i, v in enumerate(other.values)}
+        mapped = np.array([place.get(v, -1) for v in self.values] or [-1], np.int64)
+        return np.asarray(mapped[self.codes] != other.codes)
+
     def code(self, value: str) -> int:
         """Return the code of ``value``, −1 when it does not occur."""
         return self.values.index(value) if value in self.values else -1
@@ -46,7 +52,8 @@ class Rows:
 
     ``key`` seeds every draw for a request; ``bucket`` is the hash bucket of its user, else session, else itself.
     ``evidence`` is that of the row's own tokens and model: ``measured`` unless the folder's meta says otherwise.
-    ``billable`` rows reached a provider; ``steerable`` ones are the users' own calls, which a plan may change.
+    ``billable`` rows reached a provider; ``demand`` are the users' own requests, overhead apart, and those of them that
+    reached a provider are ``steerable``: a plan may change them. ``later`` rows follow another one of their session.
     """
 
     request_id: NDArray[np.object_]
@@ -67,6 +74,8 @@ class Rows:
     full_text: NDArray[np.bool_]
     billable: NDArray[np.bool_]
     steerable: NDArray[np.bool_]
+    demand: NDArray[np.bool_]
+    later: NDArray[np.bool_]
     evidence: NDArray[np.int8]
     cluster_unit: str
 
@@ -117,6 +126,8 @@ def load_rows(traffic: Traffic) -> Rows:
         full_text=table["text_state"].to_numpy(zero_copy_only=False) == "full",
         billable=~hit,
         steerable=own & ~hit,
+        demand=own,
+        later=_later(table),
         evidence=np.full(len(table), EVIDENCE.index(traffic.meta.get("evidence", "measured")), np.int8),
         cluster_unit=unit,
     )
@@ -128,6 +139,15 @@ def _cluster(table: pa.Table) -> tuple[str, NDArray[np.object_]]:
     known = {n: len(table) - table[n].null_count for n in ("user", "session_id")}
     unit = next((n.removesuffix("_id") for n, count in known.items() if 2 * count > len(table)), "request")
     return unit, filled.to_numpy(zero_copy_only=False)
+
+
+def _later(table: pa.Table) -> NDArray[np.bool_]:
+    """Say of each row whether its session has an earlier one; rows without a session are first."""
+    session = table["session_id"].combine_chunks().dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    order = np.lexsort((np.arange(len(session)), table["timestamp"].cast(pa.timestamp("us")).to_numpy(), session))
+    again = np.zeros(len(session), bool)
+    again[order[1:]] = (session[order][1:] == session[order][:-1]) & (session[order][1:] >= 0)
+    return again
 
 
 def _coded(column: pa.ChunkedArray) -> Coded:

@@ -43,7 +43,7 @@ def world_of(folder: Path, n: int = 1200, labelled: int = 400, seed: int = 0) ->
     hard = rng.random(n) < 0.4
     words = np.array(["sum", "list", "table", "letter", "river", "price", "month", "stone", "paper", "wind", "light", "trade"])
     texts = [("prove that " if h else "list the ") + " ".join(rng.choice(words, 8)) + f" {i}" for i, h in enumerate(hard)]
-    user = [f"u{u}" for u in rng.zipf(1.3, n) % 150]
+    user = [f"u{u}" for u in rng.integers(0, 150, n)]
     tokens = rng.integers(50, 2000, n)
     failed = rng.random(n) < 0.02
     traffic = traffic_of(
