@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from planner.traffic import Traffic
 
 __all__ = ["At", "Json", "Labelled", "Log", "Out", "Prices", "Prompt", "QualityColumns", "Quiet", "book_of", "day", "labels_at", "numbers"]
-__all__ += ["pairs", "traffic_at"]
+__all__ += ["Renames", "pairs", "traffic_at"]
 
 Log = Annotated[
     str, typer.Argument(metavar="LOG", help="A log file, a glob, a folder of logs, or a folder that [bold]planner read[/bold] wrote.")
@@ -42,6 +42,9 @@ QualityColumns = Annotated[
     typer.Option(
         "--quality", metavar="'PATTERN*'", help="Label table: the quality columns, * for the model, e.g. 'correct_*' or 'score_*/100'."
     ),
+]
+Renames = Annotated[
+    list[str] | None, typer.Option("--model", metavar="OLD=NEW", help="Label table: call a model by another name, the log's. Repeatable.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; all else on stderr.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
@@ -108,8 +111,8 @@ def traffic_at(log: str, quiet: bool) -> Traffic:
         return read(log, progress=progress)
 
 
-def labels_at(path: str, prompt: str | None = None, quality: str | None = None) -> Labels:
-    """Open a folder of labels, or read a table of graded answers."""
+def labels_at(path: str, prompt: str | None = None, quality: str | None = None, models: Sequence[str] | None = None) -> Labels:
+    """Open a folder of labels, or read a table of graded answers; ``models`` are renamed."""
     from planner.labels import read_labels
 
-    return read_labels(path, prompt=prompt, quality=quality)
+    return read_labels(path, prompt=prompt, quality=quality, models=pairs(models, "--model"))

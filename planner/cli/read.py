@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from planner.cli.common import Json, Prices, Prompt, QualityColumns, Quiet, book_of, pairs
+from planner.cli.common import Json, Prices, Prompt, QualityColumns, Quiet, Renames, book_of, pairs
 from planner.cli.output import Part, bar, grid, percent, show, spoken, usd, wrap
 from planner.errors import InputError
 from planner.units import PUSD_PER_USD
@@ -50,7 +50,7 @@ def read(
         str | None, typer.Option("--cost", metavar="'PATTERN*'", help="Label table: the columns with the cost of an answer [USD].")
     ] = None,
     app_col: Annotated[str | None, typer.Option("--app-col", metavar="COL", help="Label table: the column with the app.")] = None,
-    model: Annotated[list[str] | None, typer.Option("--model", metavar="OLD=NEW", help="Label table: rename a model. Repeatable.")] = None,
+    model: Renames = None,
     prices: Prices = None,
     json: Json = False,
     quiet: Quiet = False,

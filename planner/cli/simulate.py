@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from planner.cli.common import At, Json, Prices, Prompt, QualityColumns, Quiet, book_of, day, labels_at, traffic_at
+from planner.cli.common import At, Json, Prices, Prompt, QualityColumns, Quiet, Renames, book_of, day, labels_at, traffic_at
 from planner.cli.output import Part, grid, missing, note, percent, show, stages, usd, wrap
-from planner.cli.training import Candidate, Cost, ExpectedOutput, Reference, Seed, Unit, fitted, settings
+from planner.cli.training import Candidate, Cost, ExpectedOutput, Reference, Seed, Unit, fitted, matched, settings
 from planner.errors import InputError
 from planner.schema import EVIDENCE
 
@@ -53,6 +53,7 @@ def simulate(
     expected_output: ExpectedOutput = None,
     prompt: Prompt = None,
     quality: QualityColumns = None,
+    model: Renames = None,
     seed: Seed = 0,
     json: Json = False,
     quiet: Quiet = False,
@@ -71,10 +72,11 @@ def simulate(
     silent, when = quiet or json, day(at)
     if bundle and (reference or candidate or floor is not None):
         raise InputError("--bundle with --reference, --candidate or --floor", "a bundle, which has its own", "change its level with --tau")
-    table = labels_at(labels, prompt, quality) if labels else None
+    table = labels_at(labels, prompt, quality, model) if labels else None
     router = Router.load(bundle) if bundle else None
     options = settings(reference, candidate, cost, 0.01 if floor is None else floor, unit, expected_output, seed)
     traffic = _traffic(log, table, reference or (router.reference if router else None), options["expected_output"] or {}, silent)
+    table = matched(table, traffic, model, router) if table is not None and log else table
     training = _training(traffic, table, router, options, prices, silent) if table is not None else None
     chosen = router or (training.router if training else None)
     if chosen is None:

@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.common import Json, Labelled, Out, Prices, Prompt, QualityColumns, Quiet, labels_at, traffic_at
+from planner.cli.common import Json, Labelled, Out, Prices, Prompt, QualityColumns, Quiet, Renames, labels_at, traffic_at
 from planner.cli.output import Part, show, wrap
-from planner.cli.training import Candidate, Cost, ExpectedOutput, Floor, Reference, Seed, Unit, fitted, methods, settings
+from planner.cli.training import Candidate, Cost, ExpectedOutput, Floor, Reference, Seed, Unit, fitted, matched, methods, settings
 
 __all__ = ["train"]
 
@@ -30,6 +30,7 @@ def train(
     expected_output: ExpectedOutput = None,
     prompt: Prompt = None,
     quality: QualityColumns = None,
+    model: Renames = None,
     prices: Prices = None,
     seed: Seed = 0,
     json: Json = False,
@@ -46,8 +47,9 @@ def train(
     from planner.bundle import export
 
     options = settings(reference, candidate, cost, floor, unit, expected_output, seed)
-    table = labels_at(labels, prompt, quality)
+    table = labels_at(labels, prompt, quality, model)
     traffic = traffic_at(log, quiet or json) if log and not reference else None
+    table = table if traffic is None else matched(table, traffic, model)
     found = fitted(table, traffic, prices, quiet or json, **options)
     router, folder = found.router, export(found.router, out, training=found)
     done = f"Wrote {folder} and loaded it again: router {router.version}, τ {router.tau:.4g}, reference {router.reference}"

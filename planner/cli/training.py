@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from planner.cli.common import book_of, numbers
-from planner.cli.output import grid, percent, stages, usd
+from planner.cli.common import book_of, numbers, pairs
+from planner.cli.output import grid, note, percent, stages, usd, wrap
 from planner.errors import InputError, PriceError, did_you_mean
 
 if TYPE_CHECKING:
     from planner.labels import Labels
+    from planner.router import Router
     from planner.traffic import Traffic
     from planner.training import Training
 
-__all__ = ["Candidate", "Cost", "ExpectedOutput", "Floor", "Reference", "Seed", "Unit", "fitted", "methods", "settings"]
+__all__ = ["Candidate", "Cost", "ExpectedOutput", "Floor", "Reference", "Seed", "Unit", "fitted", "matched", "methods", "settings"]
 
 _UNPRICED = "Rename it (planner read ... --model OLD=NEW), state --cost MODEL=X for every model, or give its rates with --prices"
 
@@ -65,13 +66,39 @@ def settings(
     }
 
 
+def matched(labels: Labels, traffic: Traffic, models: Sequence[str] | None, router: Router | None = None) -> Labels:
+    """Call labelled models as the log does where only provider or date differ and no other fits; say so, and what is left open.
+
+    Names in ``models`` (``--model``) are settled, and so are those that ``router`` decides for.
+    """
+    from planner.labels import match_models, one_to_one
+
+    settled = {*pairs(models, "--model").values()}
+    logged = traffic.arrow("model")["model"].unique().drop_null().to_pylist()
+    found = match_models({*labels.models} - settled, {*logged} - settled)
+    own = {router.reference, *router.candidates, *dict(router.references).values()} if router else set()
+    sure = {old: new for old, new in one_to_one(found).items() if old not in own}
+    for old, names in found.items():
+        note(wrap(_renamed(old, names, old in sure, old in own)))
+    return labels.renamed(sure)
+
+
+def _renamed(old: str, names: Sequence[str], sure: bool, own: bool) -> str:
+    head = f"The labels' {old} {'is taken for' if sure else 'may be'} the log's {' or '.join(names)}: the names differ in provider or date."
+    if sure:
+        return f"{head} If it is another: --model {old}={old}."
+    done = "The bundle is of the labels' names: train it again with --log" if own else f"Say which: --model {old}=NAME"
+    return f"{head} {done}; until then quality under the log's name is unknown."
+
+
 def fitted(labels: Labels, traffic: Traffic | None, prices: Path | None, quiet: bool, **options: Any) -> Training:
     """Train, with progress, each app against its own model of today where ``traffic`` shows it.
 
-    InputError for a model in an option that the labels do not know.
+    InputError for a model in an option that the labels do not know, also not by a name they had.
     """
     from planner.training import train
 
+    options = _as_labelled(options, labels)
     for option in ("cost", "expected_output"):
         for name in options[option] or ():
             if name not in labels.models:
@@ -83,6 +110,14 @@ def fitted(labels: Labels, traffic: Traffic | None, prices: Path | None, quiet: 
         except PriceError as error:
             stop = "" if error.fix.endswith("?") or not error.fix else "."
             raise PriceError(error.got, error.expected, f"{error.fix}{stop} {_UNPRICED}".strip()) from error
+
+
+def _as_labelled(options: dict[str, Any], labels: Labels) -> dict[str, Any]:
+    """Call the models in ``options`` as the labels do now, where they were renamed."""
+    now = {old: new for old, new in labels.meta.get("renamed", {}).items() if old not in labels.models}
+    lists = {"candidates": options["candidates"] and [now.get(m, m) for m in options["candidates"]]}
+    rates = {name: options[name] and {now.get(m, m): x for m, x in options[name].items()} for name in ("cost", "expected_output")}
+    return {**options, **lists, **rates, "reference": now.get(options["reference"], options["reference"])}
 
 
 def methods(training: Training) -> str:

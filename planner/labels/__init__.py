@@ -1,7 +1,8 @@
 """What the candidate models answered, and how good it was."""
 
 from planner.labels.as_traffic import as_traffic
+from planner.labels.match import match_models, one_to_one
 from planner.labels.read import read_labels
 from planner.labels.table import Labels
 
-__all__ = ["Labels", "as_traffic", "read_labels"]
+__all__ = ["Labels", "as_traffic", "match_models", "one_to_one", "read_labels"]

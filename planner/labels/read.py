@@ -21,7 +21,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from planner.errors import InputError, did_you_mean
+from planner.errors import InputError
 from planner.labels import columns
 from planner.labels.table import Labels
 from planner.schema import LABEL_ITEMS, LABELS
@@ -63,20 +63,16 @@ def read_labels(
     Raises InputError when a column is not there or a quality is outside [0, 1].
     """
     if (Path(path) / "labels.json").is_file():
-        return Labels.open(path)
+        return Labels.open(path).renamed(models or {})
     frame = _frame(Path(path))
     used = _used(frame, prompt, app, request_id)
     tall = quality is None and {"request_id", "model", "quality"} <= set(frame.columns)
     items = _items(frame.drop_duplicates("request_id") if tall else frame, used, Path(path))
     outcomes, graded = _tall(frame) if tall else _wide(frame, items, used, quality, cost)
-    renames = dict(models or {})
-    if unknown := sorted(set(renames) - set(outcomes["model"])):
-        seen = sorted(set(outcomes["model"]))
-        raise InputError(f"models={{{unknown[0]!r}: ...}}", f"a model among {', '.join(seen)}", did_you_mean(unknown[0], seen))
-    outcomes["model"] = outcomes["model"].replace(renames)
     guesses = {"prompt": prompt, "app": app, "request_id": request_id, "quality": quality}
     meta = {**graded, "columns": used, "guessed": sorted(n for n, given in guesses.items() if given is None and used.get(n))}
-    return Labels.of(items, outcomes, source=Path(path).name, rows=len(frame), groups=int(items["group"].nunique()), **meta)
+    labels = Labels.of(items, outcomes, source=Path(path).name, rows=len(frame), groups=int(items["group"].nunique()), **meta)
+    return labels.renamed(models or {})
 
 
 def _frame(path: Path) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from planner import formats
-from planner.errors import InputError
+from planner.errors import InputError, did_you_mean
 from planner.schema import LABEL_ITEMS, LABELS, Table
 
 __all__ = ["Labels"]
@@ -108,6 +108,20 @@ class Labels:
         plain = self.outcomes[self.outcomes["prompt_variant"] == ""]
         table = plain.pivot_table(index="request_id", columns="model", values="quality", aggfunc="mean", sort=False)
         return table.reindex(index=self.items["request_id"], columns=list(models or self.models)).to_numpy(float)
+
+    def renamed(self, names: Mapping[str, str]) -> Labels:
+        """Call models by other names, for example by the log's: ``{"gpt-5.4": "gpt-5.4-2026-03-05"}``; ``meta`` keeps which.
+
+        Raises InputError when an old name is not labelled, or when two models would become one.
+        """
+        if not names:
+            return self
+        if unknown := sorted({*names} - {*self.models}):
+            fix = did_you_mean(unknown[0], self.models)
+            raise InputError(f"models={{{unknown[0]!r}: ...}}", f"a model among {', '.join(self.models)}", fix)
+        outcomes = self.outcomes.assign(model=self.outcomes["model"].replace(dict(names)))
+        meta = {**self.meta, "renamed": {**self.meta.get("renamed", {}), **names}}
+        return replace(Labels.of(self.items, outcomes), meta=meta)
 
     def take(self, rows: NDArray[Any]) -> Labels:
         """Keep the items at ``rows`` (positions or a mask) and their outcomes."""

@@ -139,6 +139,31 @@ def test_training_now_is_the_bundle(desk: Any, planner: Callable[..., Any]) -> N
     assert max(map(len, ran.out.splitlines())) <= 100
 
 
+def test_names_that_differ_in_provider_alone_are_one_model(desk: Any, planner: Callable[..., Any], tmp_path: Path) -> None:
+    """Labels that say openai/gpt-5.4 train and simulate as those that say gpt-5.4 do, and stderr says so; options may say either."""
+    labels = tmp_path / "labels"
+    planner("read", desk.labels, "--model", "gpt-5.4=openai/gpt-5.4", "--out", labels, "--json")
+    trained = planner("train", labels, "--log", desk.traffic, "--out", tmp_path / "router", "--json")
+    assert trained.json["router"]["version"] == desk.trained.json["router"]["version"]
+    assert "openai/gpt-5.4 is taken for the log's gpt-5.4" in " ".join(trained.err.split())
+    assert "--model openai/gpt-5.4=openai/gpt-5.4" in " ".join(trained.err.split())
+    simulated = planner("simulate", desk.traffic, "--labels", labels, "--reference", "openai/gpt-5.4", "--json")
+    assert simulated.json["routers"]["learned"]["reference"] == "gpt-5.4"
+    shift = {row["plan"]: row["quality_difference"] for row in simulated.json["plans"]}
+    assert None not in shift.values()
+    assert simulated.err == trained.err
+
+
+def test_a_bundle_keeps_its_names(desk: Any, planner: Callable[..., Any], tmp_path: Path) -> None:
+    """Where a bundle decides for names the log spells otherwise, nothing is renamed and the way out is named."""
+    labels, bundle = tmp_path / "labels", tmp_path / "router"
+    planner("read", desk.labels, "--model", "gpt-5.4=openai/gpt-5.4", "--out", labels, "--json")
+    planner("train", labels, "--reference", "openai/gpt-5.4", "--out", bundle, "--json")
+    ran = planner("simulate", desk.traffic, "--labels", labels, "--bundle", bundle, "--json")
+    assert "train it again with --log" in " ".join(ran.err.split())
+    assert ran.json["routers"]["learned"]["reference"] == "openai/gpt-5.4"
+
+
 def test_labels_alone_can_be_the_traffic(desk: Any, planner: Callable[..., Any]) -> None:
     """Without a log, the labelled requests answered by the reference are what is replayed."""
     said = planner("simulate", "--labels", desk.labels, "--reference", "gpt-5.4", "--json", cwd=desk.folder).json

@@ -209,3 +209,22 @@ def test_public_benchmarks_are_read_whole(real_data: Path) -> None:
     assert nine.quality().mean(axis=0).max() == pytest.approx(0.62, abs=0.005)
     assert nine.quality().max(axis=1).mean() == pytest.approx(0.80, abs=0.005)
     assert nine.items["group"].nunique() <= nine.items["messages"].nunique()
+
+
+def test_renamed_labels_are_the_same_answers_under_other_names(tmp_path: Path) -> None:
+    """Qualities stay, names may be swapped, saved labels are renamed as a table is, and meta says how."""
+    labels = read_labels(_write(tmp_path / "l.parquet", _WIDE))
+    swapped = labels.renamed({"large_1": "small", "small": "large_1"})
+    np.testing.assert_array_equal(swapped.quality(("small", "large_1")), labels.quality(("large_1", "small")))
+    opened = read_labels(labels.save(tmp_path / "labels"), models={"small": "tiny"})
+    assert (opened.models, opened.meta["renamed"]) == (("large_1", "tiny"), {"small": "tiny"})
+    assert opened.hash == labels.renamed({"small": "tiny"}).hash != labels.hash
+
+
+def test_two_models_never_become_one(tmp_path: Path) -> None:
+    """Renaming one model to another's name, or a name nobody has, is refused."""
+    labels = read_labels(_write(tmp_path / "l.parquet", _WIDE))
+    with pytest.raises(InputError, match="two outcomes for"):
+        labels.renamed({"small": "large_1"})
+    with pytest.raises(InputError, match="Did you mean 'small'"):
+        labels.renamed({"smal": "tiny"})
