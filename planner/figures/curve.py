@@ -77,6 +77,7 @@ def source_line(frontier: Frontier, note: str = "") -> str:
     head = frontier.header
     parts = [
         *([note] if note else []),
+        *([f"app {frontier.app}"] if frontier.app else []),
         f"{frontier.requests.sum() / 1e6:,.0f} requests in {head.days:,.0f} days",
         f"{head.price_book} prices of {head.price_date}",
         f"estimated; 95\u00a0% intervals over {head.cluster_unit}s",

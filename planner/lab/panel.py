@@ -166,7 +166,7 @@ class Explorer:
         self.kpis.value = words.figures_of(table.iloc[chosen])
         self.image.value = self._canvas.png(chosen, self._loss)
         self.level.value = words.level(table.iloc[chosen])
-        self.status.value = words.warning(table.iloc[chosen], self._loss)
+        self.status.value = words.warning() if self.frontier.for_floor(self._loss) is None else ""
 
     def _ipython_display_(self) -> None:
         from IPython.display import display

@@ -80,10 +80,8 @@ def ends(lowest: float) -> str:
     return f'<div class="pl-ends"><span>lose up to {html.escape(f"{-lowest:g}")}</span><span>lose nothing</span></div>'
 
 
-def warning(row: pd.Series, loss: float) -> str:
-    """Say so when not even the level shown is surely above the floor."""
-    if row["quality_low"] >= -loss:
-        return ""
+def warning() -> str:
+    """Say that not even the level shown is surely above the floor."""
     return '<div class="pl-note pl-warn">No level is surely above this floor. Shown: every app on its model of today.</div>'
 
 

@@ -36,7 +36,8 @@ def best_reachable(
     world = World(traffic, outcomes, book, price_date(book, frontier.header.price_date), seed=frontier.header.seed)
     place = pd.Index(world.rows.request_id).get_indexer(pd.Index(known.request_id))
     logged = world.rows.model.decode()[place]
-    rows = np.flatnonzero((place >= 0) & np.isin(logged, known.models))
+    mine = (frontier.app is None) | (known.app == frontier.app)
+    rows = np.flatnonzero((place >= 0) & np.isin(logged, known.models) & mine)
     if not rows.size:
         raise InputError("traffic without a request of this truth", "the SYNTHETIC sample that the truth belongs to")
     place, weight = place[rows], known.weight[rows]

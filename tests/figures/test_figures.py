@@ -17,6 +17,7 @@ from planner import figures
 from planner.figures.bands import _apart
 from planner.figures.curve import headline
 from planner.figures.spend import _dearest
+from planner.figures.style import share
 from planner.prices import audit
 from planner.traffic.coverage import coverage
 
@@ -47,14 +48,14 @@ def test_frontier_shows_the_table(made: Made) -> None:
 
 def test_today_is_a_circle_and_the_choice_a_square(made: Made) -> None:
     """The circle stands at the logged cost and no difference, the square at the chosen level, and the title says its numbers."""
-    chosen = made.frontier.for_floor(0.05)
+    chosen = len(made.frontier.tau) // 2
     row = made.frontier.table.iloc[chosen]
     picture = figures.frontier(made.frontier, chosen=chosen, floor=0.05)
     logged = row["usd_per_month"] + row["saving_usd_per_month"]
     assert _points(picture, "o") == [(pytest.approx(logged), 0.0)]
     assert _points(picture, "s") == [(row["usd_per_month"], 100 * row["quality_difference"])]
     assert picture.title == headline(row)
-    assert f"{100 * abs(row['saving_share']):.0f} %" in picture.title
+    assert share(abs(row["saving_share"])) in picture.title
     assert "floor\n−5.0" in _words(picture)
 
 
@@ -83,7 +84,7 @@ def test_the_ceiling_is_drawn_where_it_is_known(made: Made) -> None:
 
 def test_shares_stack_to_one(made: Made) -> None:
     """Every level's bands are the shares of its models, and fill the page."""
-    picture = figures.shares(made.frontier, made.frontier.for_floor(0.05))
+    picture = figures.shares(made.frontier, len(made.frontier.tau) // 2)
     tops = [c.get_paths()[0].vertices[:, 1].max() for c in picture.axes[0].collections]
     assert max(tops) == pytest.approx(1.0)
     assert len(tops) == int((made.frontier.shares.max(axis=0) > 0).sum())

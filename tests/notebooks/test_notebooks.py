@@ -85,7 +85,7 @@ def test_start_says_what_the_library_says(work_folder: Path) -> None:
     assert not [o for o in outputs if o.output_type == "error"]
     assert not [o.text for o in outputs if o.output_type == "stream" and o.name == "stderr" and "Warning" in o.text]
     ours = chain()
-    chosen = ours.frontier.for_floor(ours.training.floor)
+    chosen = ours.frontier.for_floor(ours.training.floor) or 0
     assert held["requests"] == len(ours.traffic)
     assert held["spent"] == planner.audit(ours.traffic, ours.book).total.value
     assert held["advice"] == planner.recommend(ours.traffic, book=ours.book).combined.value
