@@ -16,7 +16,8 @@ __all__ = ["card"]
 
 
 def card(router: Router, training: Training | None, statement: str) -> str:
-    """Return the page; ``training`` may be None."""
+    """Return the page; ``training`` may be None, and its numbers are left out where they are another router's."""
+    method = None if training is None else training.method(router)
     parts = [
         f"# Router {router.version}",
         _rule(router),
@@ -27,7 +28,7 @@ def card(router: Router, training: Training | None, statement: str) -> str:
         _support(router),
         "## How it was judged",
         statement,
-        *([_table(training.table), _fitted(training)] if training is not None else []),
+        *([] if training is None or method is None else [_table(training.table), _fitted(training, method)]),
         "## What it stores",
         "Weights of hashed words that at least two units used, the names of models and apps, and test requests that were made up. "
         "No text of any request.",
@@ -65,7 +66,8 @@ def _support(router: Router) -> str:
     apps = "any app" if known.apps is None else f"the apps {', '.join(known.apps)}"
     size = "any length" if known.max_tokens is None else f"at most {known.max_tokens:,} tokens"
     cut = "" if known.cut_text else " Requests whose text is cut go to the reference."
-    return f"Trained on {apps}, {size}. Everything else, and requests without text, go to the reference.{cut}"
+    other = "" if known.apps is None else " Of any other app without a reference a request keeps the model it asked for."
+    return f"Steers {apps}, {size}. Everything else, and requests without text, go to the reference.{cut}{other}"
 
 
 def _table(table: pd.DataFrame) -> str:
@@ -75,9 +77,10 @@ def _table(table: pd.DataFrame) -> str:
     return "\n".join(rows)
 
 
-def _fitted(training: Training) -> str:
+def _fitted(training: Training, method: str) -> str:
     notes = training.notes
+    penalty = f" (ridge penalty {notes['alpha']:g})" if method == "learned" else ""
     return (
-        f"Fitted on {notes['fit_rows']:,} rows (ridge penalty {notes['alpha']:g}), judged on {notes['judged_rows']:,} others; "
-        f"floor {training.floor:g}; labels {training.labels_hash[:12]}."
+        f"This router is the row {method!r}. Fitted on {notes['fit_rows']:,} rows{penalty}, judged on {notes['judged_rows']:,} others; "
+        f"{notes['units']}; floor {training.floor:g}; labels {training.labels_hash[:12]}."
     )

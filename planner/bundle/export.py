@@ -33,7 +33,7 @@ __all__ = ["export"]
 
 #: Made-up requests stored in the bundle, and re-scored before it is left behind.
 _STORED, _RESCORED = 48, 1_000
-#: The date of the stored decisions: before any model retires.
+#: The date of the stored and the re-scored decisions: before any model retires.
 _AT = "2000-01-01"
 
 
@@ -51,15 +51,17 @@ def export(
     Parameters
     ----------
     folder: absent, empty, or an earlier bundle, which is replaced.
-    training: the Training it comes from: its table, statement and data hash go into the manifest.
-    plan: the plan it was simulated in.
+    training: the Training it comes from: its data hash goes into the manifest, and what its table says of exactly this router.
+    plan: the plan it was simulated in, which must route by this router.
     evaluation: further results, as JSON values.
     requests: real requests on which the files must score as the router does; nothing of them is stored.
 
-    Raises BundleError when the written files score differently, InputError when the folder holds something else.
+    Raises BundleError when the written files score differently, InputError when the folder holds something else or the plan
+    routes by another router.
     """
     path = Path(folder)
     _check_free(path)
+    _check_plan(plan, router)
     path.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
         made = Path(scratch) / "bundle"
@@ -81,8 +83,20 @@ def _check_free(path: Path) -> None:
         raise InputError(f"{path}, which holds something other than a bundle", "an empty or a new folder", "choose another") from error
 
 
+def _check_plan(plan: Plan | None, router: Router) -> None:
+    """Refuse a plan that another router would carry out."""
+    levers = () if plan is None else plan.payload()["levers"]
+    for other in (lever["router"] for lever in levers if lever["kind"] == "route"):
+        if other != router.version:
+            raise InputError(
+                f"a plan that routes by router {other}",
+                f"the exported one, {router.version}",
+                "export the plan's own router; τ, candidates and apps are part of it",
+            )
+
+
 def _write(path: Path, router: Router, training: Training | None, plan: Plan | None, evaluation: Mapping[str, Any] | None) -> None:
-    statement = training.text if training is not None else "Not judged: it was exported without its training."
+    statement = training.statement(router) if training is not None else "Not judged: it was exported without its training."
     files = {
         WEIGHTS: _npz(pack(router.scorer)[1]),
         VECTORS: canonical({"vectors": _vectors(router)}),
@@ -94,7 +108,7 @@ def _write(path: Path, router: Router, training: Training | None, plan: Plan | N
         **formats.header("bundle"),
         "planner": version("llm-traffic-planner"),
         "router": router_settings(router),
-        "training": None if training is None else _training(training),
+        "training": None if training is None else _training(training, router),
         "evaluation": evaluation,
         "statement": statement,
         "files": {name: sha256(content).hexdigest() for name, content in files.items()},
@@ -105,10 +119,15 @@ def _write(path: Path, router: Router, training: Training | None, plan: Plan | N
         (path / name).write_bytes(content)
 
 
-def _training(training: Training) -> dict[str, Any]:
+def _training(training: Training, router: Router) -> dict[str, Any]:
+    """Return where the router comes from and, only if the table has it, what the table says."""
+    method = training.method(router)
+    if method is None:
+        return {"labels_hash": training.labels_hash, "method": None}
     table = training.table.reset_index()
     return {
         "labels_hash": training.labels_hash,
+        "method": method,
         "floor": training.floor,
         "notes": {k: _plain(v) for k, v in training.notes.items()},
         "table": [{k: _plain(v) for k, v in row.items()} for row in table.to_dict("records")],
@@ -156,7 +175,7 @@ def _prove(path: Path, router: Router, requests: Requests | None) -> None:
     pairs = made_up(_RESCORED, _apps(router), seed=1)
     batches = [Requests.of([m for m, _ in pairs], app=[d["app"] for _, d in pairs], unit=router.unit)]
     for batch in [*batches, *([] if requests is None else [requests])]:
-        ours, theirs = router.scores(batch), read.scores(batch)
+        ours, theirs = router.scores(batch, _AT), read.scores(batch, _AT)
         with np.errstate(invalid="ignore"):
             same = (np.abs(ours.gains - theirs.gains) <= TOLERANCE) | (ours.gains == theirs.gains)
         flipped = int((router.choose(ours)[0] != read.choose(theirs)[0]).sum())

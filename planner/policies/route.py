@@ -20,13 +20,12 @@ __all__ = ["Route"]
 
 @dataclass(frozen=True, eq=False)
 class Route:
-    """Route by ``router`` at its own τ, for ``apps`` (all when None).
+    """Route by ``router`` at its own τ, inside its own support: ``Router.with_apps`` says which apps it steers.
 
     A chosen model equal to the logged one leaves the request as logged.
     """
 
     router: Router
-    apps: tuple[str, ...] | None = None
 
     key = "route"
     phase = "row"
@@ -34,24 +33,24 @@ class Route:
     writes = ("model",)
 
     def apply(self, block: Block, intents: Intents) -> Intents:
-        """Set the model of every steerable request of the chosen apps."""
+        """Set the model of every request that the router decides."""
         scores = block.scores(self.router)
         codes, _ = self.router.choose(scores)
         model = np.where(self.steered(block, scores), codes, -1)
         return replace(intents, model=model.astype(np.int32), models=self.router.candidates)
 
     def steered(self, block: Block, scores: Scores) -> NDArray[np.bool_]:
-        """Return which requests the router decides: the users' own, of the chosen apps, inside what its labels cover."""
+        """Return which requests the router decides: the users' own, inside its support."""
         mine: NDArray[np.bool_] = block.rows.steerable & (scores.abstain == 0)
-        return mine if self.apps is None else mine & np.isin(block.rows.app.decode(), self.apps)
+        return mine
 
     def payload(self) -> dict[str, Any]:
         """Plain values: the router is named by its version, not contained."""
-        apps = None if self.apps is None else list(self.apps)
+        apps = self.router.support.apps
         return {
             "kind": "route",
             "router": self.router.version,
             "tau": self.router.tau,
             "candidates": list(self.router.candidates),
-            "apps": apps,
+            "apps": None if apps is None else list(apps),
         }

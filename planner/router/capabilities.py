@@ -7,7 +7,7 @@ cost.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from planner.router.requests import FORMATS, Requests
 
-__all__ = ["REASONS", "Capability", "Support", "feasible", "outside"]
+__all__ = ["KEEP", "REASONS", "UNREADABLE", "Capability", "Support", "feasible", "outside"]
 
 #: Codes of the reasons a decision carries are positions in this tuple; 0 to 2 are decisions, the rest abstentions.
 REASONS = (
@@ -28,7 +28,10 @@ REASONS = (
     "abstained: no text to read",
     "abstained: text is cut",
     "abstained: input that could not be read",
+    "abstained: keep what you asked for",
 )
+#: The reasons of what cannot be read, and of an app whose model of today the router does not know.
+UNREADABLE, KEEP = 7, 8
 
 
 @dataclass(frozen=True)
@@ -115,8 +118,12 @@ def _per_value(values: Sequence[str], test: Any) -> NDArray[np.bool_]:
     return np.fromiter((answers[v] for v in values), bool, len(values))
 
 
-def outside(requests: Requests, support: Support) -> NDArray[np.int8]:
-    """Return why the router abstains from each request: a code of REASONS, 0 where it does not, shape (n,)."""
+def outside(requests: Requests, support: Support, homes: Collection[str] = ()) -> NDArray[np.int8]:
+    """Return why the router abstains from each request: a code of REASONS, 0 where it does not, shape (n,).
+
+    ``homes`` are the apps whose model of today is known. An app that is neither there nor in the support gets KEEP, whatever
+    else is wrong with the request.
+    """
     why = np.zeros(len(requests), np.int8)
     if support.max_tokens is not None:
         why[requests.input_tokens > support.max_tokens] = 4
@@ -125,4 +132,6 @@ def outside(requests: Requests, support: Support) -> NDArray[np.int8]:
     if not support.cut_text:
         why[requests.text_state == 1] = 6
     why[requests.text_state == 2] = 5
+    if support.apps is not None:
+        why[~_per_value(requests.app, {*support.apps, *homes}.__contains__)] = KEEP
     return why

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import InputError, did_you_mean
-from planner.router.capabilities import REASONS, Capability, Support, feasible, outside
+from planner.router.capabilities import KEEP, REASONS, UNREADABLE, Capability, Support, feasible, outside
 from planner.router.costs import Costs
 from planner.router.decision import choose
 from planner.router.requests import UNITS, Requests
@@ -32,7 +32,7 @@ __all__ = ["Decision", "Router", "Scores", "rebased"]
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """``model`` to call, its predicted quality gain over the reference (``score``), why, and the router's version."""
+    """``model`` to call, its predicted quality gain over the reference (``score``; 0 in doubt), why, and the router's version."""
 
     model: str
     score: float
@@ -80,6 +80,10 @@ def rebased(gains: NDArray[np.float32], home: NDArray[np.int64]) -> NDArray[np.f
 @dataclass(frozen=True, eq=False)
 class Router:
     """A decision rule over ``candidates``, ready to decide.
+
+    Where it abstains, a request of an app in ``references`` or ``support`` goes to that app's reference: its model of today,
+    which a simulation leaves as logged. Of any other app the router cannot know the model of today: the request keeps the
+    ``model`` it asked for, or goes to the common reference when the caller does not say which; the reason tells.
 
     Parameters
     ----------
@@ -150,13 +154,12 @@ class Router:
         known = {app: self.candidates.index(model) for app, model in self.references}
         return np.fromiter((known.get(app, self.reference_code) for app in apps), np.int64, len(apps))
 
-    def scores(self, requests: Requests, at: str | None = None) -> Scores:
-        """Score ``requests`` on the ISO date ``at`` (today, UTC), which decides who has retired."""
-        day = at or datetime.now(UTC).date().isoformat()
-        can = feasible(requests, self.capabilities, day)
+    def scores(self, requests: Requests, at: str) -> Scores:
+        """Score ``requests`` on the ISO date ``at``, which decides who has retired; on "" nobody has."""
+        can = feasible(requests, self.capabilities, at)
         home = self.home(requests.app)
         gains = rebased(self.scorer.gains(requests), home)
-        return Scores(gains, self.costs.usd(requests.input_tokens), can, outside(requests, self.support), home)
+        return Scores(gains, self.costs.usd(requests.input_tokens), can, outside(requests, self.support, dict(self.references)), home)
 
     def choose(self, scores: Scores, tau: float | None = None) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
         """Return each request's candidate code and reason code (position in REASONS) at ``tau`` (the router's own)."""
@@ -167,27 +170,38 @@ class Router:
         return codes, np.where(scores.abstain > 0, scores.abstain, why).astype(np.int8)
 
     def decide(self, messages: Any, metadata: Mapping[str, Any] | None = None, *, at: str | None = None) -> Decision:
-        """Decide one request; ``metadata`` holds app, tools, response_format, max_tokens and text_state, as far as known.
+        """Decide one request on the ISO date ``at`` (today, UTC).
 
+        ``metadata`` holds app, tools, response_format, max_tokens and text_state, as far as known, and the ``model`` asked for.
         Never raises on input: what cannot be read goes to the reference, and the reason says so.
         """
         try:
             requests = Requests.one(messages, metadata, self.unit)
-            scores = self.scores(requests, at)
+            scores = self.scores(requests, _day(at))
             codes, why = self.choose(scores)
         except Exception:  # production must get an answer whatever a client sent; the reason is counted by the caller
-            return Decision(self._home(metadata), 0.0, REASONS[-1], self.version)
+            return self._unread(metadata)
+        if why[0] == KEEP:
+            return self._kept(metadata)
         code = int(codes[0])
         return Decision(self.candidates[code], float(scores.gains[0, code]), REASONS[why[0]], self.version)
 
-    def _home(self, metadata: Any) -> str:
-        """Return the reference of the app that ``metadata`` names, if it can be read."""
-        app = metadata.get("app") if isinstance(metadata, Mapping) else None
-        return next((model for name, model in self.references if name == app), self.reference)
+    def _kept(self, metadata: Any) -> Decision:
+        """Leave a request of an unknown app with the model it asked for, as far as that can be read."""
+        asked = metadata.get("model") if isinstance(metadata, Mapping) else None
+        return Decision(asked if isinstance(asked, str) and asked else self.reference, 0.0, REASONS[KEEP], self.version)
+
+    def _unread(self, metadata: Any) -> Decision:
+        """Answer with the reference of the app that ``metadata`` names, if it can be read."""
+        app = (metadata.get("app") if isinstance(metadata, Mapping) else None) or "default"
+        home = next((model for name, model in self.references if name == app), None)
+        if home is None and self.support.apps is not None and app not in self.support.apps:
+            return self._kept(metadata)
+        return Decision(home or self.reference, 0.0, REASONS[UNREADABLE], self.version)
 
     def decide_many(self, requests: Requests, *, at: str | None = None) -> list[Decision]:
-        """Decide each of ``requests``."""
-        scores = self.scores(requests, at)
+        """Decide each of ``requests``, of which none says what model it asked for."""
+        scores = self.scores(requests, _day(at))
         codes, why = self.choose(scores)
         won = scores.gains[np.arange(len(scores)), codes]
         return [Decision(self.candidates[c], float(g), REASONS[w], self.version) for c, g, w in zip(codes, won, why, strict=True)]
@@ -195,6 +209,16 @@ class Router:
     def with_tau(self, tau: float) -> Router:
         """Return the same router at another τ."""
         return replace(self, tau=float(tau))
+
+    def with_apps(self, apps: Sequence[str]) -> Router:
+        """Return the router that steers ``apps`` alone; InputError for an app that it does not steer, or for none."""
+        known = self.support.apps
+        for app in apps:
+            if known is not None and app not in known:
+                raise InputError(f"app {app!r}", f"one of {', '.join(known)}", did_you_mean(app, known))
+        if not apps:
+            raise InputError("no app", "at least one")
+        return replace(self, support=replace(self.support, apps=tuple(sorted(set(apps)))))
 
     def with_references(self, references: Mapping[str, str]) -> Router:
         """Return the router with each app's own model of today as its reference; InputError for a model it does not know."""
@@ -221,3 +245,8 @@ class Router:
             costs=self.costs.take(keep),
             capabilities=tuple(self.capabilities[i] for i in keep),
         )
+
+
+def _day(at: str | None) -> str:
+    """Return the ISO date of a decision; without one it is made now."""
+    return datetime.now(UTC).date().isoformat() if at is None else at

@@ -16,8 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from planner.router import Scores, lookup, steps
+from planner.stats.draws import key, uniform
 from planner.stats.resample import BUCKETS, jackknife
-from planner.training.split import hash01
 
 __all__ = ["Judged", "apgr", "curve", "judge", "mixed", "onehot", "oracle", "tau_for"]
 
@@ -44,7 +44,7 @@ class Judged:
     def bucket(self) -> NDArray[np.int64]:
         """The jackknife bucket of each row's unit."""
         names, code = np.unique(self.unit, return_inverse=True)
-        bucket: NDArray[np.int64] = (hash01(names.tolist(), 0) * BUCKETS).astype(np.int64)[code]
+        bucket: NDArray[np.int64] = (uniform(0, key(names), "bucket") * BUCKETS).astype(np.int64)[code]
         return bucket
 
 

@@ -19,12 +19,9 @@ from planner.prices import PriceBook
 from planner.router import Capability, Costs, Requests
 from planner.router.requests import FORMATS
 from planner.training.answer_costs import answer_costs
-from planner.training.split import split, units
+from planner.training.split import MIN_UNITS, bind, split
 
-__all__ = ["MIN_UNITS", "Problem", "known_capabilities", "pose"]
-
-#: Fewer different requests than this cannot be split into fitting and judging.
-MIN_UNITS = 50
+__all__ = ["Problem", "known_capabilities", "pose"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +37,8 @@ class Problem:
     weight: (n,) requests of the population each row stands for.
     unit: (n,) names of what is never split.
     holdout: (n,) rows that only judge.
+    note: what had to be left out of the units, "" for nothing.
+    day: ISO date on which it is settled which models have retired; "" when neither a date nor a price book is given: none has.
     """
 
     requests: Requests
@@ -52,6 +51,8 @@ class Problem:
     weight: NDArray[np.float64]
     unit: NDArray[np.str_]
     holdout: NDArray[np.bool_]
+    note: str
+    day: str
 
     @property
     def reference_code(self) -> int:
@@ -83,7 +84,8 @@ def pose(
     items = labels.items
     columns = ("messages", "app", "has_tools", "response_format", "modalities", "max_tokens", "text_state")
     requests = Requests.of(**{name: items[name].tolist() for name in columns}, unit=unit)
-    keys = units(items, [f"{s}\n{u}".strip() for s, u in zip(requests.system, requests.user, strict=True)])
+    texts = [f"{s}\n{u}".strip() for s, u in zip(requests.system, requests.user, strict=True)]
+    keys, note = bind(items, texts, np.asarray(~np.isnan(quality).any(1)))
     held = split(keys, seed)
     _check_text(requests)
     _check(quality, keys, held, models)
@@ -91,7 +93,9 @@ def pose(
     home = reference or models[int(np.nanargmax(_means(quality[~held], weight[~held])))]
     cost_usd, costs = answer_costs(labels, models, requests.input_tokens, book=book, at=at, stated=cost, expected_output=expected_output)
     known = known_capabilities(labels, models, requests, book) if capabilities is None else capabilities
-    return Problem(requests, models, home, quality, cost_usd, costs, tuple(known.get(m, Capability()) for m in models), weight, keys, held)
+    able = tuple(known.get(m, Capability()) for m in models)
+    day = at or (None if book is None else book.date)
+    return Problem(requests, models, home, quality, cost_usd, costs, able, weight, keys, held, note, "" if day is None else day.isoformat())
 
 
 def _models(labels: Labels, candidates: Sequence[str] | None, reference: str | None) -> tuple[str, ...]:

@@ -14,18 +14,14 @@ import pandas as pd
 
 from planner.router import Router
 
-__all__ = ["decision"]
+__all__ = ["decision", "verdict"]
 
 
 def decision(table: pd.DataFrame, router: Router, rules: Collection[str], floor: float, judged_rows: int) -> str:
     """Return the paragraph; ``rules`` names the simple rules among the table's rows."""
     lines: dict[Any, Any] = table.to_dict("index")
     learned, home = lines["learned"], lines["reference"]
-    today = f"each app's model of today (else {router.reference})" if router.references else router.reference
-    words = [
-        f"On {judged_rows:,} labelled requests that did not train it, the learned router costs {_change(learned, home)} than {today} "
-        f"(rates: {router.costs.basis}) at a quality difference of {_difference(learned)}."
-    ]
+    words = [_worth("the learned router", learned, home, router, judged_rows)]
     if np.isneginf(router.tau):
         words.append(f"No threshold kept the loss below {floor:g} on the fit rows, so it always answers with the reference.")
     fine = {n: lines[n]["usd_per_1k"] for n in rules if lines[n]["diff_low"] >= -floor}
@@ -39,6 +35,22 @@ def decision(table: pd.DataFrame, router: Router, rules: Collection[str], floor:
         words.append(f"No simple rule's loss is surely below {floor:g}.")
     words.append("No guarantee is attached: the threshold was chosen, cross-fitted, on the rows that fitted the gains.")
     return " ".join(words)
+
+
+def verdict(table: pd.DataFrame, method: str, router: Router, judged_rows: int) -> str:
+    """Return the sentences on one simple rule of the table, whose router is given."""
+    lines: dict[Any, Any] = table.to_dict("index")
+    worth = _worth(f"the simple rule {method!r}", lines[method], lines["reference"], router, judged_rows)
+    return f"{worth} No guarantee is attached."
+
+
+def _worth(name: str, line: dict[str, Any], home: dict[str, Any], router: Router, judged_rows: int) -> str:
+    """Return what a router costs, and loses, against today."""
+    today = f"each app's model of today (else {router.reference})" if router.references else router.reference
+    return (
+        f"On {judged_rows:,} labelled requests that did not train it, {name} costs {_change(line, home)} than {today} "
+        f"(rates: {router.costs.basis}) at a quality difference of {_difference(line)}."
+    )
 
 
 def _change(line: dict[str, Any], other: dict[str, Any]) -> str:

@@ -1,8 +1,8 @@
 """Which labelled requests train the router, and which judge it.
 
-In: label items. Out: units that are never split (same duplicate group, same session, or same text), and for each whether it is
-fit or holdout. Both depend on the items' own keys and the seed alone, so more labels never move an old one. Knows nothing of
-models or quality.
+In: label items. Out: units that are never split (same user, duplicate group, session or text), and for each whether it is fit
+or holdout. Both depend on the items' own keys and the seed alone, so more labels never move an old one, unless they tie its unit
+to another. Knows nothing of models or quality.
 """
 
 from __future__ import annotations
@@ -16,21 +16,30 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-__all__ = ["HOLDOUT", "hash01", "split", "units"]
+from planner.stats.draws import key, uniform
+
+__all__ = ["HOLDOUT", "LARGEST", "MIN_UNITS", "bind", "split", "units"]
 
 #: Share of units held out.
 HOLDOUT = 0.3
+#: Fewer different requests than this cannot be split into fitting and judging.
+MIN_UNITS = 50
+#: Share of the items that one user's unit may hold.
+LARGEST = 0.2
 
 
-def hash01(keys: Sequence[str], seed: int) -> NDArray[np.float64]:
-    """Return a number in [0, 1) for each key: the same for the same key and seed, on every machine.
+def bind(items: pd.DataFrame, texts: Sequence[str], counted: NDArray[np.bool_]) -> tuple[NDArray[np.str_], str]:
+    """Return each item's unit and, where users were left out of it, a sentence that says so, else "".
 
-    >>> hash01(["a"], 0) == hash01(["b", "a"], 0)[1]
-    array([ True])
+    Users bind when that leaves MIN_UNITS units of the ``counted`` items and none with more than LARGEST of them.
     """
-    salt = f"planner {seed}".encode()[:16]
-    digests = (blake2b(k.encode("utf-8", "replace"), digest_size=8, salt=salt).digest() for k in keys)
-    return np.fromiter((int.from_bytes(d, "big") / 2**64 for d in digests), float, len(keys))
+    whole, less = units(items, texts), units(items.assign(user=None), texts)
+    size = np.unique(whole[counted], return_counts=True)[1]
+    largest = size.max(initial=0) / max(size.sum(), 1)
+    if (len(size) >= MIN_UNITS and largest <= LARGEST) or len(np.unique(less)) == len(np.unique(whole)):
+        return whole, ""
+    why = f"only {len(size)} would remain" if len(size) < MIN_UNITS else f"the largest would hold {largest:.0%} of the rows"
+    return less, f"Users are too few to keep each on one side ({why}): only sessions and duplicates are never split."
 
 
 def units(items: pd.DataFrame, texts: Sequence[str]) -> NDArray[np.str_]:
@@ -38,10 +47,11 @@ def units(items: pd.DataFrame, texts: Sequence[str]) -> NDArray[np.str_]:
 
     Parameters
     ----------
-    items: ``schema.LABEL_ITEMS``; null groups and sessions bind nothing.
+    items: ``schema.LABEL_ITEMS``; null users, groups and sessions bind nothing.
     texts: what the router reads of each; equal up to case and blanks is a duplicate.
     """
     columns = {
+        "user": items["user"].tolist(),
         "group": items["group"].tolist(),
         "session": items["session_id"].tolist(),
         "text": [" ".join(t.lower().split()) or None for t in texts],
@@ -53,7 +63,7 @@ def units(items: pd.DataFrame, texts: Sequence[str]) -> NDArray[np.str_]:
     row, column = np.nonzero(codes >= 0)
     graph = coo_matrix((np.ones(len(row)), (row, n + codes[row, column])), shape=(n + codes.max(initial=0) + 1,) * 2)
     component = connected_components(graph, directed=False)[1][:n]
-    own = keys["group"].fillna(keys["session"]).fillna(keys["text"]).fillna(keys["request"])
+    own = keys["user"].fillna(keys["group"]).fillna(keys["session"]).fillna(keys["text"]).fillna(keys["request"])
     names: NDArray[np.str_] = own.groupby(component).transform("min").to_numpy(dtype=str)
     return names
 
@@ -66,4 +76,5 @@ def _named(kind: str, values: Sequence[str | None]) -> list[str | None]:
 def split(unit: NDArray[np.str_], seed: int = 0, holdout: float = HOLDOUT) -> NDArray[np.bool_]:
     """Return which items are held out, shape (n,)."""
     names, code = np.unique(unit, return_inverse=True)
-    return (hash01(names.tolist(), seed) < holdout)[code]
+    held: NDArray[np.bool_] = (uniform(seed, key(names), "split") < holdout)[code]
+    return held

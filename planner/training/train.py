@@ -25,7 +25,7 @@ from planner.training.judge import Judged, apgr, curve, judge, mixed, onehot, or
 from planner.training.learn import Learned, learn
 from planner.training.observed import models_today, seen_capabilities, widened
 from planner.training.problem import Problem, pose
-from planner.training.prose import decision
+from planner.training.prose import decision, verdict
 from planner.training.rules import cross_fit, fit_length, fit_table
 
 __all__ = ["Training", "train"]
@@ -65,7 +65,24 @@ class Training:
     @property
     def text(self) -> str:
         """The decision in words."""
-        return decision(self.table, self.router, self.rules, self.floor, self.notes["judged_rows"])
+        words = decision(self.table, self.router, self.rules, self.floor, self.notes["judged_rows"])
+        return f"{words} {self.problem.note}".strip()
+
+    def method(self, router: Router) -> str | None:
+        """Return the method of ``table`` whose router this is, τ included; None when no row judged it.
+
+        Two methods that are the same router (the cheapest model may be the best) have the same row.
+        """
+        return next((name for name, own in {"learned": self.router, **self.rules}.items() if own.version == router.version), None)
+
+    def statement(self, router: Router) -> str:
+        """Return what the rows that judged say of ``router``; without numbers for any other router than those of ``table``."""
+        name = self.method(router)
+        if name is None:
+            return "Not judged at this level; τ was chosen on the rows that judge."
+        if name == "learned":
+            return self.text
+        return f"{verdict(self.table, name, router, self.notes['judged_rows'])} {self.problem.note}".strip()
 
     def _repr_html_(self) -> str:
         return f"<p>{html.escape(self.text)}</p>{self.table.round(4).to_html()}"
@@ -98,8 +115,9 @@ def train(
     reference: the model in use today where no log tells; by default the best single model on the fit rows.
     references: {app: model} instead of what the log shows.
     candidates: the models to choose among; by default all that are labelled.
-    book: a PriceBook, used at ``at`` where the labels carry no cost. cost: {model: cost per request} where nothing is known:
-        only the ratio matters then.
+    book: a PriceBook, used at ``at`` where the labels carry no cost.
+    at: the day of those rates, on which it is settled which models have retired; by default the book's; without a book none has.
+    cost: {model: cost per request} where nothing is known: only the ratio matters then.
     capabilities: {model: Capability}; by default what labels, book and log show, see ``known_capabilities``.
     expected_output: {model: tokens} of an answer, where the labels do not say.
     floor: quality one is willing to lose against the reference.
@@ -169,7 +187,7 @@ def _routers(
     whole = np.flatnonzero(~np.isnan(problem.quality[fit]).any(1))
 
     def at_floor(router: Router, gains: NDArray[np.float64]) -> Router:
-        found = router.scores(part)
+        found = router.scores(part, problem.day)
         scores = replace(found, gains=rebased(gains.astype(np.float32), found.home))
         return router.with_tau(tau_for(rows, scores.take(whole), floor))
 
@@ -207,7 +225,7 @@ def _judged(problem: Problem, labels: Labels, router: Router, rules: Mapping[str
     part = problem.requests.take(held)
     whole = np.flatnonzero(~np.isnan(problem.quality[held]).any(1))
     k, home = len(problem.models), problem.reference_code
-    scores = {name: r.scores(part).take(whole) for name, r in {"learned": router, **rules}.items()}
+    scores = {name: r.scores(part, problem.day).take(whole) for name, r in {"learned": router, **rules}.items()}
     shares = {name: onehot({"learned": router, **rules}[name].choose(s)[0], k) for name, s in scores.items()}
     cheap = int(np.average(rows.cost_usd, axis=0, weights=rows.weight).argmin())
     spent = float(np.average((shares["learned"] * rows.cost_usd).sum(1), weights=rows.weight))
@@ -228,7 +246,14 @@ def _judged(problem: Problem, labels: Labels, router: Router, rules: Mapping[str
         _apgr(problem, fit, learned.oof, held, gains) if k == 2 else {},
         floor,
         labels.hash,
-        {"alpha": learned.alpha, "trials": learned.trials, "fit_rows": len(fit), "judged_rows": len(whole), "holdout_rows": len(held)},
+        {
+            "alpha": learned.alpha,
+            "trials": learned.trials,
+            "fit_rows": len(fit),
+            "judged_rows": len(whole),
+            "holdout_rows": len(held),
+            "units": "sessions and duplicates are never split" if problem.note else "users, sessions and duplicates are never split",
+        },
     )
 
 

@@ -18,7 +18,7 @@ from support.labels import COST, EASY, HARD, made_labels
 from planner.bundle import export
 from planner.bundle.card import card
 from planner.errors import BundleError, InputError
-from planner.policies import Plan
+from planner.policies import Plan, Route
 from planner.router import Requests, Router
 from planner.router.load import MANIFEST, VECTORS, WEIGHTS, canonical
 from planner.training import Training, train
@@ -48,7 +48,7 @@ def copy(bundle, tmp_path) -> Path:
 def test_it_decides_as_trained(training, bundle):
     """On every labelled request the loaded bundle gives the training side's gains and decisions, bit for bit."""
     read, requests = Router.load(bundle), training.problem.requests
-    ours, theirs = training.router.scores(requests), read.scores(requests)
+    ours, theirs = training.router.scores(requests, ""), read.scores(requests, "")
     assert np.array_equal(ours.gains, theirs.gains)
     assert np.array_equal(training.router.choose(ours)[0], read.choose(theirs)[0])
     assert (read.version, read.family) == (training.router.version, training.router.family)
@@ -59,7 +59,7 @@ def test_rules_ship_too(training, tmp_path, name):
     """Every simple rule is a router that exports, loads and decides the same."""
     rule, requests = training.rules[name], training.problem.requests
     read = Router.load(export(rule, tmp_path / "rule"))
-    assert np.array_equal(rule.choose(rule.scores(requests))[0], read.choose(read.scores(requests))[0])
+    assert np.array_equal(rule.choose(rule.scores(requests, ""))[0], read.choose(read.scores(requests, ""))[0])
     assert read.version == rule.version
 
 
@@ -119,6 +119,60 @@ def test_the_manifest_says_where_it_comes_from(training, bundle):
     assert manifest["statement"] == training.text
     assert manifest["evaluation"] == {"backtest": 0.01}
     assert training.router.version in (bundle / "model_card.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", ["cheapest", "best", "per app", "length"])
+def test_a_rule_ships_with_its_own_numbers(training, tmp_path, name):
+    """Card and manifest of an exported rule name that rule's own held-out numbers, not the learned router's."""
+    folder = export(training.rules[name], tmp_path / "rule", training=training)
+    line = training.table.loc[name]
+    page, manifest = (folder / "model_card.md").read_text("utf-8"), json.loads((folder / MANIFEST).read_bytes())
+    numbers = f"{line['quality_diff']:+.4f} [{line['diff_low']:+.4f}, {line['diff_high']:+.4f}]"
+    stated = page.partition("## How it was judged")[2].partition("|")[0]
+    assert numbers in stated
+    assert "learned router" not in stated
+    assert numbers in manifest["statement"]
+    row = next(row for row in manifest["training"]["table"] if row["method"] == manifest["training"]["method"])
+    assert row["quality_diff"] == line["quality_diff"]
+    assert f"This router is the row {manifest['training']['method']!r}" in page
+
+
+def test_another_level_is_not_certified(training, tmp_path):
+    """A router at a level that no row judged says so in card and manifest, without a number of another router."""
+    for number, router in enumerate((training.router.with_tau(0.123), training.router.with_apps(["chat"]))):
+        folder = export(router, tmp_path / str(number), training=training)
+        page, manifest = (folder / "model_card.md").read_text("utf-8"), json.loads((folder / MANIFEST).read_bytes())
+        assert manifest["statement"] == "Not judged at this level; τ was chosen on the rows that judge."
+        assert manifest["training"] == {"labels_hash": training.labels_hash, "method": None}
+        judged = page.partition("## How it was judged")[2].partition("## ")[0]
+        assert judged.strip() == manifest["statement"]
+
+
+def test_the_plan_is_the_router(training, tmp_path):
+    """A plan is stored when it routes by exactly this router; another level, app or router is refused and nothing is written."""
+    router = training.router.with_apps(["chat"])
+    for other in (training.router, router.with_tau(0.123), training.rules["cheapest"]):
+        with pytest.raises(InputError, match=f"routes by router {other.version}; expected the exported one, {router.version}"):
+            export(router, tmp_path / "b", plan=Plan((Route(other),), "x"))
+    assert not list(tmp_path.iterdir())
+    folder = export(router, tmp_path / "b", plan=Plan((Route(router),), "x"))
+    lever = json.loads((folder / "plan.json").read_bytes())["levers"][0]
+    read = Router.load(folder)
+    assert (lever["router"], lever["apps"], lever["tau"]) == (read.version, list(read.support.apps), read.tau)
+    kept = read.decide("please prove it", {"app": "maths", "model": "mine"})
+    assert (kept.model, kept.reason) == ("mine", "abstained: keep what you asked for")
+
+
+def test_export_asks_no_clock(training, tmp_path, monkeypatch):
+    """With a clock that refuses to answer, a bundle is written and loads."""
+
+    class Stopped:
+        @classmethod
+        def now(cls, *_):
+            raise AssertionError("the clock was read")
+
+    monkeypatch.setattr("planner.router.router.datetime", Stopped)
+    assert Router.load(export(training.router, tmp_path / "b", training=training)).version == training.router.version
 
 
 FILES = (MANIFEST, WEIGHTS, VECTORS, "model_card.md", "plan.json")

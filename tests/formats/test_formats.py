@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from planner import formats
@@ -19,6 +20,7 @@ from planner.errors import BundleError, InputError
 from planner.labels import Labels
 from planner.policies import Plan, Route
 from planner.prices import PriceBook
+from planner.router import ALWAYS_TAU, AlwaysRule, Capability, Costs, Router
 from planner.traffic import Apps, Traffic
 from planner.traffic.rows import load_rows
 
@@ -26,8 +28,11 @@ V1 = Path(__file__).parent / "v1"
 
 
 def plan_at(path: Path) -> Plan:
-    """Rebuild a plan; its router is named, not contained, so the apps are what can be read back."""
-    return Plan.of(json.loads(path.read_text()), {"route": lambda p: Route(None, tuple(p["apps"]))}, str(path))  # type: ignore[arg-type]
+    """Rebuild a plan; its router is named, not contained, so it must be found by its version."""
+    costs = Costs(np.array([2.0, 1.0]), *(np.zeros(2) for _ in range(3)))
+    router = Router(("a", "b"), "a", AlwaysRule.model(1, 0, 2), costs, (Capability(10**6),) * 2, tau=ALWAYS_TAU).with_apps(["chat"])
+    known = {router.version: router}
+    return Plan.of(json.loads(path.read_text()), {"route": lambda p: Route(known[p["router"]])}, str(path))
 
 
 def test_traffic_of_version_1() -> None:
@@ -46,7 +51,8 @@ def test_labels_of_version_1() -> None:
 def test_plan_apps_and_prices_of_version_1() -> None:
     """A version 1 plan, apps.yaml and overrides file mean what they meant."""
     plan = plan_at(V1 / "plan.json")
-    assert (plan.name, plan.levers[0].apps) == ("mine", ("chat",))  # type: ignore[attr-defined]
+    stored = json.loads((V1 / "plan.json").read_text())
+    assert (plan.name, plan.payload()) == ("mine", stored)
     assert set(Apps.load(V1 / "apps.yaml").apps) == {"chat", "search"}
     book = PriceBook.load(V1 / "prices.yaml")
     assert book.quote("gpt-5-mini", "openai", "batch", dt.date(2026, 8, 1)).usd_per_mtok["output_tokens"] == 0.8

@@ -1,5 +1,7 @@
 """Plans as plain values: checked whole, hashed by what they do, refused with a reason."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
@@ -22,10 +24,18 @@ def test_a_plans_hash_is_what_it_does() -> None:
 
 def test_payload_round_trip() -> None:
     """A plan rebuilt from its payload does the same."""
-    plan = Plan((Route(router(), apps=("chat",)),), "mine")
-    known = {"route": lambda p: Route(router(), None if p["apps"] is None else tuple(p["apps"]))}
+    plan = Plan((Route(router().with_apps(["chat"])),), "mine")
+    known = {"route": lambda p: Route(router() if p["apps"] is None else router().with_apps(p["apps"]))}
     again = Plan.of(plan.payload(), known)
     assert (again.name, again.hash) == ("mine", plan.hash)
+    assert plan.payload()["levers"][0]["apps"] == ["chat"]
+    assert (again.levers[0].router.version, plan.hash != Plan((Route(router()),)).hash) == (plan.payload()["levers"][0]["router"], True)
+
+
+def test_a_route_is_its_router_alone() -> None:
+    """A route holds a router and nothing that could make the plan another one than the router that is exported."""
+    assert [f.name for f in fields(Route)] == ["router"]
+    assert Plan((Route(router()),)).payload()["levers"][0]["apps"] is None
 
 
 def test_unknown_levers_and_newer_plans_are_refused() -> None:

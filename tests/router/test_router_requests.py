@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from planner.errors import InputError
 from planner.router import Capability, Requests, Support
-from planner.router.capabilities import feasible, outside
+from planner.router.capabilities import KEEP, feasible, outside
 
 TALK = [
     {"role": "system", "content": "Be brief."},
@@ -112,4 +112,5 @@ def test_support():
     requests = Requests.of(
         ["x", "x", "one two three four five", "x", ""], app=["a", "b", "a", "a", "b"], text_state=["full"] * 3 + ["cut", "full"]
     )
-    assert outside(requests, support).tolist() == [0, 3, 4, 6, 5]
+    assert outside(requests, support, ["b"]).tolist() == [0, 3, 4, 6, 5]
+    assert outside(requests, support).tolist() == [0, KEEP, 4, 6, KEEP], "an app nobody knows keeps its model, whatever else is wrong"

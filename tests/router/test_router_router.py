@@ -16,6 +16,7 @@ from support.labels import COST, made_labels
 
 from planner.errors import InputError
 from planner.router import REASONS, AlwaysRule, Capability, Costs, LengthRule, Requests, Router, Scores, Support, TableRule
+from planner.router.capabilities import KEEP, UNREADABLE
 from planner.training import Training, train
 
 
@@ -62,19 +63,36 @@ def test_later_turns_repeat_the_decision(training):
 def test_decide_never_raises(training, messages, metadata):
     """Whatever is sent, a candidate comes back with a reason."""
     decision = training.router.decide(messages, metadata)
-    assert decision.model in training.router.candidates
+    asked = metadata.get("model") if isinstance(metadata, dict) else None
+    assert decision.model in (*training.router.candidates, asked)
     assert decision.reason in REASONS
 
 
+class Unreadable(dict):
+    """A message that cannot be read."""
+
+    def get(self, *_):
+        """Refuse."""
+        raise OSError("gone")
+
+
 def test_what_cannot_be_read_goes_to_the_apps_reference():
-    """A message nested beyond what can be read is answered by the app's own reference, and the reason says why."""
+    """A message that cannot be read is answered by the app's own reference, and the reason says why; an unknown app keeps its model."""
+    router = simple(AlwaysRule.model(1, 0, 2), tau=-0.5)
+    decision = router.decide([Unreadable()], {"app": "a"})
+    assert (decision.model, decision.reason) == ("dear", REASONS[UNREADABLE])
+    assert router.with_references({"a": "cheap"}).decide([Unreadable()], {"app": "a"}).model == "cheap"
+    kept = router.with_apps(["a"]).decide([Unreadable()], {"app": "b", "model": "mine"})
+    assert (kept.model, kept.reason) == ("mine", REASONS[KEEP])
+
+
+def test_deep_content_has_no_text_to_read():
+    """Content nested beyond what is read contributes no text, so that the reference answers."""
     nested: list = []
     for _ in range(100_000):
         nested = [nested]
-    router = simple(AlwaysRule.model(1, 0, 2), tau=-0.5)
-    decision = router.decide([{"role": "user", "content": nested}], {"app": "a"})
-    assert (decision.model, decision.reason) == ("dear", REASONS[-1])
-    assert router.with_references({"a": "cheap"}).decide([{"role": "user", "content": nested}], {"app": "a"}).model == "cheap"
+    decision = simple(AlwaysRule.model(1, 0, 2), tau=-0.5).decide([{"role": "user", "content": nested}])
+    assert (decision.model, decision.reason) == ("dear", REASONS[5])
 
 
 @pytest.mark.parametrize(("code", "name"), [(0, "dear"), (1, "cheap")])
@@ -93,12 +111,54 @@ def test_table_and_length_rules():
     assert [length.decide(text).model for text in ("short", "long " * 50)] == ["cheap", "dear"]
 
 
-def test_abstentions_keep_the_reference():
-    """Outside the support the reference answers, and the reason says which limit it was."""
-    router = simple(AlwaysRule.model(1, 0, 2), tau=-0.5, support=Support(apps=("a",), max_tokens=5))
+def test_abstentions_go_to_the_apps_model_of_today():
+    """Outside the support an app whose model of today is known gets that model, and the reason says which limit it was."""
+    router = simple(AlwaysRule.model(1, 0, 2), tau=-0.5, support=Support(apps=("a",), max_tokens=5), references=(("b", "cheap"),))
     found = [router.decide(*args) for args in (("x", {"app": "b"}), ("one two three four five six", {"app": "a"}), ("", {"app": "a"}))]
-    assert [d.model for d in found] == ["dear"] * 3
+    assert [d.model for d in found] == ["cheap", "dear", "dear"]
     assert [d.reason for d in found] == [REASONS[3], REASONS[4], REASONS[5]]
+
+
+@pytest.mark.parametrize("messages", ["x", "one two three four five six", ""])
+def test_an_unknown_app_keeps_what_it_asked_for(messages):
+    """An app without labels or reference keeps the model the caller names, which need be no candidate; else the reference answers."""
+    router = simple(AlwaysRule.model(1, 0, 2), tau=-0.5, support=Support(apps=("a",), max_tokens=5), references=(("b", "cheap"),))
+    for metadata, model in (({"app": "c", "model": "other"}, "other"), ({"app": "c"}, "dear"), ({"model": 7}, "dear"), (None, "dear")):
+        decision = router.decide(messages, metadata)
+        assert (decision.model, decision.score, decision.reason) == (model, 0.0, "abstained: keep what you asked for")
+    assert router.decide("x", {"app": "a", "model": "other"}).model == "cheap"
+    assert router.decide_many(Requests.of([messages], app=["c"]))[0] == router.decide(messages, {"app": "c"})
+
+
+def test_fewer_apps(training):
+    """The router for one app decides that app as before and abstains from all others; apps it does not steer are refused."""
+    requests = training.problem.requests
+    chat = training.router.with_apps(["chat"])
+    ours, theirs = training.router.scores(requests, ""), chat.scores(requests, "")
+    mine = np.array(requests.app) == "chat"
+    assert np.array_equal(training.router.choose(ours)[0][mine], chat.choose(theirs)[0][mine])
+    assert np.array_equal(theirs.abstain > 0, (ours.abstain > 0) | ~mine)
+    assert len({training.router.version, chat.version, training.router.with_apps(["maths"]).version}) == 3
+    assert training.router.with_apps(["maths", "chat"]).version == training.router.version
+    assert simple(AlwaysRule.model(1, 0, 2)).with_apps(["any"]).support.apps == ("any",)
+    with pytest.raises(InputError, match=r"app 'cht'; expected one of chat, maths.*Did you mean 'chat'"):
+        training.router.with_apps(["cht"])
+    with pytest.raises(InputError, match="app 'maths'; expected one of chat"):
+        chat.with_apps(["maths"])
+    with pytest.raises(InputError, match="no app; expected at least one"):
+        training.router.with_apps([])
+
+
+def test_only_decisions_look_at_the_clock():
+    """Scores need a date; on "" nobody has retired. Without a date only decide and decide_many take today's."""
+    gone = (Capability(context_tokens=1_000), Capability(context_tokens=1_000, retires="2020-01-01"))
+    router = replace(simple(AlwaysRule.model(1, 0, 2), tau=-0.5), capabilities=gone)
+    requests = Requests.of(["x"])
+    assert [router.scores(requests, at).feasible[0, 1] for at in ("", "2019-12-31", "2020-01-01")] == [True, True, False]
+    assert (router.decide("x").model, router.decide_many(requests)[0].model) == ("dear", "dear")
+    assert (router.decide("x", at="2019-12-31").model, router.decide_many(requests, at="").pop().model) == ("cheap", "cheap")
+    with pytest.raises(TypeError, match="at"):
+        router.scores(requests)
 
 
 def test_versions(training):
@@ -127,7 +187,7 @@ def test_a_router_that_makes_no_sense_is_refused():
 def test_fewer_candidates(training):
     """Taking a candidate away leaves the others' gains; the reference cannot be taken away."""
     requests = training.problem.requests
-    whole, part = (r.scores(requests).gains for r in (training.router, training.router.with_candidates(["large", "small"])))
+    whole, part = (r.scores(requests, "").gains for r in (training.router, training.router.with_candidates(["large", "small"])))
     assert np.array_equal(whole[:, [0, 2]], part)
     with pytest.raises(InputError, match="the reference 'large' among them"):
         training.router.with_candidates(["small", "middle"])
@@ -146,7 +206,7 @@ def test_decide_many_is_decide(training):
 
 def test_scores_take():
     """Rows of scores are taken from every column."""
-    scores = simple(AlwaysRule.model(1, 0, 2)).scores(Requests.of(["a", "b", ""]))
+    scores = simple(AlwaysRule.model(1, 0, 2)).scores(Requests.of(["a", "b", ""]), "")
     assert isinstance(scores, Scores)
     assert (len(scores.take(np.array([2]))), scores.take(np.array([2])).abstain.tolist()) == (1, [5])
 

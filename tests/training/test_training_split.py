@@ -4,33 +4,85 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.training import split, units
+from planner.stats.resample import BUCKETS
+from planner.training import Judged, split, units
+from planner.training.split import LARGEST, MIN_UNITS, bind
 
 FEW = st.sampled_from([None, "a", "b", "c", "d", "e"])
 
 
 def items(rows):
-    """Return label items with the given (group, session)."""
-    return pd.DataFrame(
-        {"request_id": [f"r{i}" for i in range(len(rows))], "group": [r[0] for r in rows], "session_id": [r[1] for r in rows]}, dtype=object
-    )
+    """Return label items with the given (group, session, user)."""
+    columns = {name: [r[j] if j < len(r) else None for r in rows] for j, name in enumerate(("group", "session_id", "user"))}
+    return pd.DataFrame({"request_id": [f"r{i}" for i in range(len(rows))], **columns}, dtype=object)
 
 
-@given(st.lists(st.tuples(FEW, FEW, st.sampled_from(["", "x", "X ", "y", "z"])), min_size=1, max_size=12))
+@given(st.lists(st.tuples(FEW, FEW, FEW, st.sampled_from(["", "x", "X ", "y", "z"])), min_size=1, max_size=12))
 def test_units_are_what_anything_links(rows):
-    """Two items share a unit exactly when a chain of equal groups, sessions or texts leads from one to the other."""
-    found = units(items(rows), [r[2] for r in rows])
+    """Two items share a unit exactly when a chain of equal users, groups, sessions or texts leads from one to the other."""
+    found = units(items(rows), [r[3] for r in rows])
     linked = np.eye(len(rows), dtype=bool)
     for i, left in enumerate(rows):
         for j, right in enumerate(rows):
-            text = left[2].lower().strip() == right[2].lower().strip() != ""
-            linked[i, j] |= (left[0] == right[0] is not None) or (left[1] == right[1] is not None) or text
+            text = left[3].lower().strip() == right[3].lower().strip() != ""
+            linked[i, j] |= any(left[c] == right[c] is not None for c in range(3)) or text
     for _ in rows:
         linked = (linked.astype(int) @ linked.astype(int)) > 0
     assert np.array_equal(found[:, None] == found[None, :], linked)
+
+
+def people(n, users, largest=0):
+    """Return ``n`` items in sessions of two and their texts; the first ``largest`` of one user, the others spread."""
+    user = ["u0" if i < largest else f"u{i // 2 % users}" for i in range(n)]
+    return items([(None, f"s{i // 2}", user[i]) for i in range(n)]), [f"text {i}" for i in range(n)]
+
+
+def test_users_bind():
+    """With enough users, each is on one side only, and nothing needs saying."""
+    frame, texts = people(400, 80)
+    found, note = bind(frame, texts, np.ones(400, bool))
+    held = split(found)
+    assert note == ""
+    assert not set(frame["user"][held]) & set(frame["user"][~held])
+
+
+@pytest.mark.parametrize(
+    ("users", "largest", "counted", "why"),
+    [(MIN_UNITS - 2, 0, 400, "only 48 would remain"), (120, 200, 400, "the largest would hold"), (120, 0, 40, "only 20 would remain")],
+)
+def test_too_few_users_are_left_out_and_said(users, largest, counted, why):
+    """Where users leave fewer than MIN_UNITS units of the rows that count, or one unit too large, sessions bind, and it is said."""
+    frame, texts = people(400, users, largest)
+    found, note = bind(frame, texts, np.arange(400) < counted)
+    assert np.array_equal(found, units(frame.assign(user=None), texts))
+    assert why in note
+    assert "only sessions and duplicates are never split" in note
+    assert 0 < LARGEST < 1
+
+
+def test_without_users_nothing_changes():
+    """Items without users, and users who are one session each, are bound as by session and say nothing."""
+    frame, texts = people(40, 80)
+    for user in (None, frame["session_id"]):
+        found, note = bind(frame.assign(user=user), texts, np.ones(40, bool))
+        assert note == ""
+        assert len(np.unique(found)) == 20
+
+
+def test_held_out_units_fill_all_buckets():
+    """The side of a unit says nothing of its bucket: both sides spread over all of them evenly."""
+    names = units(items([(None, f"s{i}") for i in range(20_000)]), [f"text {i}" for i in range(20_000)])
+    for side in (split(names), ~split(names)):
+        n = int(side.sum())
+        rows = Judged(np.zeros((n, 2)), np.zeros((n, 2)), np.ones(n), names[side], np.zeros(n, np.int64))
+        count = np.bincount(rows.bucket, minlength=BUCKETS)
+        assert len(count) == BUCKETS
+        assert count.min() > 0
+        assert np.square(count - n / BUCKETS).sum() / (n / BUCKETS) < 400  # χ² with 255 degrees of freedom
 
 
 def test_more_labels_move_none():

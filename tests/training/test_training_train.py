@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from support.small import MODELS, world_of
 from planner.errors import InputError, NeedsError, PlannerError
 from planner.labels import Labels, read_labels
 from planner.prices import PriceBook
+from planner.router import Capability
 from planner.router.hashing import bucket, hash_word
 from planner.training import Training, train
 
@@ -208,9 +210,67 @@ def test_each_app_is_measured_against_its_own_model(tmp_path):
     own = {"chat": MODELS[0], "search": MODELS[1]}
     done = train(found, reference=MODELS[0], references=own)
     requests = done.problem.requests
-    codes, _ = done.router.with_tau(-np.inf).choose(done.router.scores(requests))
+    codes, _ = done.router.with_tau(-np.inf).choose(done.router.scores(requests, ""))
     assert [done.router.candidates[c] for c in codes] == [own[a] for a in requests.app]
     held = done.split == "holdout"
     quality = done.problem.quality[held][np.arange(held.sum()), codes[held]]
     assert done.table.loc["reference", "quality"] == pytest.approx(np.average(quality, weights=done.problem.weight[held]))
     assert done.table.loc["reference", "quality_diff"] == 0
+
+
+def test_the_router_does_not_depend_on_today():
+    """τ and versions follow from the day given, else the book's, else no day at all, and never from the clock."""
+    labels, can = made_labels(300), {"max_input_tokens": 10_000}
+    known = {"large": Capability(**can), "middle": Capability(**can), "small": Capability(**can, retires="2020-01-01")}
+
+    def used(**day):
+        return train(labels, reference="large", cost=COST, capabilities=known, **day).table.loc["cheapest", "share small"] == 1
+
+    assert used(), "without any day nobody has retired"
+    assert used(at=date(2019, 12, 31))
+    assert not used(at=date(2020, 1, 1))
+    assert not used(book=PriceBook.load())
+    assert used(book=PriceBook.load(), at=date(2019, 12, 31))
+
+
+def test_training_asks_no_clock(monkeypatch):
+    """With a clock that refuses to answer, training works."""
+
+    class Stopped:
+        @classmethod
+        def now(cls, *_):
+            raise AssertionError("the clock was read")
+
+    monkeypatch.setattr("planner.router.router.datetime", Stopped)
+    assert train(made_labels(200), cost=COST).router.version
+
+
+def test_one_user_is_on_one_side():
+    """Users are never split where there are enough; too few are split, and text and notes say so."""
+    labels = made_labels(400)
+    many, few = (Labels.of(labels.items.assign(user=[f"u{i % n}" for i in range(400)]), labels.outcomes) for n in (100, 20))
+    bound, loose = (train(found, reference="large", cost=COST) for found in (many, few))
+    user, held = many.items["user"], bound.split == "holdout"
+    assert not set(user[held]) & set(user[~held])
+    assert ("Users are" in bound.text, bound.notes["units"]) == (False, "users, sessions and duplicates are never split")
+    assert "Users are too few to keep each on one side (only 20 would remain)" in loose.text
+    assert loose.notes["units"] == "sessions and duplicates are never split"
+    plain = train(labels, reference="large", cost=COST)
+    assert np.array_equal(plain.split, loose.split)
+    assert "Users are" not in plain.text
+
+
+def test_a_statement_is_of_that_router(training):
+    """Each method's own router gets its own numbers; another level, app or set of candidates gets none."""
+    assert training.statement(training.router) == training.text
+    for name, rule in training.rules.items():
+        line = training.table.loc[training.method(rule)]
+        assert line.equals(training.table.loc[name].rename(line.name))
+        assert f"{line['quality_diff']:+.4f} [{line['diff_low']:+.4f}, {line['diff_high']:+.4f}]" in training.statement(rule)
+    for other in (
+        training.router.with_tau(0.123),
+        training.router.with_apps(["chat"]),
+        training.router.with_candidates(["large", "small"]),
+    ):
+        assert training.method(other) is None
+        assert training.statement(other) == "Not judged at this level; τ was chosen on the rows that judge."
