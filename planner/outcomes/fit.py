@@ -18,7 +18,7 @@ from planner.labels import Labels
 from planner.outcomes.failures import failure_rates
 from planner.outcomes.model import Holdout, Outcomes, Quality
 from planner.outcomes.quality import QualityModel, fit_quality
-from planner.outcomes.ratios import fit_ratios
+from planner.outcomes.ratios import fit_ratios, sample_ratios
 from planner.router import LinearScorer, Requests, Router
 from planner.schema import TOKEN_BUCKETS
 from planner.stats import BUCKETS, draws
@@ -54,7 +54,9 @@ def fit_outcomes(
     """
     rows = load_rows(traffic)
     served = _served(rows) | dict(providers or {})
-    bare = Outcomes(fit_ratios(labels) if labels else {}, failure_rates(rows), served)
+    ratios = fit_ratios(labels) if labels else {}
+    samples = sample_ratios(labels, ratios, _bucket(rows, labels.items)) if labels else {}
+    bare = Outcomes(ratios, samples, failure_rates(rows), served)
     if labels is None or training is None:
         return bare
     model = fit_quality(training.problem, _scorer(training), training.split == "fit", seed)
@@ -101,7 +103,6 @@ def _label_rows(rows: Rows, items: pd.DataFrame, router: Router) -> Rows:
     logged, at = place >= 0, np.maximum(place, 0)
     app = items["app"].to_numpy(object)
     home = np.array(router.candidates, object)[router.home(list(app))]
-    own = items["user"].fillna(items["session_id"]).fillna(items["request_id"])
     n = len(items)
     whole: NDArray[np.bool_] = np.ones(n, bool)
 
@@ -111,7 +112,7 @@ def _label_rows(rows: Rows, items: pd.DataFrame, router: Router) -> Rows:
     return Rows(
         request_id=ids,
         key=draws.key(ids),
-        bucket=np.where(logged, rows.bucket[at], (draws.key(own) % np.uint64(BUCKETS)).astype(np.int64)),
+        bucket=_bucket(rows, items),
         timestamp=rows.timestamp[at],
         app=of(rows.app, app),
         provider=of(rows.provider, ""),
@@ -132,6 +133,13 @@ def _label_rows(rows: Rows, items: pd.DataFrame, router: Router) -> Rows:
         evidence=np.zeros(n, np.int8),
         cluster_unit=rows.cluster_unit,
     )
+
+
+def _bucket(rows: Rows, items: pd.DataFrame) -> NDArray[np.int64]:
+    """Return the hash bucket of each labelled request: the log's where it has the request, else of its own user or session."""
+    place = pd.Index(rows.request_id).get_indexer(pd.Index(items["request_id"]))
+    own = items["user"].fillna(items["session_id"]).fillna(items["request_id"])
+    return np.where(place >= 0, rows.bucket[np.maximum(place, 0)], (draws.key(own) % np.uint64(BUCKETS)).astype(np.int64))
 
 
 def _coded(values: NDArray[np.object_]) -> Coded:

@@ -60,6 +60,7 @@ class Outcomes:
     Parameters
     ----------
     ratios: (logged model, other model) → token and latency factors.
+    samples: (logged model, other model) → the sums behind its ratio per hash bucket, (buckets, ``ratios.SAMPLED``).
     failures: model → probability of each status.
     providers: model → who serves it, for models that the log has not seen.
     predicted: q̂ of every row of the log; None without labels.
@@ -67,6 +68,7 @@ class Outcomes:
     """
 
     ratios: Mapping[tuple[str, str], Ratio] = field(default_factory=dict)
+    samples: Mapping[tuple[str, str], NDArray[np.int64]] = field(default_factory=dict)
     failures: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     providers: Mapping[str, str] = field(default_factory=dict)
     predicted: Quality | None = None

@@ -7,16 +7,18 @@ Knows nothing of traffic or money.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from planner.labels import Labels
 from planner.schema import TOKEN_BUCKETS
+from planner.stats import BUCKETS
 
-__all__ = ["Ratio", "fit_ratios"]
+__all__ = ["SAMPLED", "Ratio", "fit_ratios", "sample_ratios"]
 
 #: Fewer pairs than this say too little: the ratio counts as unknown.
 MIN_PAIRS = 30
@@ -39,13 +41,44 @@ class Ratio:
     pairs: int
 
 
+#: What a sample of a pair sums per bucket: input of the other and of the logged model, answers likewise, the other's reasoning.
+SAMPLED = ("input_other", "input_logged", "output_other", "output_logged", "reasoning_other")
+
+
 def fit_ratios(labels: Labels) -> Mapping[tuple[str, str], Ratio]:
     """Return the ratio of every ordered pair of labelled models with at least 30 common requests.
 
     A ratio of sums, not a mean of ratios: it is what the bill is made of, and short answers cannot dominate it.
     """
+    measures = _measures(labels)
+    models = labels.models
+    return {(a, b): r for a in models for b in models if a != b and (r := _ratio(measures, a, b)).pairs >= MIN_PAIRS}
+
+
+def sample_ratios(
+    labels: Labels, pairs: Iterable[tuple[str, str]], bucket: NDArray[np.int64]
+) -> Mapping[tuple[str, str], NDArray[np.int64]]:
+    """Return the sums behind the ratios of ``pairs`` per hash bucket, int64 (buckets, SAMPLED), so that labels can be resampled.
+
+    ``bucket`` (items,) is the bucket of each labelled request's user, else session, else itself.
+    """
+    measures = _measures(labels).reindex(labels.items["request_id"])
+    found = {}
+    for a, b in pairs:
+        columns = [
+            measures[(name, m)].to_numpy(float) for name, m in (("input", b), ("input", a), ("output", b), ("output", a), ("reasoning", b))
+        ]
+        both = np.isfinite(columns[:4]).all(axis=0)
+        sums = np.zeros((BUCKETS, len(SAMPLED)), np.int64)
+        np.add.at(sums, bucket[both], np.nan_to_num(np.column_stack(columns)[both]).astype(np.int64))
+        found[a, b] = sums
+    return found
+
+
+def _measures(labels: Labels) -> pd.DataFrame:
+    """Lay out what each model used, one row a request, columns (measure, model)."""
     plain = labels.outcomes[(labels.outcomes["prompt_variant"] == "") & (labels.outcomes["repeat"] == 0)]
-    measures = pd.DataFrame(
+    return pd.DataFrame(
         {
             "request_id": plain["request_id"],
             "model": plain["model"],
@@ -55,8 +88,6 @@ def fit_ratios(labels: Labels) -> Mapping[tuple[str, str], Ratio]:
             "latency": plain["latency_ms"],
         }
     ).pivot(index="request_id", columns="model")
-    models = labels.models
-    return {(a, b): r for a in models for b in models if a != b and (r := _ratio(measures, a, b)).pairs >= MIN_PAIRS}
 
 
 def _ratio(measures: pd.DataFrame, a: str, b: str) -> Ratio:

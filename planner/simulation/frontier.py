@@ -21,17 +21,19 @@ from planner.policies import Plan, Route
 from planner.prices import PriceBook
 from planner.router import Router, Scores, steps
 from planner.schema import EVIDENCE
+from planner.simulation import noise
 from planner.simulation.accounting import price_date
+from planner.simulation.flows import Switches, tau_grid
 from planner.simulation.result import DAYS_PER_MONTH, quality_shift
-from planner.simulation.summarise import labelled_values, paired_values, weigh_cost
+from planner.simulation.summarise import labelled_values, paired_values, part_costs, weigh_cost
 from planner.simulation.summary import LABELLED, MICRO, PAIRED, SummaryHeader, add_up
-from planner.simulation.world import World
+from planner.simulation.world import Side, World
 from planner.stats import BUCKETS, jackknife
 from planner.traffic import Traffic
 from planner.traffic.rows import Coded, Rows
 from planner.units import PUSD_PER_USD
 
-__all__ = ["Frontier", "frontier", "tau_grid", "trace", "walk"]
+__all__ = ["Frontier", "frontier", "trace"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +45,7 @@ class Frontier:
     tau: (t,).
     cost_difference: (buckets, t, 3) [pUSD] against the log, by the evidence of the calls. paired: (buckets, t, PAIRED + LABELLED).
     logged_cost: (buckets,) [pUSD]. requests: (buckets,) [10⁻⁶].
+    exposure: (t, P, noise.PARTS) [pUSD]. samples: (P, buckets, ratios.SAMPLED); see ``simulation.noise``.
     shares: (t, K) share of steerable requests on each of ``candidates``.
     app: the only app looked at; None for the whole log.
     """
@@ -54,6 +57,8 @@ class Frontier:
     paired: NDArray[np.int64] = field(repr=False)
     logged_cost: NDArray[np.int64] = field(repr=False)
     requests: NDArray[np.int64] = field(repr=False)
+    exposure: NDArray[np.int64] = field(repr=False)
+    samples: NDArray[np.int64] = field(repr=False)
     shares: NDArray[np.float64] = field(repr=False)
     app: str | None = None
 
@@ -61,7 +66,13 @@ class Frontier:
     def table(self) -> pd.DataFrame:
         """One row per τ: money per month and quality against the log, each with its 95 % interval, and the shares."""
         month = DAYS_PER_MONTH / self.header.days
-        money = jackknife(self.cost_difference.sum(axis=2), lambda s: -s * (month / PUSD_PER_USD), self.requests, extensive=True)
+        moved, levels = noise.shift(self.samples, self.exposure), len(self.tau)
+        sums = np.hstack([self.cost_difference.sum(axis=2), noise.columns(self.samples)])
+
+        def saved(s: NDArray[Any]) -> NDArray[np.float64]:
+            return np.asarray(-(s[:, :levels] + moved(s[:, levels:])) * (month / PUSD_PER_USD))
+
+        money = jackknife(sums, saved, noise.clusters(self.requests, self.samples, self.exposure), extensive=True)
         parts = self.cost_difference.astype(float).sum(axis=0) * (-month / PUSD_PER_USD)
         changed = self.paired[..., PAIRED.index("changed_micro")].astype(float).sum(axis=0)
         labels = self.paired[..., len(PAIRED) + LABELLED.index("label_weight_micro")]
@@ -142,28 +153,39 @@ def trace(world: World, router: Router, *, app: str | None = None, points: int =
     rows = world.rows.take(inside)
     scores = world.block.scores(router)
     steered = route.steered(world.block, scores) & inside
-    sides = [_values(world, sent)[inside] for sent in _each(world.rows, router, steered)]
-    scores, steered = scores.take(inside), steered[inside]
-    thresholds, codes = _switches(scores, steered)
-    grid = tau_grid(thresholds, points)
-    sums = _along(rows.bucket, np.stack(sides, axis=1), scores.home, thresholds, codes, grid)
-    kinds = len(EVIDENCE)
-    paired = np.concatenate([sums[..., kinds:], _labelled(world, route, app, grid)], axis=-1)
+    sides = [world.side(sent) for sent in _each(world.rows, router, steered)]
+    moves = _switches(scores.take(inside), steered[inside], points)
+    sums = moves.by_bucket(rows.bucket, np.stack([_values(world, side)[inside] for side in sides], axis=1))
+    parts = np.stack([part_costs(world.rows, side)[inside] for side in sides], axis=1)
+    pairs = np.stack([world.pair(side.calls.model)[inside] for side in sides], axis=1)
     asked = np.rint(np.where(rows.demand, rows.weight, 0.0) * MICRO).astype(np.int64)
     logged = add_up(np.column_stack([weigh_cost(rows.weight, world.logged.cost_pusd[inside]), asked]), (rows.bucket,), (BUCKETS,))
-    shares = _shares(rows.weight * steered, scores.home, thresholds, codes, grid, len(router.candidates))
-    header = world.header(Plan((route,)))
-    return Frontier(header, router.candidates, grid, sums[..., :kinds], paired, logged[:, 0], logged[:, 1], shares, app)
+    kinds = len(EVIDENCE)
+    return Frontier(
+        header=world.header(Plan((route,))),
+        candidates=router.candidates,
+        tau=moves.grid,
+        cost_difference=sums[..., :kinds],
+        paired=np.concatenate([sums[..., kinds:], _labelled(world, route, app, moves.grid)], axis=-1),
+        logged_cost=logged[:, 0],
+        requests=logged[:, 1],
+        exposure=moves.by_cell(parts, pairs, len(world.samples)),
+        samples=world.samples,
+        shares=_shares(moves, asked * steered[inside], len(router.candidates)),
+        app=app,
+    )
 
 
 def _inside(rows: Rows, app: str | None) -> NDArray[np.bool_]:
     return np.ones(len(rows), bool) if app is None else rows.app.decode() == app
 
 
-def _switches(scores: Scores, steered: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return thresholds and codes (n, K) of every request's switches; requests that are not steered never switch."""
+def _switches(scores: Scores, steered: NDArray[np.bool_], levels: int | NDArray[np.float64]) -> Switches:
+    """Return the switches of every request, along so many levels or a given grid; what is not steered never switches."""
     thresholds, codes = steps(scores.gains, scores.cost_usd, scores.feasible, scores.home)
-    return np.where(steered[:, None], thresholds, np.inf), codes
+    thresholds = np.where(steered[:, None], thresholds, np.inf)
+    grid = tau_grid(thresholds, levels) if isinstance(levels, int) else levels
+    return Switches(scores.home, thresholds, codes, grid)
 
 
 def _each(rows: Rows, router: Router, steered: NDArray[np.bool_]) -> list[Coded]:
@@ -172,25 +194,12 @@ def _each(rows: Rows, router: Router, steered: NDArray[np.bool_]) -> list[Coded]
     return [Coded(np.where(steered, names.index(m), rows.model.codes).astype(np.int32), names) for m in router.candidates]
 
 
-def _values(world: World, sent: Coded) -> NDArray[np.int64]:
+def _values(world: World, side: Side) -> NDArray[np.int64]:
     """Per request: cost difference to the log [pUSD] in the column of its evidence, then the columns of PAIRED."""
-    side, logged, weight = world.side(sent), world.logged, world.rows.weight
+    logged, weight = world.logged, world.rows.weight
     cost = weigh_cost(weight, side.cost_pusd) - weigh_cost(weight, logged.cost_pusd)
     by_evidence = np.where(side.evidence[:, None] == np.arange(len(EVIDENCE)), cost[:, None], 0)
     return np.column_stack([by_evidence, paired_values(world.rows, side, logged)])
-
-
-def _along(
-    bucket: NDArray[np.int64],
-    values: NDArray[np.int64],
-    home: NDArray[np.int64],
-    thresholds: NDArray[np.float64],
-    codes: NDArray[np.int64],
-    grid: NDArray[np.float64],
-) -> NDArray[np.int64]:
-    """Walk every request along its switches: ``values`` (n, K, m) under each candidate → (buckets, t, m)."""
-    at = np.arange(len(home))
-    return walk(bucket, values[at, home], thresholds, values[at[:, None], codes], grid)
 
 
 def _labelled(world: World, route: Route, app: str | None, grid: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -202,76 +211,11 @@ def _labelled(world: World, route: Route, app: str | None, grid: NDArray[np.floa
     scores = block.scores(route.router)
     steered = route.steered(block, scores) & inside
     values = np.stack([labelled_values(held, sent)[inside] for sent in _each(held.rows, route.router, steered)], axis=1)
-    scores = scores.take(inside)
-    thresholds, codes = _switches(scores, steered[inside])
-    return _along(held.rows.bucket[inside], values, scores.home, thresholds, codes, grid)
+    return _switches(scores.take(inside), steered[inside], grid).by_bucket(held.rows.bucket[inside], values)
 
 
-def _shares(
-    weight: NDArray[np.float64],
-    home: NDArray[np.int64],
-    thresholds: NDArray[np.float64],
-    codes: NDArray[np.int64],
-    grid: NDArray[np.float64],
-    k: int,
-) -> NDArray[np.float64]:
-    """Weighted share of steered requests on each candidate at every τ, (t, K)."""
-    before = np.column_stack([home, codes[:, :-1]])
-    row, switch = np.nonzero(thresholds <= grid[-1])
-    place = np.searchsorted(grid, thresholds[row, switch], side="left")
-    flow = np.zeros((len(grid), k))
-    np.add.at(flow, (np.zeros(len(home), np.int64), home), weight)
-    np.add.at(flow, (place, codes[row, switch]), weight[row])
-    np.add.at(flow, (place, before[row, switch]), -weight[row])
-    return np.asarray(np.cumsum(flow, axis=0) / max(weight.sum(), 1e-300))
-
-
-def tau_grid(thresholds: NDArray[np.float64], points: int = 101) -> NDArray[np.float64]:
-    """Return −∞ and ``points`` − 1 quantiles of the finite switch thresholds, ascending, without repeats.
-
-    >>> tau_grid(np.array([0.3, 0.1, np.inf, 0.2]), 4).tolist()
-    [-inf, 0.1, 0.2, 0.3]
-    """
-    finite = thresholds[np.isfinite(thresholds)]
-    if not finite.size:
-        return np.array([-np.inf])
-    inner = np.unique(np.quantile(finite, np.linspace(0, 1, points - 1), method="higher"))
-    return np.concatenate([[-np.inf], inner])
-
-
-def walk(
-    bucket: NDArray[np.int64],
-    start: NDArray[np.int64],
-    thresholds: NDArray[np.float64],
-    path: NDArray[np.int64],
-    grid: NDArray[np.float64],
-) -> NDArray[np.int64]:
-    """Sum values per bucket at every τ of ``grid`` when requests switch along their path.
-
-    Parameters
-    ----------
-    bucket: (n,) hash bucket of each request.
-    start: (n, m) values under the choice at τ = −∞.
-    thresholds: (n, s) ascending; switch j is made for every τ ≥ its threshold; +∞ is never.
-    path: (n, s, m) values after switch j.
-    grid: (t,) ascending, the first −∞.
-
-    Returns
-    -------
-    int64 of shape (buckets, t, m).
-
-    Examples
-    --------
-    One request that gets cheaper at τ = 0.1:
-
-    >>> sums = walk(np.array([0]), np.array([[10]]), np.array([[0.1, np.inf]]), np.array([[[4], [0]]]), np.array([-np.inf, 0.1, 0.2]))
-    >>> sums[0, :, 0].tolist()
-    [10, 4, 4]
-    """
-    first = add_up(start, (bucket, np.zeros_like(bucket)), (BUCKETS, len(grid)))
-    before = np.concatenate([start[:, None, :], path[:, :-1, :]], axis=1)
-    made = thresholds <= grid[-1]
-    row, switch = np.nonzero(made)
-    cells = (bucket[row], np.searchsorted(grid, thresholds[row, switch], side="left"))
-    changes = add_up((path - before)[row, switch], cells, (BUCKETS, len(grid)))
-    return np.cumsum(first + changes, axis=1)
+def _shares(moves: Switches, steered: NDArray[np.int64], candidates: int) -> NDArray[np.float64]:
+    """Share of steered requests, given as weights, on each candidate at every τ, (t, K)."""
+    each = np.broadcast_to(np.arange(candidates), (len(steered), candidates))
+    weights = np.broadcast_to(steered[:, None, None], (len(steered), candidates, 1))
+    return np.asarray(moves.by_cell(weights, each, candidates)[..., 0] / max(int(steered.sum()), 1))

@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from planner.schema import EVIDENCE, TOKEN_BUCKETS
+from planner.simulation import noise
 from planner.simulation.summary import LABELLED, MICRO, NANO, PAIRED, Summary
 from planner.stats import REFUSE, WARN, Estimate, Interval, effective_clusters, jackknife
 from planner.units import PUSD_PER_USD
@@ -156,13 +157,24 @@ class Simulation:
         return f"{self.summary.header.price_book} prices of {self.summary.header.price_date}"
 
     def _money(self, statistic: Callable[[NDArray[Any]], NDArray[np.float64]], group: int | None, extensive: bool = False) -> Estimate:
-        """Read a statistic of (cost difference, logged cost) per bucket; its shares are those of the difference."""
+        """Read a statistic of (cost difference, logged cost) per bucket, token ratios resampled with their labels.
+
+        Its shares are those of the difference.
+        """
         parts = self.summary.measure("cost_difference_pusd", group)
         difference = parts.sum(axis=1)
         if not parts.any():
             return Estimate(0.0, 0.0, 0.0, "measured", n=round(self.requests(group)), source="nothing changes")
         logged = self.summary.measure("cost_pusd", group).sum(axis=1) - difference
-        found = jackknife(np.stack([difference, logged], axis=-1).astype(float), statistic, self._weights(group), extensive=extensive)
+        both = np.column_stack([difference, logged]).astype(float)
+        exposure = self.summary.exposure.astype(object).sum(axis=0) if group is None else self.summary.exposure[group]
+        moved = noise.shift(self.summary.samples, exposure)
+
+        def resampled(s: NDArray[Any]) -> NDArray[np.float64]:
+            return statistic(np.column_stack([s[:, 0] + moved(s[:, 2:]), s[:, 1]]))
+
+        sums = np.hstack([both, noise.columns(self.summary.samples)])
+        found = jackknife(sums, resampled, noise.clusters(self._weights(group), self.summary.samples, exposure), extensive=extensive)
         shares = {n: float(statistic(np.array([part, logged.sum()]))) for n, part in zip(EVIDENCE, parts.sum(axis=0), strict=True) if part}
         return _estimate(found, _worst(shares), round(self.requests(group)), self._prices, shares)
 

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from planner.outcomes import Holdout
 from planner.schema import EVIDENCE, TOKEN_BUCKETS
+from planner.simulation.noise import PARTS
 from planner.simulation.summary import BINS_PER_DECADE, DECADES, LABELLED, MICRO, NANO, Summary, SummaryHeader, add_up, latency_bin
 from planner.simulation.world import Side, World
 from planner.stats import BUCKETS
 from planner.traffic.rows import Coded, Rows
 
-__all__ = ["labelled_values", "paired_values", "summarise", "weigh_cost"]
+__all__ = ["labelled_values", "paired_values", "part_costs", "summarise", "weigh_cost"]
 
 
 def summarise(world: World, header: SummaryHeader, side: Side, sent_labelled: Coded | None) -> Summary:
@@ -37,7 +38,21 @@ def summarise(world: World, header: SummaryHeader, side: Side, sent_labelled: Co
         paired=add_up(paired_values(rows, side, logged), (place, rows.bucket), shape),
         labelled=labelled,
         latency=_latency(rows, side, place, len(world.groups)),
+        exposure=_exposure(world, side, place),
+        samples=world.samples,
     )
+
+
+def _exposure(world: World, side: Side, place: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Sum the cost of moved requests by group, pair of models and part [pUSD]."""
+    pair = world.pair(side.calls.model)
+    on = pair >= 0
+    return add_up(part_costs(world.rows, side)[on], (place[on], pair[on]), (len(world.groups), len(world.samples)))
+
+
+def part_costs(rows: Rows, side: Side) -> NDArray[np.int64]:
+    """Weighted cost of each request's input, answer and reasoning [pUSD], (n, noise.PARTS)."""
+    return np.column_stack([weigh_cost(rows.weight, side.parts_pusd[:, i]) for i in range(len(PARTS))])
 
 
 def _whole(weight: NDArray[np.float64], values: NDArray[Any], unit: int = 1) -> NDArray[np.int64]:

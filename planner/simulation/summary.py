@@ -63,7 +63,11 @@ class SummaryHeader:
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """Integer sums: ``sums`` (G, B, 3, MEASURES), ``paired`` (G, B, PAIRED), ``labelled`` (G, B, LABELLED), ``latency`` (G, bins)."""
+    """Integer sums of G groups, B buckets, P pairs of models.
+
+    ``sums`` (G, B, 3, MEASURES), ``paired`` (G, B, PAIRED), ``labelled`` (G, B, LABELLED), ``latency`` (G, bins); and for the
+    labels' own sampling ``exposure`` (G, P, noise.PARTS) [pUSD] and ``samples`` (P, B, ratios.SAMPLED).
+    """
 
     header: SummaryHeader
     groups: tuple[tuple[str, ...], ...]
@@ -71,6 +75,8 @@ class Summary:
     paired: NDArray[np.int64]
     labelled: NDArray[np.int64]
     latency: NDArray[np.int64]
+    exposure: NDArray[np.int64]
+    samples: NDArray[np.int64]
 
     def save(self, path: str | Path) -> Path:
         """Write to one ``.npz`` without objects; the same Summary gives the same content."""
@@ -155,5 +161,6 @@ def merge(a: Summary, b: Summary) -> Summary:
         out[[groups.index(g) for g in part.groups]] = array
         return out
 
-    names = ("sums", "paired", "labelled", "latency")
-    return Summary(a.header, groups, *(spread(a, getattr(a, n)) + spread(b, getattr(b, n)) for n in names))
+    names = ("sums", "paired", "labelled", "latency", "exposure")
+    added = {n: spread(a, getattr(a, n)) + spread(b, getattr(b, n)) for n in names}
+    return Summary(a.header, groups, **added, samples=a.samples)

@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 
 from planner.errors import InputError
 from planner.outcomes import Calls, Outcomes, requests_of
+from planner.outcomes.ratios import SAMPLED
 from planner.policies import Block, Intents, Plan
 from planner.prices import PriceBook, Priced
 from planner.router import Requests
 from planner.simulation.accounting import AS_LOGGED, price_calls, refuse_unpriced
 from planner.simulation.summary import SummaryHeader
+from planner.stats import BUCKETS
 from planner.traffic import Traffic
 from planner.traffic.rows import Coded, Rows, load_rows
 
@@ -31,10 +33,14 @@ GROUPABLE = ("app", "model", "provider", "tier")
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """What happens to every request on one side: its call, cost [pUSD], whether it was priced, and q̂ of its answer."""
+    """What happens to every request on one side: its call, cost [pUSD], whether it was priced, and q̂ of its answer.
+
+    ``parts_pusd`` (n, noise.PARTS) splits the cost into input, answer and reasoning.
+    """
 
     calls: Calls
     cost_pusd: NDArray[np.int64]
+    parts_pusd: NDArray[np.int64]
     priced: NDArray[np.bool_]
     evidence: NDArray[np.int8]
     quality: NDArray[np.float64]
@@ -101,6 +107,18 @@ class World:
         return np.array([self.groups.index(n) for n in names], np.int64)[code]
 
     @cached_property
+    def samples(self) -> NDArray[np.int64]:
+        """The sums behind the token ratios of all pairs of models, in the order of ``pair``: (P, buckets, ratios.SAMPLED)."""
+        found = [self.outcomes.samples[key] for key in sorted(self.outcomes.samples)]
+        return np.stack(found) if found else np.zeros((0, BUCKETS, len(SAMPLED)), np.int64)
+
+    def pair(self, sent: Coded) -> NDArray[np.int64]:
+        """Return which pair of models each request moves between, −1 where it stays or no label tells its ratio."""
+        place = {key: i for i, key in enumerate(sorted(self.outcomes.samples))}
+        table = np.array([[place.get((a, b), -1) for b in sent.values] for a in self.rows.model.values], np.int64)
+        return np.asarray(table[self.rows.model.codes, sent.codes])
+
+    @cached_property
     def logged(self) -> Side:
         """The empty plan: every request as observed."""
         return self.side(self.rows.model)
@@ -127,7 +145,9 @@ class World:
             calls, priced = self._priced(sent)
         known = self._has_price
         evidence = np.maximum(calls.evidence, priced.evidence.astype(np.int8))
-        return Side(calls, np.where(rows.billable & known, priced.cost_pusd, 0), known, evidence, self.outcomes.quality(sent))
+        paid = rows.billable & known
+        parts = np.where(paid[:, None], np.add.reduceat(priced.parts_pusd, [0, 4, 5], axis=1), 0)
+        return Side(calls, np.where(paid, priced.cost_pusd, 0), parts, known, evidence, self.outcomes.quality(sent))
 
     def _priced(self, sent: Coded) -> tuple[Calls, Priced]:
         calls = self.outcomes.calls(self.rows, sent, self.seed)

@@ -177,7 +177,7 @@ def test_failing_saves_nothing(tmp_path: Path, book: PriceBook) -> None:
     rates = {DEAR: np.array([1.0, 0, 0, 0, 0, 0]), MINI: np.array([0.6, 0, 0, 0, 0.4, 0])}
     same = {(DEAR, MINI): Ratio(1.0, 1.0, 0.0, 1.0, 99)}
     plan = Plan((Route(always(MINI)),), "mini")
-    sound, failing = (simulate(traffic, plan, outcomes=o, book=book, at=DATE) for o in (Outcomes(same), Outcomes(same, rates)))
+    sound, failing = (simulate(traffic, plan, outcomes=o, book=book, at=DATE) for o in (Outcomes(same), Outcomes(same, failures=rates)))
     assert failing.failures() > 0.3
     assert failing.cost().value == sound.cost().value
     assert failing.saving().shares["assumed"] > 0
