@@ -26,16 +26,17 @@ __all__ = ["DISCORDANCE", "MARGIN", "ceiling", "labels_needed"]
 MARGIN, DISCORDANCE = 0.02, 0.15
 
 
-def labels_needed(margin: float = MARGIN, discordance: float = DISCORDANCE, level: float = 0.975, power: float = 0.8) -> int:
+def labels_needed(margin: float = MARGIN, discordance: float = DISCORDANCE) -> int:
     """Return how many paired labels show that a model is at most ``margin`` worse when it is truly as good.
 
-    n = (z_level + z_power)² · discordance / margin², one-sided: Connor, "Sample size for testing differences in proportions
-    for the paired-sample design", Biometrics 43 (1987) 207-211, in its normal approximation with equal true qualities.
+    n = (z_level + z_power)² · discordance / margin², one-sided at 97.5 % with a power of 80 %: Connor, "Sample size for testing
+    differences in proportions for the paired-sample design", Biometrics 43 (1987) 207-211, in its normal approximation with
+    equal true qualities.
 
     >>> labels_needed()
     2944
     """
-    return math.ceil((ndtri(level) + ndtri(power)) ** 2 * discordance / margin**2)
+    return math.ceil((ndtri(0.975) + ndtri(0.8)) ** 2 * discordance / margin**2)
 
 
 def ceiling(context: Context) -> pd.DataFrame:

@@ -24,9 +24,7 @@ from planner.traffic import Traffic, TrafficWriter
 __all__ = ["as_traffic"]
 
 
-def as_traffic(
-    labels: Labels, reference: str, out: str | Path, *, output_tokens: int | None = None, provider: str | None = None
-) -> Traffic:
+def as_traffic(labels: Labels, reference: str, out: str | Path, *, output_tokens: int | None = None) -> Traffic:
     """Write ``labels`` as a log of one day in which ``reference`` answered every request, into ``out``.
 
     Parameters
@@ -34,7 +32,6 @@ def as_traffic(
     labels: what was asked, with the graded answers.
     reference: the labelled model that stands for today's.
     output_tokens: [tokens] of every answer, where the labels carry none; assumed.
-    provider: who serves the reference, where its name alone does not tell.
 
     Input tokens are the labels' own, else counted from the text (o200k); arrivals are spread evenly over 24 hours from
     2026-01-01, an assumption that no figure of a plan without shared state depends on. Raises InputError when answer
@@ -54,7 +51,6 @@ def as_traffic(
             "request_id": labels.items["request_id"],
             "timestamp": start + pd.to_timedelta(np.arange(n) * (86_400_000_000 // max(n, 1)), unit="us"),
             **{name: labels.items[name] for name in ("app", "user", "session_id", "messages", "text_state", "weight")},
-            "provider": provider,
             "model": reference,
             **{name: answers[name] for name in ("latency_ms", "quality", "finish_reason")},
             "quality_source": answers["grader"],

@@ -52,8 +52,8 @@ def _where(audit: Audit) -> str:
     return f"By app: {apps}. By model: {models}. By usage: {buckets}."
 
 
-def _leading(table: pd.DataFrame, column: str, n: int = 3) -> str:
-    head = table[table["usd"] > 0].head(n)
+def _leading(table: pd.DataFrame, column: str) -> str:
+    head = table[table["usd"] > 0].head(3)
     return ", ".join(f"{name} {share:.0%}" for name, share in zip(head[column], head["share"], strict=True))
 
 

@@ -109,14 +109,14 @@ def read_truth(path: str | Path) -> Truth:
     return Truth(first["request_id"].to_numpy(), first["app"].to_numpy(), first["weight"].to_numpy(), models, *numbers)
 
 
-def ceiling(known: Truth, prices: int = 60) -> Ceiling:
-    """Return the frontiers: at ``prices`` exchange rates [USD per point of quality], each policy maximises quality − cost / rate."""
+def ceiling(known: Truth) -> Ceiling:
+    """Return the frontiers: at 60 exchange rates [USD per point of quality], each policy maximises quality − cost / rate."""
     w = known.weight / known.weight.sum()
     apps = np.unique(known.app, return_inverse=True)[1]
     member = np.equal.outer(np.arange(apps.max() + 1), apps) * w
     rows = [("constant", np.nan, m, float(w @ known.cost_usd[:, i]), float(w @ known.expected[:, i])) for i, m in enumerate(known.models)]
     scale = float(w @ known.cost_usd.max(axis=1))
-    for rate in scale * np.geomspace(0.02, 2000, prices):
+    for rate in scale * np.geomspace(0.02, 2000, 60):
         choices = {
             "per app": (member @ (known.expected - known.cost_usd / rate)).argmax(axis=1)[apps],
             "visible": (known.visible - known.cost_usd / rate).argmax(axis=1),

@@ -24,7 +24,6 @@ __all__ = [
     "START",
     "App",
     "Model",
-    "app_named",
     "expected_quality",
     "model_at",
     "visible_quality",
@@ -116,15 +115,6 @@ APPS = (
     App("ticket-triage", 0.11, (("gpt-5.4-mini", 0),), (("triage-v1", 0),), 1.0, 25, 12, 0.50, False, 200, 0, 3, "care"),
     App("hr-helper", 0.03, (("gpt-5.4-mini", 0),), (("hr-v2", 0),), 2.2, 700, 10, 0.08, True, 1024, 140, 4, "people", text="none"),
 )  # fmt: skip
-
-
-def app_named(name: str) -> App:
-    """Return the app called ``name``.
-
-    >>> app_named("docs-rag").team
-    'docs'
-    """
-    return next(a for a in APPS if a.name == name)
 
 
 def model_at(steps: tuple[tuple[str, int], ...], day: NDArray[np.int64]) -> NDArray[np.object_]:

@@ -22,7 +22,7 @@ from planner.synthetic.labels import sample_labels
 from planner.synthetic.log import Log
 from planner.synthetic.payloads import lines
 from planner.synthetic.sample import MAPPING
-from planner.synthetic.world import APPS, DAYS, MODELS, SEED, app_named
+from planner.synthetic.world import APPS, DAYS, MODELS, SEED
 from planner.text.messages import content_text, conversation
 from planner.text.tokens import count_tokens
 from planner.traffic import Traffic, read
@@ -128,11 +128,11 @@ def test_one_app_changes_its_model_in_the_middle(traffic: Traffic) -> None:
 
 def test_token_counts_are_those_of_the_text(payloads: list[dict[str, Any]]) -> None:
     """Input = scale · (o200k tokens of contents, calls and tools + 4 a message + 3), output = tokens of the answer."""
-    scale = {m.name: m.scale for m in MODELS}
+    scale, state = {m.name: m.scale for m in MODELS}, {a.name: a.text for a in APPS}
     checked = 0
     for p in payloads[::7]:
         messages, app = p["messages"], p["request_tags"][0][4:]
-        if p["status"] != "success" or app_named(app).text != "full" or "internal_call_origin" in p["metadata"]:
+        if p["status"] != "success" or state[app] != "full" or "internal_call_origin" in p["metadata"]:
             continue
         tools = p["model_parameters"].get("tools")
         texts = [_counted(m) for m in messages] + ([_dumped(tools)] if tools else [])
