@@ -13,9 +13,9 @@ import pandas as pd
 
 from planner.router import Capability
 from planner.schema import TOKEN_BUCKETS
-from planner.traffic import Traffic
+from planner.traffic import App, Apps, Traffic
 
-__all__ = ["models_today", "seen_capabilities", "widened"]
+__all__ = ["allowed", "models_today", "seen_capabilities", "widened"]
 
 #: Today is what the last week of the log shows.
 _TODAY = pd.Timedelta(days=7)
@@ -55,6 +55,28 @@ def _seen(rows: pd.DataFrame) -> Capability:
         modalities=tuple(modalities),
         source="seen in the log",
     )
+
+
+def allowed(models: Sequence[str], capabilities: Sequence[Capability], apps: Apps, providers: Mapping[str, str]) -> tuple[Capability, ...]:
+    """Return the capabilities narrowed to the apps whose owners allow each model and its provider.
+
+    Only what an owner states counts: a field that the draft guessed forbids nothing. A provider that is not known is none
+    of those that are allowed.
+    """
+    return tuple(_allowed(m, c, apps, providers.get(m, "")) for m, c in zip(models, capabilities, strict=True))
+
+
+def _allowed(model: str, known: Capability, apps: Apps, provider: str) -> Capability:
+    forbidden = {name for name, app in apps.apps.items() if _forbids(app, model, provider)}
+    if not forbidden:
+        return known
+    return replace(known, apps=tuple(sorted(set(apps.apps if known.apps is None else known.apps) - forbidden)))
+
+
+def _forbids(app: App, model: str, provider: str) -> bool:
+    stated = {"candidates": app.candidates and model not in app.candidates}
+    stated["allowed_providers"] = app.allowed_providers and provider not in app.allowed_providers
+    return any(forbids and field not in app.assumed for field, forbids in stated.items())
 
 
 def widened(known: Mapping[str, Capability], seen: Mapping[str, Capability]) -> dict[str, Capability]:

@@ -16,14 +16,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from planner.errors import InputError
+from planner.errors import InputError, PriceError
 from planner.labels import Labels
 from planner.prices import PriceBook
 from planner.router import ALWAYS_TAU, AlwaysRule, Capability, Requests, Router, Support, rebased
-from planner.traffic import Traffic
+from planner.traffic import Apps, Traffic
 from planner.training.judge import Judged, apgr, curve, judge, mixed, onehot, oracle, tau_for
 from planner.training.learn import Learned, learn
-from planner.training.observed import models_today, seen_capabilities, widened
+from planner.training.observed import allowed, models_today, seen_capabilities, widened
 from planner.training.problem import Problem, pose
 from planner.training.prose import decision, verdict
 from planner.training.rules import cross_fit, fit_length, fit_table
@@ -92,6 +92,7 @@ def train(
     labels: Labels,
     traffic: Traffic | None = None,
     *,
+    apps: Apps | None = None,
     reference: str | None = None,
     references: Mapping[str, str] | None = None,
     candidates: Sequence[str] | None = None,
@@ -112,6 +113,7 @@ def train(
     labels: graded answers of at least two models.
     traffic: the log the router is for: it shows each app's model of today, which becomes that app's reference, and what
         each model has been seen to do. An app whose model of today has no labels is left as it is.
+    apps: what each app allows: candidates and providers that its owner states are kept to; a guess of the draft forbids nothing.
     reference: the model in use today where no log tells; by default the best single model on the fit rows.
     references: {app: model} instead of what the log shows.
     candidates: the models to choose among; by default all that are labelled.
@@ -145,6 +147,10 @@ def train(
         known = dict(zip(problem.models, problem.capabilities, strict=True))
         wide = widened(known, seen_capabilities(traffic, problem.models))
         problem = replace(problem, capabilities=tuple(wide[m] for m in problem.models))
+    if apps is not None:
+        problem = replace(
+            problem, capabilities=allowed(problem.models, problem.capabilities, apps, _providers(problem.models, traffic, book))
+        )
     tell("labels checked", 0.1)
     fit = np.flatnonzero(~problem.holdout)
     part, gain, weight = problem.requests.take(fit), problem.gain[fit], problem.weight[fit]
@@ -155,6 +161,18 @@ def train(
     result = _judged(problem, labels, router, rules, learned, floor)
     tell("judged", 1.0)
     return result
+
+
+def _providers(models: Sequence[str], traffic: Traffic | None, book: PriceBook | None) -> dict[str, str]:
+    """Return who serves each model: as the log shows, else as the book knows; unknown ones are left out."""
+    logged = {} if traffic is None else dict(traffic.frame("model", "provider").dropna().drop_duplicates("model").itertuples(index=False))
+    found = {}
+    for model in models:
+        try:
+            found[model] = logged.get(model) or (book.resolve(model)[0] if book is not None else "")
+        except PriceError:
+            continue
+    return {m: p for m, p in found.items() if p}
 
 
 def _homes(models: Sequence[str], traffic: Traffic | None, stated: Mapping[str, str] | None) -> tuple[dict[str, str], frozenset[str]]:

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pandas as pd
-from support.small import traffic_of
+from support.small import MODELS, traffic_of, world_of
 
-from planner.router import Capability
-from planner.training.observed import models_today, seen_capabilities, widened
+from planner.router import Capability, Requests
+from planner.traffic import App, Apps
+from planner.training import train
+from planner.training.observed import allowed, models_today, seen_capabilities, widened
 
 
 def test_today_is_the_last_week(tmp_path: Path) -> None:
@@ -41,3 +43,28 @@ def test_widening_takes_the_union_and_keeps_limits() -> None:
     assert wide["a"].max_input_tokens is None, "the context window is known"
     assert (wide["a"].context_tokens, wide["a"].tools, wide["a"].retires, wide["a"].source) == (8000, True, "2027-01-01", "catalogue; log")
     assert wide["b"].max_input_tokens == 5
+
+
+def test_only_what_an_owner_states_forbids_a_model() -> None:
+    """Stated candidates and providers keep a model from an app; the draft's own guesses keep nobody from anything."""
+    apps = Apps(
+        {
+            "legal": App(allowed_providers=("anthropic",)),
+            "chat": App(candidates=("large",)),
+            "draft": App(candidates=("large",), allowed_providers=("openai",), assumed=("candidates", "allowed_providers")),
+        }
+    )
+    able = [Capability(context_tokens=8000)] * 2
+    large, small = allowed(["large", "small"], able, apps, {"large": "openai", "small": "anthropic"})
+    assert large.apps == ("chat", "draft")
+    assert small.apps == ("draft", "legal")
+    assert allowed(["large"], able[:1], Apps({"free": App()}), {})[0].apps is None
+
+
+def test_a_forbidden_model_is_never_chosen(tmp_path: Path) -> None:
+    """A router trained for apps that keep search to the dear model sends no search request anywhere else, however cheap."""
+    traffic, labels = world_of(tmp_path)
+    apps = Apps({"chat": App(), "search": App(candidates=(MODELS[0],))})
+    router = train(labels, traffic, apps=apps).router.with_tau(1.0)
+    requests = Requests.of(["list the rivers"] * 2, app=["chat", "search"])
+    assert [d.model for d in router.decide_many(requests)] == [MODELS[2], MODELS[0]]
