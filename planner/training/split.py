@@ -38,8 +38,8 @@ def bind(items: pd.DataFrame, texts: Sequence[str], counted: NDArray[np.bool_]) 
     largest = size.max(initial=0) / max(size.sum(), 1)
     if (len(size) >= MIN_UNITS and largest <= LARGEST) or len(np.unique(less)) == len(np.unique(whole)):
         return whole, ""
-    why = f"only {len(size)} would remain" if len(size) < MIN_UNITS else f"the largest would hold {largest:.0%} of the rows"
-    return less, f"Users are too few to keep each on one side ({why}): only sessions and duplicates are never split."
+    why = f"only {len(size)} units would remain" if len(size) < MIN_UNITS else f"the largest unit would hold {largest:.0%} of the rows"
+    return less, f"One user's requests may have trained and judged: tied by user, {why}; only sessions and duplicates are never split."
 
 
 def units(items: pd.DataFrame, texts: Sequence[str]) -> NDArray[np.str_]:

@@ -52,7 +52,11 @@ def test_users_bind():
 
 @pytest.mark.parametrize(
     ("users", "largest", "counted", "why"),
-    [(MIN_UNITS - 2, 0, 400, "only 48 would remain"), (120, 200, 400, "the largest would hold"), (120, 0, 40, "only 20 would remain")],
+    [
+        (MIN_UNITS - 2, 0, 400, "only 48 units would remain"),
+        (120, 200, 400, "the largest unit would hold"),
+        (120, 0, 40, "only 20 units would remain"),
+    ],
 )
 def test_too_few_users_are_left_out_and_said(users, largest, counted, why):
     """Where users leave fewer than MIN_UNITS units of the rows that count, or one unit too large, sessions bind, and it is said."""

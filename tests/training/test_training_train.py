@@ -252,12 +252,12 @@ def test_one_user_is_on_one_side():
     bound, loose = (train(found, reference="large", cost=COST) for found in (many, few))
     user, held = many.items["user"], bound.split == "holdout"
     assert not set(user[held]) & set(user[~held])
-    assert ("Users are" in bound.text, bound.notes["units"]) == (False, "users, sessions and duplicates are never split")
-    assert "Users are too few to keep each on one side (only 20 would remain)" in loose.text
+    assert ("tied by user" in bound.text, bound.notes["units"]) == (False, "users, sessions and duplicates are never split")
+    assert "tied by user, only 20 units would remain; only sessions and duplicates are never split" in loose.text
     assert loose.notes["units"] == "sessions and duplicates are never split"
     plain = train(labels, reference="large", cost=COST)
     assert np.array_equal(plain.split, loose.split)
-    assert "Users are" not in plain.text
+    assert "tied by user" not in plain.text
 
 
 def test_a_statement_is_of_that_router(training):
