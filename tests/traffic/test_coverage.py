@@ -80,7 +80,7 @@ def test_given_costs_replace_the_logs_own_and_are_named(mixed: Traffic) -> None:
     """Dollars passed in are used as they are; the text says where dollars come from; a wrong shape is refused."""
     given = coverage(mixed, np.array([5.0, 5.0, 0.0, 0.0]))
     assert given.levers.set_index("lever").loc["routing", "share_usd"] == 1
-    assert given.text.startswith("4 requests, $10.00 (estimated: list prices of the price book).")
+    assert given.text.startswith("4 requests, $10.00 (at the prices of the audit).")
     assert coverage(mixed).text.startswith("4 requests, $10.00 (measured: as the log itself states).")
     with pytest.raises(InputError, match=r"cost_usd of shape \(3,\); expected one cost per row: shape \(4,\)"):
         coverage(mixed, np.zeros(3))
