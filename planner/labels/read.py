@@ -53,14 +53,16 @@ def read_labels(
     ----------
     path: a Parquet, CSV, JSON array or JSON lines file (also .gz, .zst), or a folder written by ``Labels.save``.
     prompt: column with the prompt or messages; guessed from its name when not given.
-    quality: pattern of the quality columns, ``*`` standing for the model: ``"correct_*"``, or ``"score_*/100"`` to divide.
-        Values are true, false or from 0 to 1; absent and NaN mean: this model was not graded on this request.
+    quality: pattern of the quality columns, ``*`` standing for the model: ``"correct_*"``, or ``"score_*/100"`` to divide;
+        ``"*"`` or ``"*/100"`` where columns are named after models. Values are true, false or from 0 to 1; absent and NaN mean:
+        this model was not graded on this request, and are counted in ``meta["ungraded_by_model"]``.
     cost: pattern of the columns with the cost of an answer [USD], for the models of ``quality``.
     app: column with the app or domain; guessed from its name when not given, else every row is ``default``.
     models: new names: ``{"gpt_4_1106_preview": "gpt-4-1106-preview"}``.
     request_id: column with unique ids; guessed from its name, else a hash of the prompt.
 
-    Raises InputError when a column is not there or a quality is outside [0, 1].
+    Where columns are guessed, ``meta["left_out"]`` says which columns of numbers were not taken, and why. Raises InputError
+    naming column, row and value when a quality is no number or outside [0, 1], and when a column is not there.
     """
     if (Path(path) / "labels.json").is_file():
         return Labels.open(path).renamed(models or {})
@@ -158,22 +160,23 @@ def _group(messages: str | None, request_id: str) -> str:
 
 def _wide(
     frame: pd.DataFrame, items: pd.DataFrame, used: dict[str, Any], quality: str | None, cost: str | None
-) -> tuple[pd.DataFrame, dict[str, int]]:
+) -> tuple[pd.DataFrame, dict[str, Any]]:
     pattern, scale = columns.split_scale(quality) if quality else (None, 1.0)
-    found = columns.quality_columns(frame, pattern, {c for c in used.values() if c})
+    found, pattern, left_out = columns.quality_columns(frame, pattern, {c for c in used.values() if c})
     costs = columns.cost_columns(frame, cost, list(found))
     parts = []
-    for model, column in found.items():
-        part = pd.DataFrame({"request_id": items["request_id"], "model": model, "quality": columns.quality_values(frame[column], scale)})
+    for model, values in columns.quality_matrix(frame, found, pattern, scale).items():
+        part = pd.DataFrame({"request_id": items["request_id"], "model": model, "quality": values})
         if model in costs:
             part["cost_usd"] = pd.to_numeric(frame[costs[model]], errors="coerce")
         parts.append(part)
     used["quality"] = list(found.values())
     used["cost"] = list(costs.values())
-    return _graded(pd.concat(parts, ignore_index=True))
+    outcomes, counted = _graded(pd.concat(parts, ignore_index=True))
+    return outcomes, {**counted, "left_out": {c: why for c, why in left_out.items() if c not in used["cost"]}}
 
 
-def _tall(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+def _tall(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Any]]:
     outcomes = frame[[n for n in LABELS.names if n in frame.columns]].copy()
     for name in ("request_id", "model"):
         outcomes[name] = outcomes[name].astype(str)
@@ -181,8 +184,10 @@ def _tall(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     return _graded(outcomes)
 
 
-def _graded(outcomes: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+def _graded(outcomes: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Any]]:
     absent = outcomes["quality"].isna()
     if absent.all():
         raise InputError("no graded answer at all", "at least one quality from 0 to 1")
-    return outcomes[~absent].reset_index(drop=True), {"ungraded": int(absent.sum())}
+    by_model = absent.groupby(outcomes["model"], sort=False).sum()
+    counted = {"ungraded": int(absent.sum()), "ungraded_by_model": {str(m): int(n) for m, n in by_model.items() if n}}
+    return outcomes[~absent].reset_index(drop=True), counted

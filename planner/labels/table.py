@@ -92,6 +92,18 @@ class Labels:
     def __len__(self) -> int:
         return len(self.items)
 
+    def __repr__(self) -> str:
+        return f"Labels({self.text})"
+
+    @property
+    def text(self) -> str:
+        """What was read, in one line: requests, answers, models, cells without a grade, and columns left out."""
+        said = [f"{len(self):,} requests, {len(self.outcomes):,} graded answers of {', '.join(self.models)}"]
+        if self.meta.get("ungraded_by_model"):
+            said.append("without a grade: " + ", ".join(f"{m} {n:,}" for m, n in self.meta["ungraded_by_model"].items()))
+        said += [f"column {name} left out: {why}" for name, why in (self.meta.get("left_out") or {}).items()]
+        return "; ".join(said)
+
     @cached_property
     def hash(self) -> str:
         """SHA-256 over the identity and quality of every outcome; part of a bundle's and a Summary's header."""
@@ -121,6 +133,8 @@ class Labels:
             raise InputError(f"models={{{unknown[0]!r}: ...}}", f"a model among {', '.join(self.models)}", fix)
         outcomes = self.outcomes.assign(model=self.outcomes["model"].replace(dict(names)))
         meta = {**self.meta, "renamed": {**self.meta.get("renamed", {}), **names}}
+        if without := self.meta.get("ungraded_by_model"):
+            meta["ungraded_by_model"] = {names.get(m, m): n for m, n in without.items()}
         return replace(Labels.of(self.items, outcomes), meta=meta)
 
     def take(self, rows: NDArray[Any]) -> Labels:

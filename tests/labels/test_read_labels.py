@@ -151,10 +151,22 @@ def test_routerbench_columns_need_no_names(tmp_path: Path) -> None:
         (
             {"prompt": ["x", "y"], "score_m": [87.0, 3.0]},
             {},
-            r"score_m: (np\.float64\()?87\.0\)? in row 1; .* 0 to 100, divide: quality='score_m/100'",
+            r"score_m: 87\.0 in row 1; .* 0 to 100, divide: quality='score_\*/100'",
         ),
         ({"prompt": ["x"], "score_m": [-0.5]}, {}, r"-0\.5\)? in row 1; expected true, false or a quality from 0 to 1"),
         ({"prompt": ["x"], "score_m": ["great"]}, {"quality": "score_*"}, r"score_m: 'great' in row 1"),
+        (
+            {"prompt": ["x", "y", "z"], "gpt-5": [1, 0, 1], "gpt-5-mini": ["1", "n/a?", "0"]},
+            {},
+            r"gpt-5-mini: 'n/a\?' in row 2; .* Correct it, or leave the cell empty where nothing was graded",
+        ),
+        (
+            {"prompt": ["x", "y", "z"], "gpt-5": [1.0, 0, 1], "gpt-5-mini": [1, 0, 1.2]},
+            {},
+            r"gpt-5-mini: 1\.2 in row 3; .* 0 to 5, divide: quality='\*/5' \(in the shell --quality '\*/5'\)",
+        ),
+        ({"prompt": ["x", "y"], "gpt-5": [87, 3], "gpt-5-mini": [4, 5]}, {}, r"gpt-5: 87 in row 1; .* quality='\*/100'"),
+        ({"prompt": ["x", "y"], "gpt-5": [87, 3]}, {"quality": "*/50"}, r"gpt-5: 87 in row 1; .* from 0 to 50\. .*quality='\*/100'"),
         ({"prompt": ["x"], "score_m": [None]}, {"quality": "score_*"}, r"no graded answer at all"),
     ],
 )
@@ -168,6 +180,34 @@ def test_a_scale_of_hundred_is_divided_when_told(tmp_path: Path) -> None:
     """The suggestion that the error makes works."""
     path = _write(tmp_path / "l.parquet", pd.DataFrame({"prompt": ["x", "y"], "score_m": [87.0, 3.0]}))
     np.testing.assert_allclose(read_labels(path, quality="score_*/100").quality(), [[0.87], [0.03]])
+
+
+def test_the_suggestion_for_columns_named_after_models_works(tmp_path: Path) -> None:
+    """``*/100`` takes every column of numbers for a model, and neither notes, costs nor our own columns."""
+    frame = pd.DataFrame({"prompt": ["x", "y"], "gpt-5": [87, 3], "gpt-5-mini": [40, None], "note": ["p", "q"], "weight": [2, 1]})
+    labels = read_labels(_write(tmp_path / "l.csv", frame), quality="*/100")
+    assert labels.models == ("gpt-5", "gpt-5-mini")
+    np.testing.assert_allclose(labels.quality(), [[0.87, 0.4], [0.03, np.nan]])
+
+
+def test_what_is_not_graded_or_left_out_is_said(tmp_path: Path) -> None:
+    """Empty cells are counted by model, columns of numbers that were not taken are named; both survive saving and renaming."""
+    frame = pd.DataFrame({"prompt": ["x", "y", "z"], "a": [1, None, 0], "b": ["1", "", "nan"], "took_ms": [812, 90, 77], "note": "n"})
+    found = read_labels(_write(tmp_path / "l.parquet", frame))
+    labels = read_labels(found.save(tmp_path / "saved"), models={"a": "A"})
+    assert labels.meta["ungraded_by_model"] == {"A": 1, "b": 2}
+    assert labels.meta["ungraded"] == 3
+    assert labels.meta["left_out"] == {"took_ms": "most of its numbers are not from 0 to 1"}
+    for said in ("3 requests, 3 graded answers of A, b", "without a grade: A 1, b 2", "column took_ms left out: most of its numbers"):
+        assert said in labels.text
+        assert said in repr(labels)
+
+
+def test_a_grade_whose_name_differs_from_the_others_is_named(tmp_path: Path) -> None:
+    """Where columns are found by a pattern, a column of grades beside it is not dropped in silence."""
+    frame = pd.DataFrame({"prompt": ["x"], "score_a": [1], "corect_b": [0]})
+    labels = read_labels(_write(tmp_path / "l.parquet", frame))
+    assert labels.meta["left_out"] == {"corect_b": "its name has not the pattern of the others"}
 
 
 @pytest.mark.parametrize(
