@@ -9,6 +9,10 @@ UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 # uv does not byte-compile unless told to, some machines forbid Python to, and every kernel start would pay for it.
 export UV_COMPILE_BYTECODE = 1
 export PYTHONDONTWRITEBYTECODE =
+# JupyterLab asks for news and updates at every start unless told not to; nothing leaves this machine.
+SETTINGS := $(VENV)/share/jupyter/lab/settings
+NEWS := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}
+QUIET = mkdir -p $(SETTINGS) && echo '$(NEWS)' > $(SETTINGS)/overrides.json
 # LiteLLM, used by the gateway tests, must not look for anything outside this machine.
 export LITELLM_LOCAL_MODEL_COST_MAP = True
 export LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS = True
@@ -57,8 +61,10 @@ $(VENV)/bin/python: | $(filter .uv/bin/uv,$(UV))
 
 $(VENV)/.lab: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(UV) pip install -q --python $(BIN)/python -c constraints.txt -e '.[lab]'
+	@$(QUIET)
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(UV) pip install -q --python $(BIN)/python -c constraints.txt -e '.[test]'
+	@$(QUIET)
 	@touch $@ $(VENV)/.lab

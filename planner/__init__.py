@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from planner.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from planner import figures, lab, policies
+    from planner import figures, lab, policies, synthetic
     from planner.bundle.export import export
     from planner.comparison.compare import compare
     from planner.comparison.recommend import recommend
@@ -66,6 +66,7 @@ __all__ = [
     "read_labels",
     "recommend",
     "simulate",
+    "synthetic",
     "train",
 ]
 
@@ -93,6 +94,7 @@ _HOMES = {
     "read_labels": "labels:",
     "recommend": "comparison:",
     "simulate": "simulation:",
+    "synthetic": "synthetic",
     "train": "training:",
 }
 _EXTRA = {"figures": "lab", "lab": "lab"}

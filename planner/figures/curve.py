@@ -1,4 +1,4 @@
-"""The frontier as a picture: what every level of a router's family costs and does to quality, today beside the proposal.
+"""The frontier as a picture: what every level of a router's family costs and does to quality, the log beside the proposal.
 
 In: a Frontier, the position of the chosen level, and, for the SYNTHETIC sample, the best that is reachable. Out: a Picture.
 What moves with the choice is kept apart from what stays, so that a slider redraws only the former. Computes no result.
@@ -47,7 +47,7 @@ class Marks:
 def frontier(
     frontier: Frontier, *, chosen: int | None = None, ceiling: pd.DataFrame | None = None, floor: float | None = None, note: str = ""
 ) -> Picture:
-    """Draw monthly cost against quality difference, with 95 % band, today as a circle and the chosen level as a square.
+    """Draw monthly cost against quality difference, with 95 % band, the log as a circle and the chosen level as a square.
 
     Parameters
     ----------
@@ -95,14 +95,14 @@ def scene(
     figure.numbers = table
     cost, quality = table["usd_per_month"].to_numpy(), 100 * table["quality_difference"].to_numpy()
     low, high = 100 * table["quality_low"].to_numpy(), 100 * table["quality_high"].to_numpy()
-    today = float(cost[0] + table["saving_usd_per_month"].iloc[0])
-    _window(axes, np.append(cost, today), np.append(quality, 0.0), np.append(high, 0.0), ceiling)
+    logged = float(cost[0] + table["saving_usd_per_month"].iloc[0])
+    _window(axes, np.append(cost, logged), np.append(quality, 0.0), np.append(high, 0.0), ceiling)
     axes.fill_between(cost, low, high, color=PROPOSAL, alpha=0.13, linewidth=0)
     axes.plot(cost, quality, color=PROPOSAL, linewidth=2.2, solid_capstyle="round", solid_joinstyle="round")
     axes.axhline(0, color=MEASURED, linewidth=0.8, zorder=1)
-    axes.plot([today], [0], "o", markersize=11, color=MEASURED, markeredgecolor="white", markeredgewidth=1.5, zorder=6, clip_on=False)
+    axes.plot([logged], [0], "o", markersize=11, color=MEASURED, markeredgecolor="white", markeredgewidth=1.5, zorder=6, clip_on=False)
     below: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "va": "top", "path_effects": HALO}
-    axes.annotate(f"today\n{money(today)}", (today, 0), (0, -11), color=MEASURED, weight="bold", zorder=6, **below)
+    axes.annotate(f"as logged\n{money(logged)}", (logged, 0), (0, -11), color=MEASURED, weight="bold", zorder=6, **below)
     if ceiling is not None:
         _ceiling(axes, ceiling)
     _name_curve(axes, cost, quality)
@@ -130,7 +130,7 @@ def _window(
     axes.grid(axis="y", color=FAINT, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.set_xlabel("Cost per month", labelpad=8)
-    over(axes, "Quality against today, points")
+    over(axes, "Quality against the log, points")
 
 
 def _ceiling(axes: Axes, ceiling: pd.DataFrame) -> None:

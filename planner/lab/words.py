@@ -39,9 +39,9 @@ def figures_of(row: pd.Series) -> str:
     saving = _between(money(row["saving_low"]), money(row["saving_high"])) + _assumed(row)
     quality = _between(points(row["quality_low"]), points(row["quality_high"]))
     cards = [
-        ("Cost per month", money(row["usd_per_month"]), f"today {money(row['usd_per_month'] + row['saving_usd_per_month'])}", ""),
+        ("Cost per month", money(row["usd_per_month"]), f"as logged {money(row['usd_per_month'] + row['saving_usd_per_month'])}", ""),
         ("Saving per month, estimated", f"{money(row['saving_usd_per_month'])} ({share(row['saving_share'])})", saving, "new"),
-        ("Quality in points, estimated", points(row["quality_difference"]), f"{quality} against today", "new"),
+        ("Quality in points, estimated", points(row["quality_difference"]), f"{quality} against the log", "new"),
         ("Requests that move", share(row["changed_share"]), "to another model", ""),
     ]
     return f'{_CSS}<div class="pl-kpis mathjax_ignore" role="status">{"".join(_card(*c) for c in cards)}</div>'
@@ -82,7 +82,7 @@ def ends(lowest: float) -> str:
 
 def warning() -> str:
     """Say that not even the level shown is surely above the floor."""
-    return '<div class="pl-note pl-warn">No level is surely above this floor. Shown: every app on its model of today.</div>'
+    return '<div class="pl-note pl-warn">No level is surely above this floor and saves: keep what you have. Shown: every app on its model of today.</div>'
 
 
 def key() -> str:
@@ -94,7 +94,7 @@ def key() -> str:
 
 
 def level(row: pd.Series) -> str:
-    """Lay out one level beside today: money, quality, and who answers the requests that are routed."""
+    """Lay out one level beside the log: money, quality, and who answers the requests that are routed."""
     shares = [name for name in row.index if name.startswith("share ")]
     rows = [
         ("cost per month [USD]", f"{row['usd_per_month'] + row['saving_usd_per_month']:,.2f}", f"{row['usd_per_month']:,.2f}", ""),
@@ -105,7 +105,7 @@ def level(row: pd.Series) -> str:
         *((f"share of routed requests: {n.removeprefix('share ')}", "", f"{row[n]:.2%}", "") for n in shares),
         ("threshold τ", "", f"{row['tau']:.6g}", ""),
     ]
-    table = pd.DataFrame(rows, columns=["", "today", "proposed", "95 % interval"])
+    table = pd.DataFrame(rows, columns=["", "as logged", "proposed", "95 % interval"])
     return f'<div class="pl-numbers mathjax_ignore">{table.to_html(index=False, border=0, escape=True)}</div>'
 
 

@@ -96,7 +96,7 @@ class Frontier:
         return pd.DataFrame(columns | {f"share {m}": self.shares[:, k] for k, m in enumerate(self.candidates)})
 
     def for_floor(self, floor: float) -> int | None:
-        """Return the position of the level that saves most among those whose quality is surely above ``−floor``; None if none is.
+        """Return the level that saves most among those surely above ``−floor``, as a position; None when none of them saves.
 
         The lower bound of the 95 % interval must clear it. It is read off many levels at once, hence exploratory: a
         certified floor is fixed beforehand. Without labels there is no bound, and so no level.
@@ -104,7 +104,7 @@ class Frontier:
         rows = self.table
         fine = rows["quality_low"].to_numpy() >= -floor
         saving = np.where(fine, rows["saving_usd_per_month"].to_numpy(), -np.inf)
-        return int(saving.argmax()) if fine.any() else None
+        return int(saving.argmax()) if saving.max() > 0 else None
 
     @property
     def text(self) -> str:
@@ -118,7 +118,7 @@ class Frontier:
         level = self.for_floor(floor)
         points = f"a loss of at most {100 * floor:g} points"
         if level is None:
-            return f"no level surely keeps {points}"
+            return f"no level that saves surely keeps {points}"
         row = self.table.iloc[level]
         return f"{points} saves ${row['saving_usd_per_month']:,.0f} a month ({row['saving_share']:.0%})"
 

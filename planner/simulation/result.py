@@ -25,6 +25,11 @@ __all__ = ["DAYS_PER_MONTH", "WEEK", "Simulation", "quality_level", "quality_shi
 
 #: A month is a twelfth of 365.25 days.
 DAYS_PER_MONTH = 365.25 / 12
+#: What the assumed part of a saving takes for granted, in words.
+ASSUMED = (
+    "Assumed is that a moved request keeps its prompt-cache hits, that later turns of a moved session stay as they were, and "
+    "equal token counts where no label tells."
+)
 #: A log shorter than this [days] has not seen every weekday.
 WEEK = 6.5
 
@@ -140,6 +145,8 @@ class Simulation:
             lines.append(
                 f"Saving ${saving.value * self.per_month:,.0f} [{low}, {high}] a month ({_parts(saving, self.per_month)}); quality {worth}."
             )
+        if self.changed() and self.saving().shares.get("assumed"):
+            lines.append(ASSUMED)
         if self.unpriced():
             lines.append(f"{self.unpriced():,.0f} rows of the log have no price and are in no figure; planner.audit says why.")
         if days < WEEK:

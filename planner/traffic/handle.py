@@ -7,6 +7,7 @@ is loaded only when it is asked for by name. Knows nothing of source formats, pr
 from __future__ import annotations
 
 import hashlib
+import html
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -52,6 +53,16 @@ class Traffic:
 
     def __len__(self) -> int:
         return int(self.meta["accepted"])
+
+    @property
+    def text(self) -> str:
+        """The log in one sentence: how many requests, from when to when, and what was set aside."""
+        times = self.frame("timestamp")["timestamp"]
+        span = f" from {times.min():%Y-%m-%d %H:%M} to {times.max():%Y-%m-%d %H:%M} UTC" if len(times) else ""
+        return f"{len(self):,} requests{span}; {len(self.quarantine):,} rows set aside. {self.meta.get('detected', '')}".strip()
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(self.text)}</p>"
 
     @property
     def hash(self) -> str:

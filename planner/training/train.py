@@ -165,7 +165,10 @@ def train(
 
 def _providers(models: Sequence[str], traffic: Traffic | None, book: PriceBook | None) -> dict[str, str]:
     """Return who serves each model: as the log shows, else as the book knows; unknown ones are left out."""
-    logged = {} if traffic is None else dict(traffic.frame("model", "provider").dropna().drop_duplicates("model").itertuples(index=False))
+    logged: dict[str, str] = {}
+    if traffic is not None:
+        frame = traffic.frame("model", "provider").dropna().drop_duplicates("model")
+        logged = dict(zip(frame["model"], frame["provider"], strict=True))
     found = {}
     for model in models:
         try:
