@@ -14,6 +14,7 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from planner.errors import InputError, did_you_mean
@@ -21,7 +22,7 @@ from planner.prices.book import PriceBook
 from planner.prices.causes import causes
 from planner.prices.losses import losses
 from planner.prices.money import pusd_sum, usd_by, usd_sum, weighted
-from planner.prices.priced import Priced
+from planner.prices.priced import NO_TOKENS, Priced
 from planner.schema import EVIDENCE, TOKEN_BUCKETS, TRAFFIC
 from planner.stats import Estimate
 from planner.traffic import Traffic
@@ -185,13 +186,19 @@ class Audit:
 
 
 def audit(traffic: Traffic, book: PriceBook | None = None) -> Audit:
-    """Price every request of ``traffic`` at its own time with ``book`` (default: the bundled catalogue)."""
+    """Price every request of ``traffic`` at its own time with ``book`` (default: the bundled catalogue).
+
+    An answered request without any token count has no price, for the reason ``priced.NO_TOKENS``: its cost is not known to be zero. A
+    failed request without tokens, and one answered from the response cache, cost nothing.
+    """
     book = book or PriceBook.load()
-    table = traffic.arrow("provider", "model", "service_tier", "timestamp", "weight", "cache_hit")
+    table = traffic.arrow("provider", "model", "service_tier", "timestamp", "weight", "cache_hit", "status")
     tokens = traffic.tokens()
     times = table["timestamp"].to_numpy().astype("datetime64[us]")
     priced = book.price(table["provider"], table["model"], table["service_tier"], tokens, times)
     hit = table["cache_hit"].to_numpy(zero_copy_only=False).astype(bool)
+    uncounted = pc.equal(table["status"], "ok").to_numpy(zero_copy_only=False) & ~hit & ~tokens.any(axis=1)
+    priced = priced.without(uncounted & (priced.cost_pusd == 0), NO_TOKENS)
     weight = table["weight"].to_numpy(zero_copy_only=False).astype(float)
     cost = np.where(hit, 0, priced.cost_pusd)
     reason = np.where(hit, 0, priced.reason).astype(np.int32)

@@ -20,8 +20,8 @@ from numpy.typing import ArrayLike
 
 from planner.errors import InputError, PriceError
 from planner.prices import kernel
-from planner.prices.columns import Strings, coded, pairs, times_us
-from planner.prices.names import Names
+from planner.prices.columns import Strings, coded, pairs, stated, times_us
+from planner.prices.names import HOW_TO_ADD, Names
 from planner.prices.overrides import Key, Overrides, apply, placed, read_overrides
 from planner.prices.priced import Priced
 from planner.prices.sheets import TIERS, Entry, merged, rates_above, thresholds
@@ -66,7 +66,7 @@ class PriceBook:
 
     Parameters
     ----------
-    name: catalogue and version, overrides file with a digest of its bytes, and assumptions made.
+    name: catalogue, version and the date of its knowledge, overrides file with a digest of its bytes, and assumptions made.
     date: the catalogue's own date, at which a plan is priced unless it states another.
 
     Examples
@@ -101,7 +101,8 @@ class PriceBook:
         found = {(e.provider, e.model, e.tier): e for e in catalogue.entries(assume_tier_before_start)}
         found, own, added = placed(Names(tuple(catalogue.PROVIDERS), {}), found, own)
         entries = {key: merged(e) for key, e in apply(found, own).items()}
-        name = " + ".join(filter(None, (catalogue.NAME, own.name, "tiers assumed before their start" * assume_tier_before_start)))
+        known = f"{catalogue.NAME} as known on {catalogue.catalogue_date()}"
+        name = " + ".join(filter(None, (known, own.name, "tiers assumed before their start" * assume_tier_before_start)))
         return cls(
             name,
             catalogue.catalogue_date(),
@@ -120,7 +121,11 @@ class PriceBook:
         provider, model, tier: one string for all rows, or n of them: a sequence, Series, Categorical or Coded column.
             A provider may be None or empty where the model's name says enough.
         tokens: whole numbers of shape (n, 6), in the order of ``schema.TOKEN_BUCKETS``.
-        at: one UTC date or time for all rows, or n of them.
+        at: one UTC date or time for all rows, which must not be before 2020-01-01 (PriceError), or n of them.
+
+        A moment before a model's first dated change pays the undated rate that the catalogue has from the start, so old logs
+        stay priced; a tier or an override whose first rate is dated has no price before, with a reason. A moment after the
+        catalogue's date pays the rates as they were then known, announced changes included: ``name`` says which date that is.
 
         Returns
         -------
@@ -133,7 +138,7 @@ class PriceBook:
         code, combos = pairs([coded(c, len(counts), w) for c, w in ((provider, "provider"), (model, "model"), (tier, "tier"))])
         found = [self._lookup(p, m, t, i < _NEIGHBOURS) for i, (p, m, t) in enumerate(combos)]
         entries = np.array([entry for entry, _ in found], np.int64)
-        chosen = kernel.choose(self._table, entries, code, counts, times_us(at, len(counts)))
+        chosen = kernel.choose(self._table, entries, code, counts, times_us(stated(at), len(counts)))
         return Priced.of(self._table, chosen, counts, code, combos, lambda i, kind: self._reason(found[i], combos[i], kind))
 
     def _lookup(self, provider: str, model: str, tier: str, advise: bool) -> tuple[int, str]:
@@ -147,7 +152,7 @@ class PriceBook:
             return 0, f"unknown service tier {tier!r} of {model}: known are {', '.join(TIERS)}"
         found = _id(model_found)
         entry = self._index.get((owner, found, known), self._index[home, found, known] if known == "standard" else 0)
-        return entry, "" if entry else f"no {known} rate for {found} of {owner} in {self.name}: add it to an overrides file"
+        return entry, "" if entry else f"no {known} rate for {found} of {owner} in {self.name}: {HOW_TO_ADD}"
 
     def _reason(self, found: tuple[int, str], combo: tuple[str, ...], kind: int) -> str:
         entry = self._entries[found[0] - 1] if found[0] else None
@@ -160,7 +165,7 @@ class PriceBook:
         if kind == kernel.ABSENT:
             return (
                 f"no {entry.tier} rate for {entry.model} of {entry.provider} before {entry.begins} in {self.name}: "
-                "state the assumption with assume_tier_before_start, or add the rate to an overrides file"
+                f"state the assumption with assume_tier_before_start, or {HOW_TO_ADD}"
             )
         bucket = TOKEN_BUCKETS[kind - 1].removesuffix("_tokens").replace("_", " ")
         return f"no {bucket} rate for {entry.model} of {entry.provider} ({entry.tier}) in {self.name}"
@@ -176,7 +181,7 @@ class PriceBook:
 
     def quote(self, model: str, provider: str | None = None, tier: str = "standard", at: dt.date | dt.datetime | None = None) -> Rates:
         """Return the rates in force at ``at`` (default: the catalogue's date); PriceError when there are none."""
-        moment = int(times_us(self.date if at is None else at, 1))
+        moment = int(times_us(self.date if at is None else stated(at), 1))
         owner, found = self.resolve(model, provider)
         number, reason = self._lookup(provider or "", model, tier, True)
         if not number:

@@ -15,12 +15,15 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from planner.errors import InputError
+from planner.errors import InputError, PriceError
 from planner.traffic.rows import Coded
 
-__all__ = ["Strings", "coded", "on_date", "pairs", "times_us"]
+__all__ = ["Strings", "coded", "on_date", "pairs", "stated", "times_us"]
 
 Strings: TypeAlias = "str | Sequence[str | None] | pd.Series[Any] | pd.Categorical | Coded | pa.ChunkedArray | NDArray[np.object_] | None"
+
+#: No catalogue has a rate for a language model before; a plan cannot be priced earlier.
+EARLIEST = date(2020, 1, 1)
 
 
 def coded(values: Strings, n: int, what: str) -> Coded:
@@ -90,8 +93,24 @@ def times_us(at: Any, n: int) -> NDArray[np.int64] | int:
     return series.astype("datetime64[us]").astype(np.int64)
 
 
+def stated(at: Any) -> Any:
+    """Return ``at``, one stated date or time of prices; PriceError when it is before EARLIEST.
+
+    >>> stated(date(1999, 1, 1))
+    Traceback (most recent call last):
+        ...
+    planner.errors.PriceError: Got prices of 1999-01-01; expected a date from 2020-01-01 on, the earliest with any price. State a later one.
+    """
+    day = pd.Timestamp(at) if isinstance(at, date | np.datetime64) and not pd.isna(at) else None
+    if day is not None and day.date() < EARLIEST:
+        raise PriceError(f"prices of {day:%Y-%m-%d}", f"a date from {EARLIEST} on, the earliest with any price", "state a later one")
+    return at
+
+
 def on_date(day: date, timestamps: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
     """Move ``timestamps`` (UTC) to ``day``, keeping the time of day: what a plan at one date passes as ``at``.
+
+    PriceError when ``day`` is before EARLIEST.
 
     A bare date means midnight, which for a provider with daily windows (DeepSeek) is off-peak for every row.
 
@@ -99,5 +118,5 @@ def on_date(day: date, timestamps: NDArray[np.datetime64]) -> NDArray[np.datetim
     array(['2026-11-09T06:30:00.000000'], dtype='datetime64[us]')
     """
     times = timestamps.astype("datetime64[us]")
-    moved: NDArray[np.datetime64] = np.datetime64(day, "us") + (times - times.astype("datetime64[D]"))
+    moved: NDArray[np.datetime64] = np.datetime64(stated(day), "us") + (times - times.astype("datetime64[D]"))
     return moved

@@ -1,28 +1,33 @@
 """Losses: what failed requests, retries and missed caches cost in a log.
 
 In: a priced log. Out: a table with rows, money and how sure each figure is; what a log cannot show (what an earlier attempt
-was billed, what a cache would still have held) is an upper bound and says so. Knows nothing of remedies: that is for plans.
+was billed, what a cache would still have held) is an upper bound by the providers' rules and says so. Knows nothing of
+remedies: that is for plans.
 """
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from planner.errors import PriceError
 from planner.prices.money import usd_sum, weighted
+from planner.prices.provider_rules import prompt_cache
 
 if TYPE_CHECKING:
     from planner.prices.audit import Audit
+    from planner.prices.book import PriceBook
 
 __all__ = ["losses"]
 
 
 def losses(audit: Audit) -> pd.DataFrame:
     """Return one row per kind of loss: ``loss, requests, usd, evidence, meaning``."""
-    frame = audit.traffic.frame("status", "attempts", "cache_key", "session_id", "timestamp", "model")
+    frame = audit.traffic.frame("status", "attempts", "cache_key", "session_id", "timestamp", "model", "provider", "service_tier")
     rows = [
         *_failures(audit, frame["status"]),
         _retries(audit, frame["attempts"].to_numpy(np.int64)),
@@ -54,19 +59,53 @@ def _repeats(audit: Audit, key: pd.Series[str]) -> tuple[str, int, float, str, s
 def _prompt_misses(audit: Audit, frame: pd.DataFrame) -> tuple[str, int, float, str, str]:
     """Price later turns again as if the tokens of the turn before had been read from the prompt cache.
 
-    A turn's prompt is taken to begin with the whole input of the session's turn before, when the same model answered both.
+    A turn's prompt is taken to begin with the whole input of the session's turn before, when the same model answered both, the
+    earlier one within the longest lifetime that the provider's rule allows, and the common part is as long as the rule asks.
+    Without a rule (``provider_rules``) nothing is lost; neither do batches, failures and requests that wrote to a cache count.
     """
-    ordered = frame[["session_id", "model", "timestamp"]].assign(input=audit.tokens[:, :4].sum(1))
-    ordered = ordered[ordered["session_id"].notna() & ~audit.hit].sort_values(["session_id", "timestamp"], kind="stable")
-    before = ordered.groupby("session_id")[["input", "model"]].shift()
-    prefix = before["input"].where(before["model"] == ordered["model"], 0).clip(upper=ordered["input"]).fillna(0)
-    moved = np.zeros(len(frame), np.int64)
-    moved[ordered.index] = prefix.to_numpy(np.int64)
-    moved = np.clip(moved - audit.tokens[:, 1], 0, audit.tokens[:, 0])
-    rows = np.flatnonzero(moved)
+    reuse = _reusable(audit, frame)
+    rows = np.flatnonzero(reuse)
     tokens = audit.tokens[rows].copy()
-    tokens[:, 0] -= moved[rows]
-    tokens[:, 1] += moved[rows]
+    tokens[:, 0] -= reuse[rows]
+    tokens[:, 1] += reuse[rows]
     saved = np.maximum(audit.spend_pusd[rows] - audit.price_again(rows, tokens), 0)
-    meaning = "at most: the turn before in the session, paid in full again instead of read from the provider's prompt cache"
-    return ("prompt-cache misses", int((saved > 0).sum()), usd_sum(saved), "estimated", meaning)
+    meaning = (
+        "at most: if every prompt began with the whole turn before in its session and each reuse within the provider's lifetime "
+        "and above its minimum had hit; planner plan counts the text that is really shared"
+    )
+    return ("prompt-cache misses", int((saved > 0).sum()), usd_sum(saved), "assumed", meaning)
+
+
+def _reusable(audit: Audit, frame: pd.DataFrame) -> NDArray[np.int64]:
+    """Return per row how many of its fresh input tokens the turn before could have left in the provider's cache."""
+    written = audit.tokens[:, 2:4].any(axis=1)
+    live = frame["session_id"].notna() & ~audit.hit & (frame["status"] == "ok") & (frame["service_tier"] != "batch")
+    turns = frame.assign(input=audit.tokens[:, :4].sum(1), **_rules(audit, frame))[live]
+    turns = turns.sort_values(["session_id", "timestamp"], kind="stable")
+    before = turns.groupby("session_id")[["input", "model", "provider", "timestamp"]].shift()
+    same = (before["model"] == turns["model"]) & (before["provider"].fillna("") == turns["provider"].fillna(""))
+    near = (turns["timestamp"] - before["timestamp"]).dt.total_seconds() <= turns["lifetime_s"]
+    prefix = before["input"].where(same & near, 0).clip(upper=turns["input"]).fillna(0)
+    prefix = (prefix // turns["step"] * turns["step"]).where(prefix >= turns["min_tokens"], 0)
+    reuse = np.zeros(len(frame), np.int64)
+    reuse[turns.index] = prefix.to_numpy(np.int64)
+    out: NDArray[np.int64] = np.where(written, 0, np.clip(reuse - audit.tokens[:, 1], 0, audit.tokens[:, 0]))
+    return out
+
+
+def _rules(audit: Audit, frame: pd.DataFrame) -> dict[str, pd.Series[int]]:
+    """Return per row the prompt-cache rule of its model at the end of the log; a lifetime below zero where there is none."""
+    last = frame["timestamp"].max().date() if len(frame) else audit.book.date
+    keys = frame[["provider", "model"]].astype(object).fillna("")
+    found = {(p, m): _rule(audit.book, p, m, last) for p, m in keys.drop_duplicates().itertuples(index=False)}
+    rows = [found[key] for key in zip(keys["provider"], keys["model"], strict=True)]
+    table = pd.DataFrame(rows, index=frame.index, columns=["min_tokens", "step", "lifetime_s"])
+    return {str(name): table[name] for name in table}
+
+
+def _rule(book: PriceBook, provider: str, model: str, day: date) -> tuple[int, int, int]:
+    try:
+        rule = prompt_cache(*book.resolve(model, provider or None), day)
+    except PriceError:
+        rule = None
+    return (rule.min_tokens, rule.step, max(seconds for seconds, _ in rule.lifetimes)) if rule else (0, 1, -1)

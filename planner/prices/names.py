@@ -14,7 +14,10 @@ from typing import Any
 
 from planner.errors import PriceError, did_you_mean
 
-__all__ = ["Names"]
+__all__ = ["HOW_TO_ADD", "Names"]
+
+#: What to do about a rate that the catalogue does not have.
+HOW_TO_ADD = "give its rates in a file: PriceBook.load('prices.yaml'), in the shell --prices prices.yaml"
 
 #: Spellings of LiteLLM, OpenTelemetry and the clouds that genai-prices would miss or take for another provider.
 _PROVIDERS = {
@@ -127,7 +130,7 @@ class Names:
         known = {x for p, m in ids if owner in (None, p) for x in (m, m.split("/")[-1])}
         asked = [x.replace("_", "-") for ref in reversed(refs) for x in (ref, ref.split("/")[-1])]
         near = next((text for ref in asked if (text := did_you_mean(ref, known))), "")
-        return near.removesuffix("?") or f"{'' if owner else 'name its provider, or '}add its rates to an overrides file"
+        return near.removesuffix("?") or f"{'' if owner else 'name its provider, or '}{HOW_TO_ADD}"
 
 
 def _plain(model: str) -> str:

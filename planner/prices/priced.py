@@ -7,7 +7,7 @@ nothing of how a reason came about.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 
 from planner.prices import kernel
 
-__all__ = ["Priced"]
+__all__ = ["NO_TOKENS", "Priced"]
+
+#: Why an answered request has no price although its model has one.
+NO_TOKENS = "no token counts: no cost"
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +68,14 @@ class Priced:
 
     def __len__(self) -> int:
         return len(self.cost_pusd)
+
+    def without(self, rows: NDArray[np.bool_], reason: str) -> Priced:
+        """Return the same with no price, for ``reason``, at those of ``rows`` that had one; they must cost nothing."""
+        rows = rows & (self.reason == 0)
+        if not rows.any():
+            return self
+        code = np.where(rows, np.int32(len(self.reasons)), self.reason)
+        return replace(self, reason=code, reasons=(*self.reasons, reason), _combos=(*self._combos, ("", "", "")))
 
     @cached_property
     def parts_pusd(self) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from planner.prices.priced import NO_TOKENS
 from planner.schema import TOKEN_BUCKETS
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def _total(audit: Audit) -> str:
     standing = f" (standing for {audit.weight.sum():,.0f})" if (audit.weight != 1).any() else ""
     total, overhead = audit.total, audit.overhead
     if not total.n and len(audit):
-        return f"{len(audit):,} requests{standing}{span}; none has a price in {audit.book.name}."
+        return f"{len(audit):,} requests{standing}{span}; none has a cost at the prices of {audit.book.name}."
     cost = f"{_usd(total.value)} {total.evidence}"
     text = f"{len(audit):,} requests{standing}{span} cost {cost}, each at the prices of its own time ({audit.book.name})."
     if total.shares.get("assumed"):
@@ -79,13 +80,17 @@ def _source(audit: Audit) -> str:
 
 
 def _unpriced(audit: Audit) -> str:
-    rows = int((audit.reason != 0).sum())
-    if not rows:
-        return "Every request has a price."
     reasons = audit.unpriced["reason"].value_counts()
-    more = f" ({len(reasons) - 1} further reasons)" if len(reasons) > 1 else ""
-    first = str(reasons.index[0]).rstrip(".")
-    return f"{rows:,} requests have no price and are not in the total. {reasons.iloc[0]:,} of them: {first}{more}."
+    uncounted, others = int(reasons.get(NO_TOKENS, 0)), reasons.drop(NO_TOKENS, errors="ignore")
+    lines = []
+    if uncounted:
+        how = "log usage, for streams with stream_options.include_usage: true"
+        lines.append(f"{uncounted:,} requests have {NO_TOKENS}; they are not in the total ({how}).")
+    if len(others):
+        more = f" ({len(others) - 1} further reasons)" if len(others) > 1 else ""
+        first = str(others.index[0]).rstrip(".")
+        lines.append(f"{others.sum():,} requests have no price and are not in the total. {others.iloc[0]:,} of them: {first}{more}.")
+    return " ".join(lines) or "Every request has a price."
 
 
 def _usd(value: float) -> str:

@@ -42,5 +42,6 @@ def refuse_unpriced(priced: Priced, new: NDArray[np.bool_]) -> None:
     bad = new & (priced.reason != 0)
     if bad.any():
         raise PriceError(
-            priced.reasons[int(priced.reason[bad][0])], fix="add the rate to an overrides file, or leave the model out of the candidates"
+            priced.reasons[int(priced.reason[bad][0])],
+            fix="give its rate with PriceBook.load('prices.yaml') (--prices prices.yaml), or leave the model out of the candidates",
         )

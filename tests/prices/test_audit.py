@@ -144,16 +144,57 @@ def test_losses_by_hand(make: Make, book: PriceBook) -> None:
 
 
 def test_prompt_cache_misses_by_hand(make: Make, book: PriceBook) -> None:
-    """A later turn of a session could have read the turn before it; what was paid above the read rate is the loss."""
+    """A later turn of a session could have read the turn before it; what was paid above the read rate is the loss, at most."""
     traffic = make(
         4,
         session_id=["s", "s", "s", None],
         timestamp=pd.to_datetime(["2026-11-01T12:02Z", "2026-11-01T12:00Z", "2026-11-01T12:01Z", "2026-11-01T12:03Z"]),
-        input_tokens=[3_000, 1_000, 500, 9_000],
-        cache_read_tokens=[0, 0, 1_000, 0],
+        input_tokens=[3_000, 1_100, 500, 9_000],
+        cache_read_tokens=[0, 0, 1_024, 0],
     )
-    # The turn at 12:01 read all 1,000 it could; the one at 12:02 could have read 1,500 at 0.025 instead of 0.25 USD/Mtok.
-    assert _loss(audit(traffic, book), "prompt-cache misses") == (1, pytest.approx(1_500 * 0.225e-6))
+    # The turn at 12:01 read all it could; the one at 12:02 could have read 1,524, in steps of 128: 1,408 at 0.025 instead of 0.25.
+    result = audit(traffic, book)
+    assert _loss(result, "prompt-cache misses") == (1, pytest.approx(1_408 * 0.225e-6))
+    row = result.losses.set_index("loss").loc["prompt-cache misses"]
+    assert (row["evidence"], row["meaning"].startswith("at most: ")) == ("assumed", True)
+
+
+@pytest.mark.parametrize(
+    ("model", "columns", "lost"),
+    [
+        ("gpt-5-mini", {}, True),
+        ("gpt-5-mini", {"input_tokens": [1_000, 3_000]}, False),
+        ("gpt-5-mini", {"minutes": 6}, False),
+        ("claude-haiku-4-5", {"input_tokens": [5_000, 6_000], "minutes": 59}, True),
+        ("claude-haiku-4-5", {"input_tokens": [4_000, 6_000]}, False),
+        ("deepseek-chat", {}, False),
+        ("gpt-5-mini", {"service_tier": "batch"}, False),
+        ("gpt-5-mini", {"status": ["transport", "ok"]}, False),
+        ("gpt-5-mini", {"cache_write_5m_tokens": [0, 10]}, False),
+    ],
+)
+def test_a_prompt_cache_miss_keeps_the_providers_rule(make: Make, book: PriceBook, model: str, columns: dict[str, Any], lost: bool) -> None:
+    """Below the minimum, after the lifetime, without a known cache, in a batch or after a failure nothing could be read."""
+    minutes = columns.get("minutes", 4)
+    start = pd.Timestamp("2026-11-01T12:00Z")
+    given = {"input_tokens": [2_000, 3_000], **{k: v for k, v in columns.items() if k != "minutes"}}
+    result = audit(make(2, session_id="s", model=model, timestamp=[start, start + pd.Timedelta(minutes=minutes)], **given), book)
+    assert (_loss(result, "prompt-cache misses")[0] == 1) is lost
+
+
+def test_an_answer_without_token_counts_has_no_cost(make: Make, book: PriceBook) -> None:
+    """Zero tokens of an answered request are unknown tokens; a failure's and a cache hit's are a cost of zero."""
+    traffic = make(4, status=["ok", "transport", "ok", "ok"], cache_hit=[False, False, True, False], input_tokens=[0, 0, 0, 1_000])
+    result = audit(traffic, book)
+    assert result.unpriced[["request_id", "reason"]].values.tolist() == [["r0", "no token counts: no cost"]]
+    assert result.total.n + len(result.unpriced) == len(traffic)
+    assert result.priced.problems[["reason", "rows"]].values.tolist() == [["no token counts: no cost", 1]]
+    assert "1 requests have no token counts: no cost; they are not in the total" in result.text
+    assert "Every request has a price" not in result.text
+    nothing = audit(make(2), book)
+    assert nothing.total.n == 0
+    assert "2 requests have no token counts: no cost" in nothing.text
+    assert "cost $0.00" not in nothing.text
 
 
 MISTAKES = [

@@ -265,7 +265,7 @@ def test_quote_says_since_when_and_from_where(book: PriceBook) -> None:
     """A quote carries its start date, source, context tiers, and what traffic cannot count."""
     quote = book.quote("deepseek-v4-flash", at=NOVEMBER)
     assert quote.since == dt.date(2026, 9, 10)
-    assert (quote.source, quote.evidence) == (book.name, "measured")
+    assert (quote.source, quote.evidence) == (book.name.partition(" as known on ")[0], "measured")
     sonnet = book.quote("claude-sonnet-4-5")
     assert sonnet.above[0][0] == 200_000
     assert sonnet.above[0][1]["input_tokens"] == 6.0
@@ -296,3 +296,23 @@ def test_on_date_keeps_the_time_of_day(book: PriceBook) -> None:
     times = np.array(["2026-09-01T12:00", "2026-09-02T20:00"], "datetime64[us]")
     priced = book.price("deepseek", "deepseek-chat", "standard", np.tile([1_000, 0, 0, 0, 0, 0], (2, 1)), on_date(NOVEMBER, times))
     assert (priced.cost_pusd // 1_000_000).tolist() == [270, 135]
+
+
+@pytest.mark.parametrize("at", [dt.date(1999, 1, 1), dt.datetime(2019, 12, 31, 23, tzinfo=dt.UTC), np.datetime64("2019-12-31")])
+def test_a_stated_date_before_any_price_is_refused(book: PriceBook, at: object) -> None:
+    """Nothing was priced in 1999: a stated date before 2020 is an error with the earliest date, not the oldest known rate."""
+    tokens = np.ones((1, 6), int)
+    with pytest.raises(PriceError, match=r"prices of (1999|2019)-.*; expected a date from 2020-01-01 on"):
+        book.price("openai", "gpt-5-mini", "standard", tokens, at)
+    with pytest.raises(PriceError, match="expected a date from 2020-01-01 on"):
+        book.quote("gpt-5-mini", at=at)
+    with pytest.raises(PriceError, match="expected a date from 2020-01-01 on"):
+        on_date(at, np.array(["2026-11-01"], "datetime64[us]"))
+
+
+def test_the_name_says_as_of_when_rates_are_known(book: PriceBook) -> None:
+    """A date after the catalogue's is priced, and the book's name says how far its knowledge goes; rows of an old log stay priced."""
+    assert book.name.endswith(f" as known on {book.date}")
+    tokens = np.tile([1_000, 0, 0, 0, 0, 0], (2, 1))
+    priced = book.price("openai", "gpt-4", "standard", tokens, np.array(["2023-05-01", "2031-01-01"], "datetime64[us]"))
+    assert priced.reason.tolist() == [0, 0]
