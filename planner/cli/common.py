@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from planner.traffic import Traffic
 
 __all__ = ["At", "Json", "Labelled", "Log", "Out", "Prices", "Prompt", "QualityColumns", "Quiet", "book_of", "day", "labels_at", "numbers"]
-__all__ += ["Renames", "pairs", "traffic_at"]
+__all__ += ["AppsFile", "Renames", "pairs", "traffic_at"]
 
 Log = Annotated[
     str, typer.Argument(metavar="LOG", help="A log file, a glob, a folder of logs, or a folder that [bold]planner read[/bold] wrote.")
@@ -45,6 +45,9 @@ QualityColumns = Annotated[
 ]
 Renames = Annotated[
     list[str] | None, typer.Option("--model", metavar="OLD=NEW", help="Label table: call a model by another name, the log's. Repeatable.")
+]
+AppsFile = Annotated[
+    Path | None, typer.Option("--apps", metavar="FILE", help="apps.yaml: what its owners state there is kept to; guesses forbid nothing.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; all else on stderr.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]

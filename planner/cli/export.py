@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.common import Json, Out, Prices, Prompt, QualityColumns, Quiet, labels_at, traffic_at
+from planner.cli.common import AppsFile, Json, Out, Prices, Prompt, QualityColumns, Quiet, Renames, labels_at, traffic_at
 from planner.cli.output import Part, show, wrap
-from planner.cli.training import Candidate, Cost, ExpectedOutput, Floor, Reference, Seed, Unit, fitted, settings
+from planner.cli.training import Candidate, Cost, ExpectedOutput, Floor, Reference, Seed, Unit, fitted, matched, settings
 from planner.errors import InputError, did_you_mean
 
 __all__ = ["export"]
@@ -25,7 +25,9 @@ def export(
         str, typer.Argument(metavar="LABELS|BUNDLE", help="Graded answers to train on, or a bundle to write at another level.")
     ],
     out: Out,
-    method: Annotated[str, typer.Option("--method", help="learned, cheapest, best, 'per app' or length.")] = "learned",
+    method: Annotated[
+        str | None, typer.Option("--method", help="learned (the default), cheapest, best, 'per app' or length; needs labels.")
+    ] = None,
     tau: Annotated[float | None, typer.Option("--tau", help="The level of the router, instead of its own.")] = None,
     log: Annotated[
         str | None, typer.Option("--log", metavar="LOG", help="The log: each app is measured against its own model of today.")
@@ -38,6 +40,8 @@ def export(
     expected_output: ExpectedOutput = None,
     prompt: Prompt = None,
     quality: QualityColumns = None,
+    model: Renames = None,
+    apps: AppsFile = None,
     prices: Prices = None,
     seed: Seed = 0,
     json: Json = False,
@@ -54,20 +58,27 @@ def export(
     from planner.bundle import export as write
     from planner.router import Router
 
-    if method not in _METHODS:
-        raise InputError(f"'--method {method}'", f"one of {', '.join(_METHODS)}", did_you_mean(method, _METHODS))
+    if method not in (None, *_METHODS):
+        raise InputError(f"'--method {method}'", f"one of {', '.join(_METHODS)}", did_you_mean(str(method), _METHODS))
     training, before = None, None
     if (Path(source) / "manifest.json").is_file():
+        given = {"--method": method, "--log": log, "--reference": reference, "--candidate": candidate, "--cost": cost, "--apps": apps}
+        if any(given.values()):
+            named = ", ".join(option for option, value in given.items() if value)
+            raise InputError(
+                f"a bundle with {named}", "labels, to train", f"name the labels instead of {source}; a bundle takes --tau alone"
+            )
         router = Router.load(source)
         before = router.version
     else:
-        options = settings(reference, candidate, cost, floor, unit, expected_output, seed)
-        labels = labels_at(source, prompt, quality)
+        options = settings(reference, candidate, cost, floor, unit, expected_output, seed, apps)
+        labels = labels_at(source, prompt, quality, model)
         traffic = traffic_at(log, quiet or json) if log and not reference else None
+        labels = labels if traffic is None else matched(labels, traffic, model)
         training = fitted(labels, traffic, prices, quiet or json, **options)
-        router = {"learned": training.router, **training.rules}[method]
+        router = {"learned": training.router, **training.rules}[method or "learned"]
     router = router if tau is None else router.with_tau(tau)
-    evaluation = {"method": method} if before is None else {"made_from_router": before}
+    evaluation = {"method": method or "learned"} if before is None else {"made_from_router": before}
     folder = write(router, out, training=training, evaluation=evaluation)
     loaded = Router.load(folder)
     words = f"Wrote {folder} and loaded it again: router {loaded.version}, τ {loaded.tau:.4g}, reference {loaded.reference}, "

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from planner.cli.common import At, Json, Prices, Prompt, QualityColumns, Quiet, Renames, book_of, day, labels_at, traffic_at
+from planner.cli.common import AppsFile, At, Json, Prices, Prompt, QualityColumns, Quiet, Renames, book_of, day, labels_at, traffic_at
 from planner.cli.output import Part, grid, missing, note, percent, show, stages, usd, wrap
 from planner.cli.training import Candidate, Cost, ExpectedOutput, Reference, Seed, Unit, fitted, matched, settings
 from planner.errors import InputError
@@ -45,6 +45,7 @@ def simulate(
         float | None, typer.Option("--floor", help="Quality one is willing to lose: training chooses τ for it.  \\[default: 0.01]")
     ] = None,
     at: At = None,
+    apps: AppsFile = None,
     prices: Prices = None,
     reference: Reference = None,
     candidate: Candidate = None,
@@ -70,11 +71,13 @@ def simulate(
     from planner.router import Router
 
     silent, when = quiet or json, day(at)
-    if bundle and (reference or candidate or floor is not None):
-        raise InputError("--bundle with --reference, --candidate or --floor", "a bundle, which has its own", "change its level with --tau")
+    if bundle and (reference or candidate or apps or floor is not None):
+        raise InputError(
+            "--bundle with --reference, --candidate, --apps or --floor", "a bundle, which has its own", "change its level with --tau"
+        )
     table = labels_at(labels, prompt, quality, model) if labels else None
     router = Router.load(bundle) if bundle else None
-    options = settings(reference, candidate, cost, 0.01 if floor is None else floor, unit, expected_output, seed)
+    options = settings(reference, candidate, cost, 0.01 if floor is None else floor, unit, expected_output, seed, apps)
     traffic = _traffic(log, table, reference or (router.reference if router else None), options["expected_output"] or {}, silent)
     table = matched(table, traffic, model, router) if table is not None and log else table
     training = _training(traffic, table, router, options, prices, silent) if table is not None else None
@@ -127,8 +130,8 @@ def _world(
 
     book = book_of(prices)
     with stages("outcomes", quiet) as progress:
-        progress("what other models would do", 0.1)
-        return World(traffic, fit_outcomes(traffic, labels, training, seed=seed), book, price_date(book, at), seed=seed)
+        found = fit_outcomes(traffic, labels, training, seed=seed, progress=lambda done, total: progress("reading prompts", done / total))
+    return World(traffic, found, book, price_date(book, at), seed=seed)
 
 
 def _compared(world: World, routers: Mapping[str, Router], floor: float, quiet: bool) -> Comparison:

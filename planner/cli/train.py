@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.common import Json, Labelled, Out, Prices, Prompt, QualityColumns, Quiet, Renames, labels_at, traffic_at
+from planner.cli.common import AppsFile, Json, Labelled, Out, Prices, Prompt, QualityColumns, Quiet, Renames, labels_at, traffic_at
 from planner.cli.output import Part, show, wrap
 from planner.cli.training import Candidate, Cost, ExpectedOutput, Floor, Reference, Seed, Unit, fitted, matched, methods, settings
 
@@ -31,6 +31,7 @@ def train(
     prompt: Prompt = None,
     quality: QualityColumns = None,
     model: Renames = None,
+    apps: AppsFile = None,
     prices: Prices = None,
     seed: Seed = 0,
     json: Json = False,
@@ -46,7 +47,7 @@ def train(
     """
     from planner.bundle import export
 
-    options = settings(reference, candidate, cost, floor, unit, expected_output, seed)
+    options = settings(reference, candidate, cost, floor, unit, expected_output, seed, apps)
     table = labels_at(labels, prompt, quality, model)
     traffic = traffic_at(log, quiet or json) if log and not reference else None
     table = table if traffic is None else matched(table, traffic, model)

@@ -53,9 +53,13 @@ def settings(
     unit: str,
     expected_output: Sequence[str] | None,
     seed: int,
+    apps: Path | None = None,
 ) -> dict[str, Any]:
     """Turn options into arguments of ``planner.train``."""
+    from planner.traffic.apps import Apps
+
     return {
+        "apps": Apps.load(apps) if apps else None,
         "reference": reference,
         "candidates": list(candidates) if candidates else None,
         "cost": numbers(cost, "--cost") or None,

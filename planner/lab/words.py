@@ -82,7 +82,8 @@ def ends(lowest: float) -> str:
 
 def warning() -> str:
     """Say that not even the level shown is surely above the floor."""
-    return '<div class="pl-note pl-warn">No level is surely above this floor and saves: keep what you have. Shown: every app on its model of today.</div>'
+    said = "No level is surely above this floor and saves: keep what you have. Shown: every app on its model of today."
+    return f'<div class="pl-note pl-warn">{said}</div>'
 
 
 def key() -> str:

@@ -13,7 +13,7 @@ from planner.cli import main
 #: Arguments with {names} of the files that ``bad`` makes, and what the sentence must name.
 CASES = [
     ("read {nothing}", "no file there"),
-    ("read {empty}", "no readable record"),
+    ("read {empty}", "is empty"),
     ("read {folder}", "no file there"),
     ("read {garbage}", "garbage.jsonl"),
     ("read {packed}", "packed.jsonl.zst"),
@@ -28,7 +28,7 @@ CASES = [
     ("read {other} --quality ok_* --out {new}", "--prompt COLUMN"),
     ("read {other} --prompt colour --quality ok_* --out {new}", "no column like 'ok_*'"),
     ("audit {nothing}", "no file there"),
-    ("audit {empty}", "no readable record"),
+    ("audit {empty}", "is empty"),
     ("audit {traffic} --by colour", "column 'colour'"),
     ("audit {traffic} --prices {nothing}", "nothing.jsonl"),
     ("audit {traffic} --prices {garbage}", "garbage.jsonl"),
@@ -63,7 +63,7 @@ CASES = [
     ("nonsense", "No such command"),
     ("read {traffic} --labels --out {new}", "november"),
     ("read {log} --app-from nonsense --out {new}", "nonsense"),
-    ("audit {labels}", "items.parquet"),
+    ("audit {labels}", "a folder of labels"),
     ("train {traffic} --out {new}", "a folder of labels"),
     ("apps init {traffic} --out {new}/apps.yaml", "No such file"),
     ("export {bundle} --tau nan --out {new}", "nan"),

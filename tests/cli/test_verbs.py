@@ -12,10 +12,13 @@ import subprocess
 import sys
 import termios
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from planner.traffic import Apps
 
 VERBS = ("read", "audit", "apps", "apps init", "apps check", "plan", "train", "simulate", "export", "decide", "lab")
 HEAVY = ("numpy", "pandas", "pyarrow", "sklearn", "scipy", "genai_prices", "pydantic", "tqdm", "yaml")
@@ -263,3 +266,24 @@ def test_version(planner: Callable[..., Any]) -> None:
     ran = planner("--version")
     assert ran.code == 0
     assert ran.out.startswith("planner 0.")
+
+
+def test_export_of_a_bundle_takes_no_training_options(desk: Any, planner: Callable[..., Any], tmp_path: Path) -> None:
+    """A bundle is never written as another method: asking for one is refused, and names the options that need labels."""
+    refused = planner("export", desk.bundle, "--method", "cheapest", "--out", tmp_path / "x")
+    assert refused.code == 2
+    assert "a bundle with --method" in refused.err
+    assert not (tmp_path / "x").exists()
+
+
+def test_apps_file_is_kept_to(desk: Any, planner: Callable[..., Any], tmp_path: Path) -> None:
+    """The draft's guesses change no router; with one candidate stated for every app, the learned router moves nothing."""
+    file, router = tmp_path / "apps.yaml", desk.trained.json["router"]
+    planner("apps", "init", desk.traffic, "--out", file)
+    guessed = planner("train", desk.labels, "--log", desk.traffic, "--apps", file, "--out", tmp_path / "a", "--json").json
+    assert guessed["router"]["version"] == router["version"]
+    home = {name: (router["references"].get(name, router["reference"]),) for name in Apps.load(file).apps}
+    Apps({name: replace(app, candidates=home[name], assumed=()) for name, app in Apps.load(file).apps.items()}).save(file)
+    stated = planner("train", desk.labels, "--log", desk.traffic, "--apps", file, "--out", tmp_path / "b", "--json").json
+    methods = {m["method"]: m for m in stated["methods"]}
+    assert methods["learned"]["usd_per_1k"] == methods["reference"]["usd_per_1k"]
