@@ -24,7 +24,7 @@ __all__ = ["Coverage", "coverage"]
 _COLUMNS = (
     *("app", "text_state", "session_id", "user", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens"),
     *("status", "finish_reason", "input_tokens", "output_tokens", "reasoning_tokens", "latency_ms", "ttft_ms", "stream"),
-    *("cache_key", "prompt_version", "action_propensities", "quality", "purpose", "source_cost_usd"),
+    *("cache_key", "prompt_version", "action_propensities", "quality", "purpose", "source_cost_usd", "cache_hit"),
 )
 _TEXT = "prompt text"
 _SETTINGS: Mapping[str, Mapping[str, str]] = {
@@ -78,6 +78,9 @@ class Coverage:
         column = "share_rows" if np.isnan(whole["usd"]) else "share_usd"
         unit = "requests" if np.isnan(whole["usd"]) else "spend"
         lines = [f"{whole['rows']:,.0f} requests{spend} ({self.money})."]
+        counted = self.table[(self.table["app"] == "all") & (self.table["what"] == "tokens")]["rows"].iloc[0]
+        if counted < whole["rows"]:
+            lines.append(f"{whole['rows'] - counted:,.0f} of them have no token counts: no cost.")
         for share, some in self.levers.sort_values(column, kind="stable").groupby(column, sort=True):
             lines.append(f"{', '.join(some['lever'])}: can speak about {share:.0%} of {unit}.")
         for setting in dict.fromkeys(s for s in self.levers.sort_values(column, kind="stable")["setting"] if s):
@@ -138,7 +141,7 @@ def _facts(frame: pd.DataFrame, blocks: NDArray[np.bool_]) -> dict[str, NDArray[
         "user": known["user"],
         "session": known["session_id"],
         "session of several": np.nan_to_num(sizes) > 1,
-        "tokens": (tokens > 0) | failed,
+        "tokens": (tokens > 0) | failed | frame["cache_hit"].to_numpy(bool),
         "cached tokens": cache > 0,
         "failed": failed,
         "finish reason": known["finish_reason"],
@@ -172,7 +175,9 @@ def _table(apps: NDArray[Any], usd: NDArray[np.float64], facts: Mapping[str, NDA
 def _levers(facts: Mapping[str, NDArray[np.bool_]], usd: NDArray[np.float64], settings: Mapping[str, str]) -> pd.DataFrame:
     full, tokens, latency = facts["text full"], facts["tokens"], facts["latency"]
     text_gap = "whole prompts" if facts["text cut"].sum() > facts["text none"].sum() else _TEXT
-    timed = latency & (facts["first-token time"] | ~facts["stream"])
+    timed = latency & facts["first-token time"] & facts["stream"]
+    if not facts["stream"].any():
+        settings = {**settings, "first-token times": f"not streamed today; once streamed, {settings['first-token times']}"}
     failing = facts["requests"] if facts["failed"].any() else ~facts["requests"]
     needs = {
         "routing": (full & tokens, "full text, tokens", text_gap),
@@ -183,7 +188,7 @@ def _levers(facts: Mapping[str, NDArray[np.bool_]], usd: NDArray[np.float64], se
         "batch": (tokens, "tokens", "token counts"),
         "hedging": (latency, "latency", "latencies"),
         "retries": (failing & latency, "failures in the log, latency", "latencies" if facts["failed"].any() else "failures"),
-        "streaming": (timed, "latency, first-token time of streams", "first-token times"),
+        "streaming": (timed, "streams with latency and first-token time", "first-token times"),
     }
     total = usd.sum()
     rows = []

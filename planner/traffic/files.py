@@ -9,17 +9,21 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 from planner.errors import InputError
 from planner.traffic.reader import Options
 
-__all__ = ["Source", "find", "identity", "short_names"]
+__all__ = ["Source", "find", "identity", "refuse_foreign", "short_names"]
 
 Source: TypeAlias = str | Path | Sequence[str | Path]
 _SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".parquet", ".gz", ".zst")
+#: What marks a folder of ours (traffic, labels), and what a reading writes into one.
+_OURS = ("traffic.json", "labels.json")
+_WRITTEN = frozenset({"traffic.json", "traffic.parquet", "quarantine.parquet", "derived"})
 
 
 def find(source: Source) -> list[Path]:
@@ -34,8 +38,26 @@ def find(source: Source) -> list[Path]:
 def _expand(name: str) -> list[Path]:
     path = Path(name)
     if path.is_dir():
-        return sorted(f for f in path.rglob("*") if f.is_file() and f.suffix.lower() in _SUFFIXES and not f.name.startswith("."))
+        return sorted(_logs_in(path))
     return [path] if path.is_file() else sorted(Path(f) for f in glob.glob(name, recursive=True) if Path(f).is_file())  # noqa: PTH207
+
+
+def _logs_in(folder: Path) -> Iterator[Path]:
+    """Yield the files of ``folder`` that may be logs; hidden folders and what planner wrote itself are passed over."""
+    for where, folders, names in os.walk(folder):
+        root = Path(where)
+        folders[:] = [f for f in folders if not f.startswith(".") and not any((root / f / mark).is_file() for mark in _OURS)]
+        yield from (root / n for n in names if Path(n).suffix.lower() in _SUFFIXES and not n.startswith(".") and (root / n).is_file())
+
+
+def refuse_foreign(out: Path) -> None:
+    """Raise InputError when ``out`` is a file, or a folder that holds anything that a reading did not write."""
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}, which is a file", "a folder to write", "choose another folder with --out")
+    strange = sorted(f.name for f in out.iterdir() if f.name not in _WRITTEN) if out.is_dir() else []
+    if strange and not (out / "traffic.json").is_file():
+        held = f"{strange[0]}{f' and {len(strange) - 1} more' if len(strange) > 1 else ''}"
+        raise InputError(f"{out}, which holds {held}", "a new or empty folder, or one that read wrote", "choose another folder with --out")
 
 
 def short_names(files: Sequence[Path]) -> dict[Path, str]:

@@ -24,19 +24,20 @@ from planner.errors import InputError
 from planner.schema import QUARANTINE, TOKEN_BUCKETS
 from planner.traffic.assemble import assemble
 from planner.traffic.attempts import Item, settle
-from planner.traffic.files import Source, find, identity, short_names
+from planner.traffic.files import Source, find, identity, refuse_foreign, short_names
 from planner.traffic.handle import Traffic, TrafficWriter
 from planner.traffic.mapping import compiled, mapped
 from planner.traffic.reader import Options, Reader, all_readers, reader_named
 from planner.traffic.records import Found, raw_text, records
 from planner.traffic.seen import Seen
+from planner.traffic.unknown import other_folder, system_error, unknown
 from planner.traffic.values import Rejected
 
 __all__ = ["read"]
 
 Progress: TypeAlias = Callable[[int, int], None]
 _BLOCK_ROWS, _BLOCK_BYTES, _SAMPLE_FILES, _SAMPLE_ROWS = 16_384, 64 << 20, 20, 50
-#: What differs from row to row in a reason, left out where reasons are counted.
+#: What differs from row to row in a reason: reasons that are alike but for this are counted together, by the first of them.
 _PARTICULAR = re.compile(r"'[^']*'|-?\d+(\.\d+)?(e[+-]?\d+)?")
 _LISTED_FILES = 1_000
 _DAMAGE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError)
@@ -55,28 +56,38 @@ def read(
 
     Parameters
     ----------
-    source: a file, a glob, a folder (searched for JSON, CSV and Parquet files, plain, .gz or .zst), a list of these, or a
-        folder that ``read`` wrote before, which is opened as it is.
+    source: a file, a glob, a folder (searched for JSON, CSV and Parquet files, plain, .gz or .zst, but for hidden folders and
+        what planner wrote itself), a list of these, or a folder that ``read`` wrote before, which is opened as it is.
     format: ``auto``, the name of a reader, or a Reader.
-    out: folder to write; by default one under ``.planner/traffic/`` named after the sources and options, which is used
-        again when it is already there.
+    out: folder to write, new, empty or written by ``read`` before; by default one under ``.planner/traffic/`` named after the
+        sources and options, which is used again when it is already there.
     mapping: our column → their column, ``"column*factor"``, or ``"=constant"``; wins over what the reader says.
     app_from: where a LiteLLM log says the app: ``tag:PREFIX``, ``team``, ``key``, ``model_group``, ``metadata:FIELD``. By
         default the first ``app:``, ``team:`` or ``service:`` tag, then the team's alias, then the key's, else ``default``.
     progress: called with (bytes done, bytes in all).
 
-    Raises InputError when nothing is found, no format fits, or no record could be accepted.
+    Raises InputError when nothing is found, no format fits, no record could be accepted, or ``out`` holds files of others.
     """
-    if isinstance(source, str | Path) and (Path(source) / "traffic.json").is_file():
-        return Traffic.open(source)
+    try:
+        return _read(source, format, out, Options(compiled(mapping), app_from), progress)
+    except OSError as error:
+        raise system_error(error) or error from error
+
+
+def _read(source: Source, format: str | Reader, out: str | Path | None, options: Options, progress: Progress | None) -> Traffic:
+    if isinstance(source, str | Path):
+        if (Path(source) / "traffic.json").is_file():
+            return Traffic.open(source)
+        if other := other_folder(Path(source)):
+            raise other
     files = find(source)
-    options = Options(compiled(mapping), app_from)
     if out is None:
         out = Path(".planner") / "traffic" / identity(files, format if isinstance(format, str) else format.name, options)
         if isinstance(format, str) and (out / "traffic.json").is_file():
             return Traffic.open(out)
     reader, detected = _reader(files, format, options)
     reader.check(options)
+    refuse_foreign(Path(out))
     state = _State(reader, options, short_names(files), sum(f.stat().st_size for f in files), progress)
     with TrafficWriter(out) as writer:
         waiting: list[Item] = []
@@ -107,6 +118,8 @@ class _State:
     accepted: int = 0
     per_file: dict[str, list[int]] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
+    various: set[str] = field(default_factory=set)
     example: str = ""
     first: datetime | None = None
     last: datetime | None = None
@@ -123,7 +136,10 @@ class _State:
             self.per_file[item.file][bool(item.reason)] += 1
             if item.reason:
                 self.example = self.example or item.reason
-                self.reasons[_PARTICULAR.sub("…", item.reason)] += 1
+                kind = _PARTICULAR.sub("…", item.reason)
+                self.reasons[kind] += 1
+                if self.examples.setdefault(kind, item.reason) != item.reason:
+                    self.various.add(kind)
             else:
                 self.accepted += 1
 
@@ -148,7 +164,7 @@ class _State:
             "last": self.last.isoformat() if self.last else None,
             "file_count": len(self.per_file),
             "files": {name: {"accepted": a, "quarantined": q} for name, (a, q) in islice(self.per_file.items(), _LISTED_FILES)},
-            "reasons": dict(self.reasons.most_common(20)),
+            "reasons": {self.examples[k] + " (for example)" * (k in self.various): n for k, n in self.reasons.most_common(20)},
         }
 
 
@@ -164,17 +180,7 @@ def _reader(files: Sequence[Path], format: str | Reader, options: Options) -> tu
         return fits[0][0], str(fits[0][1])
     if options.mapping and sample and not fits:
         return reader_named("table"), "no known format; read by mapping"
-    raise _unknown(files[0], sample, [r.name for r, _ in fits])
-
-
-def _unknown(file: Path, sample: Sequence[Mapping[str, Any]], fits: Sequence[str]) -> InputError:
-    if fits:
-        return InputError(f"{file}: fits {' and '.join(fits)}", "one format", f"pass format={fits[0]!r} or another of them")
-    saw = f"columns {', '.join(map(str, list(sample[0])[:12]))}" if sample else "no readable record"
-    known = "; ".join(f"{r.name}: {r.looks_like}" for r in all_readers().values())
-    return InputError(
-        f"{file}: {saw}", f"one of {known}", "for any other table pass mapping={'request_id': COLUMN, 'timestamp': COLUMN, ...}"
-    )
+    raise unknown(files[0], sample, [r.name for r, _ in fits])
 
 
 def _blocks(files: Iterable[Path], state: _State) -> Iterator[list[Item]]:

@@ -26,13 +26,14 @@ import pyarrow.parquet as pq
 
 from planner.errors import InputError
 
-__all__ = ["Found", "Raw", "raw_text", "records"]
+__all__ = ["Found", "Raw", "beginning", "raw_text", "records"]
 
 #: A record as it stood: bytes of a JSON file, text of a CSV file, or a Parquet row.
 Raw: TypeAlias = bytes | str | dict[str, Any]
 
 _BLOCK_BYTES, _STEP_BYTES = 4 << 20, 1 << 18
 _BOM = b"\xef\xbb\xbf"
+_EMPTY = re.compile(rb"\[\s*\]")
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[{}\[\]"]', re.DOTALL)
 
 
@@ -67,6 +68,14 @@ def records(path: Path, done: Callable[[int], None] | None = None) -> Iterator[F
         head = stream.peek(_BLOCK_BYTES)
         for found in _by_content(path, head, stream):
             yield from _unwrapped(found)
+
+
+def beginning(path: Path) -> bytes:
+    """Return the first bytes of a file, decompressed, without a byte-order mark and leading space."""
+    with path.open("rb") as file:
+        magic = file.read(4)
+        file.seek(0)
+        return _Watched(_opened(file, magic), file, None).peek(_STEP_BYTES).removeprefix(_BOM).lstrip()
 
 
 def _unwrapped(found: Found) -> Iterator[Found]:
@@ -186,7 +195,8 @@ def _objects(stream: _Watched) -> Iterator[Found]:
         outer = outer and not used
         parts, size = [buffer[used:]], len(buffer) - used
         wanted = 0 if used else 2 * size
-    if parts[0].strip(b" \t\r\n,]") or stream.problem:
+    empty = outer and _EMPTY.fullmatch(parts[0].removeprefix(_BOM).strip())
+    if (parts[0].strip(b" \t\r\n,]") and not empty) or stream.problem:
         yield Found(number + 1, parts[0], None, stream.problem or "not JSON: the file ends inside this record")
 
 

@@ -96,6 +96,25 @@ def test_without_any_costs_shares_are_of_requests(tmp_path: Path) -> None:
     assert np.isnan(found.table["usd"]).all()
 
 
+def test_streaming_needs_streams(tmp_path: Path) -> None:
+    """Only streams with a first-token time say what streaming does; without any, the log says that nothing is streamed."""
+    plain = {**PAYLOAD, "stream": False, "model_parameters": {}}
+    silent = coverage(_read(tmp_path, [plain])).levers.set_index("lever").loc["streaming"]
+    assert (silent["share_rows"], silent["setting"].partition(";")[0]) == (0, "not streamed today")
+    streams = [{**PAYLOAD, "id": f"s{i}", "litellm_call_id": f"s{i}", "stream": i == 0, "model_parameters": {}} for i in range(4)]
+    found = coverage(_read(tmp_path, streams)).levers.set_index("lever").loc["streaming"]
+    assert found["share_rows"] == 0.25
+    assert "not streamed" not in found["setting"]
+
+
+def test_requests_without_token_counts_are_said(tmp_path: Path) -> None:
+    """Answered requests without a token count are counted in the text: they have no cost."""
+    path = tmp_path / "log.jsonl"
+    rows = [{"request_id": str(i), "timestamp": 1_762_160_400, "model": "m", "input_tokens": n} for i, n in enumerate((0, 0, 7))]
+    path.write_text("".join(json.dumps(r) + "\n" for r in rows), "utf-8")
+    assert "2 of them have no token counts: no cost." in coverage(read(path, out=tmp_path / "out")).text
+
+
 def test_prefix_blocks_open_the_prompt_cache_without_text(tmp_path: Path) -> None:
     """A trace with prefix ids can speak about prompt caching, not about routing."""
     found = coverage(_read(tmp_path, [{"timestamp": 1, "input_length": 600, "output_length": 3, "hash_ids": [1, 2]}]))

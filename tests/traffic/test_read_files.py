@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import stat
 import sys
@@ -18,6 +19,7 @@ from planner.errors import InputError
 from planner.traffic import Reader, Traffic, read
 from planner.traffic.attempts import Item, settle
 from planner.traffic.seen import Seen
+from planner.traffic.unknown import system_error
 
 _MAPPING = {
     "request_id": "id",
@@ -94,7 +96,7 @@ def test_reasons_are_counted_by_kind_and_the_span_is_kept(tmp_path: Path) -> Non
     """The header counts reasons without what is particular to a row, and holds first and last arrival."""
     rows = [{**PAYLOAD, "id": i, "startTime": 1762160400 + n, "endTime": 1762160500} for n, i in enumerate("abab")]
     meta = read(_write(tmp_path / "log.jsonl", rows), out=tmp_path / "out").meta
-    assert meta["reasons"] == {"request_id … again; the first one is kept": 2}
+    assert meta["reasons"] == {"request_id 'a' again; the first one is kept (for example)": 2}
     assert (meta["first"], meta["last"]) == ("2025-11-03T09:00:00+00:00", "2025-11-03T09:00:01+00:00")
 
 
@@ -221,9 +223,16 @@ def test_a_reader_that_invents_columns_is_a_bug(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        ('{"a": 1, "b": 2}\n', {}, r"columns a, b; expected one of azure_llm: .*For any other table pass mapping="),
+        ('{"a": 1, "b": 2}\n', {}, r"columns a, b; expected one of the formats azure_llm, .*, table\. For any other .* mapping="),
         ("just some prose\nin a file\n", {}, r"columns just some prose; expected one of"),
-        ("", {}, r"no readable record; expected one of"),
+        ("", {}, r"x\.jsonl is empty\. Check the export"),
+        (" \n", {}, r"x\.jsonl is empty"),
+        ("[]", {}, r"x\.jsonl has no rows\. "),
+        ("request_id,model\n", {}, r"x\.jsonl has no rows \(columns request_id, model\)"),
+        (",".join(f"c{i}" for i in range(30)) + "\n" + ",".join("1" * 30) + "\n", {}, r"columns c0, .*, c7 and 22 more; expected"),
+        ('{"a": 1', {}, r"x\.jsonl, record 1: not JSON: "),
+        ("GIF89a\0\0\1\n\2", {}, r"x\.jsonl is not text; expected JSON, CSV or Parquet"),
+        ("PK\3\4\0\0", {}, r"x\.jsonl is not text but a zip or Excel file"),
         (
             '{"a": 1}\n',
             {"format": "litelm_spend"},
@@ -242,6 +251,77 @@ def test_a_wrong_file_or_option_is_one_clear_sentence(tmp_path: Path, text: str,
         read(tmp_path / "x.jsonl", out=tmp_path / "out", **options)
     with pytest.raises(InputError, match=r"expected a folder written by planner\.read"):
         Traffic.open(tmp_path / "out")
+
+
+def test_errors_about_files_are_short(tmp_path: Path) -> None:
+    """Whatever the file is, the sentence fits into a screen's few lines."""
+    (tmp_path / "x.csv").write_text(",".join("c" * 60 + str(i) for i in range(99)) + "\n" + ",".join("1" * 99) + "\n", "utf-8")
+    with pytest.raises(InputError, match="and 91 more") as caught:
+        read(tmp_path / "x.csv", out=tmp_path / "out")
+    assert len(str(caught.value).replace(str(tmp_path), "")) < 600
+
+
+def test_a_reason_that_all_rows_share_is_shown_whole(tmp_path: Path) -> None:
+    """A count below zero is named with its number, not with a gap."""
+    rows = [{"request_id": str(i), "timestamp": 1_762_160_400, "model": "m", "input_tokens": n} for i, n in enumerate((-5, -5, 3))]
+    meta = read(_write(tmp_path / "log.jsonl", rows), out=tmp_path / "out").meta
+    assert meta["reasons"] == {"input_tokens is -5, below zero": 2}
+
+
+def test_a_folder_is_searched_past_hidden_folders_and_our_own_results(tmp_path: Path) -> None:
+    """Reading the folder one works in finds the logs, not what planner left there before."""
+    log = _write(tmp_path / "log.jsonl", [PAYLOAD])
+    first = read(log, out=tmp_path / "november")
+    read(log, out=tmp_path / ".planner" / "traffic" / "x")
+    (tmp_path / "labels").mkdir()
+    for name in ("labels.json", "items.parquet"):
+        (tmp_path / "labels" / name).write_text("{}", "utf-8")
+    again = read(tmp_path, out=tmp_path / "all")
+    assert list(again.meta["files"]) == ["log.jsonl"]
+    assert again.hash == first.hash
+
+
+def test_a_folder_with_files_of_others_is_not_written(tmp_path: Path) -> None:
+    """An earlier result, whole or broken off, is written over; a folder with anything else, or a file, is refused and kept."""
+    log = _write(tmp_path / "log.jsonl", [PAYLOAD])
+    out = read(log, out=tmp_path / "out").folder
+    assert len(read(log, out=out)) == 1
+    (out / "traffic.json").unlink()
+    assert len(read(log, out=out)) == 1
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "traffic.parquet").write_text("precious", "utf-8")
+    (mine / "thesis.tex").write_text("precious", "utf-8")
+    with pytest.raises(InputError, match=r"mine, which holds thesis\.tex; expected a new or empty folder.*another folder with --out"):
+        read(log, out=mine)
+    assert (mine / "traffic.parquet").read_text("utf-8") == "precious"
+    with pytest.raises(InputError, match=r"log\.jsonl, which is a file; expected a folder to write"):
+        read(log, out=log)
+
+
+def test_other_results_of_ours_are_no_logs(tmp_path: Path) -> None:
+    """Labels and a bundle given as a log are named, with the verb that takes them."""
+    for name, what in (
+        ("labels.json", r"a folder of labels; .* planner train"),
+        ("manifest.json", r"an exported router; .* planner decide"),
+    ):
+        folder = tmp_path / name.partition(".")[0]
+        folder.mkdir()
+        (folder / name).write_text("{}", "utf-8")
+        with pytest.raises(InputError, match=what):
+            read(folder, out=tmp_path / "out")
+
+
+def test_errors_of_the_system_have_a_next_step(tmp_path: Path) -> None:
+    """A path below a file, and one too long, are one sentence each with what to do."""
+    log = _write(tmp_path / "log.jsonl", [PAYLOAD])
+    with pytest.raises(InputError, match=r"log\.jsonl.*: not a directory\. Choose a folder, not a file, with --out"):
+        read(log, out=log / "below")
+    with pytest.raises(InputError, match=r"file name too long\. Use a shorter path"):
+        read(log, out=tmp_path / ("x" * 300))
+    denied = system_error(PermissionError(errno.EACCES, "Permission denied", "/logs/a"))
+    assert str(denied) == "/logs/a: permission denied. Allow this user to read and write it, or choose another folder with --out."
+    assert system_error(OSError("odd")) is None
 
 
 def test_a_missing_path_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,108 @@
+"""Why a file is no log that can be read: what it is instead, in one sentence with the next step.
+
+In: a path that no reader recognised, or an error of the operating system. Out: the error to raise. Knows nothing of how logs
+are read.
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import io
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from planner.errors import InputError
+from planner.traffic.reader import all_readers
+from planner.traffic.records import beginning, records
+
+__all__ = ["other_folder", "system_error", "unknown"]
+
+_COLUMNS = 8
+_HEAD_BYTES, _FOREIGN_SHARE = 4_096, 0.3
+#: What else of ours a folder may be: the file that marks it → what it is, and which verb takes it.
+_FOLDERS = {
+    "labels.json": ("a folder of labels", "planner train"),
+    "manifest.json": ("an exported router", "planner decide"),
+}
+_FIXES = {
+    errno.EACCES: "allow this user to read and write it, or choose another folder with --out",
+    errno.EPERM: "allow this user to read and write it, or choose another folder with --out",
+    errno.ENOSPC: "free space, or choose a folder on another disk with --out",
+    errno.EDQUOT: "free space, or choose a folder on another disk with --out",
+    errno.EROFS: "choose a folder that can be written with --out",
+    errno.ENOTDIR: "choose a folder, not a file, with --out",
+    errno.EEXIST: "choose a folder, not a file, with --out",
+    errno.EISDIR: "name the files in it",
+    errno.ENAMETOOLONG: "use a shorter path",
+    errno.ENOENT: "check that the path is still there",
+    errno.EIO: "check the disk, or read a copy",
+}
+
+
+def other_folder(path: Path) -> InputError | None:
+    """Return the error for a folder of ours that is no log, None for any other path."""
+    for name, (what, verb) in _FOLDERS.items():
+        if (path / name).is_file():
+            return InputError(f"{path}, which is {what}", "a log of requests", f"use it with: {verb} {path}")
+    return None
+
+
+def system_error(error: OSError) -> InputError | None:
+    """Return an error of the operating system with its next step, None where we know none."""
+    if error.errno not in _FIXES:
+        return None
+    return InputError(f"{error.filename or 'a file'}: {(error.strerror or str(error)).lower()}", fix=_FIXES[error.errno])
+
+
+def unknown(file: Path, sample: Sequence[Mapping[str, Any]], fits: Sequence[str]) -> InputError:
+    """Say what ``file``, of which ``sample`` was read, is instead of a log of one known format; ``fits`` are the readers it fits."""
+    if fits:
+        return InputError(f"{file}: fits {' and '.join(fits)}", "one format", f"pass format={fits[0]!r} or another of them")
+    head = beginning(file)
+    if head.startswith(b"PK\x03\x04"):
+        return InputError(f"{file} is not text but a zip or Excel file", fix="unpack it, or save it as CSV")
+    if not head.startswith(b"PAR1") and not _is_text(head):
+        return InputError(f"{file} is not text", "JSON, CSV or Parquet, plain, .gz or .zst", "export the log in one of these")
+    if not sample:
+        return _without_records(file, head)
+    known = ", ".join(all_readers())
+    fix = "for any other table say which column is what: mapping={'request_id': COLUMN, 'timestamp': COLUMN, ...}"
+    return InputError(f"{file}: {_columns(list(sample[0]))}", f"one of the formats {known}", fix)
+
+
+def _without_records(file: Path, head: bytes) -> InputError:
+    broken = next(islice(records(file), 1), None)
+    if broken is not None:
+        return InputError(f"{file}, record {broken.line}: {broken.problem}", "JSON, CSV or Parquet", "check how the file was written")
+    if not head:
+        return InputError(f"{file} is empty", fix="check the export that wrote it")
+    names = _header(file, head)
+    held = f" ({_columns(names)})" if names else ""
+    return InputError(f"{file} has no rows{held}", fix="check the export that wrote it")
+
+
+def _header(file: Path, head: bytes) -> list[str]:
+    """Return the column names of a CSV or Parquet file, and nothing for any other."""
+    if head.startswith(b"PAR1"):
+        return list(pq.ParquetFile(file).schema_arrow.names)
+    return [] if head[:1] in (b"[", b"{") else next(csv.reader(io.StringIO(head.decode("utf-8", "replace"))), [])
+
+
+def _is_text(head: bytes) -> bool:
+    r"""Say whether a file begins as text does: without zero bytes, and mostly in UTF-8.
+
+    >>> _is_text(b"a,b\n1,\xff"), _is_text(b"GIF89a\x00"), _is_text(bytes(range(128, 255)))
+    (True, False, False)
+    """
+    head = head[:_HEAD_BYTES]
+    return b"\0" not in head and head.decode("utf-8", "replace").count("\ufffd") <= _FOREIGN_SHARE * len(head)
+
+
+def _columns(names: Sequence[str]) -> str:
+    shown = ", ".join(str(n)[:40] for n in names[:_COLUMNS])
+    return f"columns {shown}{f' and {len(names) - _COLUMNS} more' if len(names) > _COLUMNS else ''}"
