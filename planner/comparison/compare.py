@@ -48,9 +48,9 @@ class Comparison:
         changed = self._rows[self._rows["changed_share"] > 0]
         if len(changed) and changed["quality_difference"].isna().all():
             return "Nothing can be chosen: without labels the quality of no plan is known."
-        limit = f"surely loses less than {self.floor:g} of quality (95 % intervals, each read alone)"
+        limit = f"loses less than {self.floor:g} of quality by its 95 % interval (each read alone)"
         if self.best is None:
-            return f"Keep today's models: no plan surely saves money and {limit}."
+            return f"Keep today's models: no plan saves money by its 95 % interval and {limit}."
         return f"Of the plans of which each {limit}, '{self.best.name}' saves most."
 
     @property

@@ -82,7 +82,7 @@ def ends(lowest: float) -> str:
 
 def warning() -> str:
     """Say that not even the level shown is surely above the floor."""
-    said = "No level is surely above this floor and saves: keep what you have. Shown: every app on its model of today."
+    said = "No level that saves has its whole 95 % interval above this floor: keep what you have. Shown: every app on its model of today."
     return f'<div class="pl-note pl-warn">{said}</div>'
 
 

@@ -118,7 +118,7 @@ class Frontier:
         level = self.for_floor(floor)
         points = f"a loss of at most {100 * floor:g} points"
         if level is None:
-            return f"no level that saves surely keeps {points}"
+            return f"no level that saves has its 95 % interval within {points}"
         row = self.table.iloc[level]
         return f"{points} saves ${row['saving_usd_per_month']:,.0f} a month ({row['saving_share']:.0%})"
 

@@ -125,7 +125,7 @@ def test_without_outcomes_quality_is_unknown(made: Made) -> None:
     traffic, training, _, book = made
     bare = explorer(traffic, training, book=book)
     assert bare.chosen == 0
-    assert "No level is surely above this floor" in bare.status.value
+    assert "No level that saves has its whole" in bare.status.value
     assert re.search(r'"big new">unknown<', bare.kpis.value)
 
 
