@@ -27,6 +27,7 @@ from planner.labels.table import Labels
 from planner.schema import LABEL_ITEMS, LABELS
 from planner.text.messages import conversation, parse
 from planner.traffic.records import records
+from planner.traffic.unknown import system_error
 from planner.traffic.values import as_json
 
 __all__ = ["read_labels"]
@@ -66,7 +67,10 @@ def read_labels(
     """
     if (Path(path) / "labels.json").is_file():
         return Labels.open(path).renamed(models or {})
-    frame = _frame(Path(path))
+    try:
+        frame = _frame(Path(path))
+    except OSError as error:
+        raise system_error(error) or error from error
     used = _used(frame, prompt, app, request_id)
     tall = quality is None and {"request_id", "model", "quality"} <= set(frame.columns)
     items = _items(frame.drop_duplicates("request_id") if tall else frame, used, Path(path))

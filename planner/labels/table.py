@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from planner import formats
 from planner.errors import InputError, did_you_mean
 from planner.schema import LABEL_ITEMS, LABELS, Table
+from planner.traffic.files import refuse_foreign
 
 __all__ = ["Labels"]
 
@@ -80,8 +81,9 @@ class Labels:
         return cls(items, outcomes, payload)
 
     def save(self, folder: str | Path) -> Path:
-        """Write the labels into ``folder`` (made if absent) and return it."""
+        """Write the labels into ``folder`` (made if absent) and return it; InputError when it holds files of others."""
         path = Path(folder)
+        refuse_foreign(path, "labels.json", ("items.parquet", "outcomes.parquet"))
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         for name, frame, table in (("items", self.items, LABEL_ITEMS), ("outcomes", self.outcomes, LABELS)):
             pq.write_table(pa.Table.from_pandas(frame, table.arrow(), preserve_index=False), path / f"{name}.parquet", compression="zstd")

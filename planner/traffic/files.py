@@ -10,7 +10,7 @@ import glob
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -21,9 +21,8 @@ __all__ = ["Source", "find", "identity", "refuse_foreign", "short_names"]
 
 Source: TypeAlias = str | Path | Sequence[str | Path]
 _SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".parquet", ".gz", ".zst")
-#: What marks a folder of ours (traffic, labels), and what a reading writes into one.
+#: What marks a folder of ours: traffic, labels.
 _OURS = ("traffic.json", "labels.json")
-_WRITTEN = frozenset({"traffic.json", "traffic.parquet", "quarantine.parquet", "derived"})
 
 
 def find(source: Source) -> list[Path]:
@@ -50,12 +49,12 @@ def _logs_in(folder: Path) -> Iterator[Path]:
         yield from (root / n for n in names if Path(n).suffix.lower() in _SUFFIXES and not n.startswith(".") and (root / n).is_file())
 
 
-def refuse_foreign(out: Path) -> None:
-    """Raise InputError when ``out`` is a file, or a folder that holds anything that a reading did not write."""
+def refuse_foreign(out: Path, mark: str, written: Collection[str]) -> None:
+    """Raise InputError when ``out`` is a file, or a folder without ``mark`` that holds anything but the names ``written``."""
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}, which is a file", "a folder to write", "choose another folder with --out")
-    strange = sorted(f.name for f in out.iterdir() if f.name not in _WRITTEN) if out.is_dir() else []
-    if strange and not (out / "traffic.json").is_file():
+    strange = sorted(f.name for f in out.iterdir() if f.name not in written) if out.is_dir() else []
+    if strange and not (out / mark).is_file():
         held = f"{strange[0]}{f' and {len(strange) - 1} more' if len(strange) > 1 else ''}"
         raise InputError(f"{out}, which holds {held}", "a new or empty folder, or one that read wrote", "choose another folder with --out")
 

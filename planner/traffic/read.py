@@ -40,6 +40,8 @@ _BLOCK_ROWS, _BLOCK_BYTES, _SAMPLE_FILES, _SAMPLE_ROWS = 16_384, 64 << 20, 20, 5
 #: What differs from row to row in a reason: reasons that are alike but for this are counted together, by the first of them.
 _PARTICULAR = re.compile(r"'[^']*'|-?\d+(\.\d+)?(e[+-]?\d+)?")
 _LISTED_FILES = 1_000
+#: What a reading leaves in its folder, whole or broken off.
+_WRITTEN = ("traffic.json", "traffic.parquet", "quarantine.parquet", "derived")
 _DAMAGE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError)
 
 
@@ -87,7 +89,7 @@ def _read(source: Source, format: str | Reader, out: str | Path | None, options:
             return Traffic.open(out)
     reader, detected = _reader(files, format, options)
     reader.check(options)
-    refuse_foreign(Path(out))
+    refuse_foreign(Path(out), "traffic.json", _WRITTEN)
     state = _State(reader, options, short_names(files), sum(f.stat().st_size for f in files), progress)
     with TrafficWriter(out) as writer:
         waiting: list[Item] = []

@@ -220,6 +220,14 @@ def test_a_broken_record_is_named_by_its_line(tmp_path: Path, name: str, text: s
         read_labels(tmp_path / name)
 
 
+def test_labels_are_not_saved_among_files_of_others(tmp_path: Path) -> None:
+    """Labels are written into a new folder or over earlier labels, never beside something else."""
+    labels = read_labels(_write(tmp_path / "l.parquet", _WIDE))
+    assert labels.save(labels.save(tmp_path / "saved")) == tmp_path / "saved"
+    with pytest.raises(InputError, match=r", which holds l\.parquet and 1 more; expected a new or empty folder"):
+        labels.save(tmp_path)
+
+
 def test_missing_and_empty_files_are_refused(tmp_path: Path) -> None:
     """A path without a file, and a table without rows, say so."""
     with pytest.raises(InputError, match="no file there"):
