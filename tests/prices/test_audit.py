@@ -77,6 +77,16 @@ def test_each_request_is_priced_at_its_own_time(make: Make, book: PriceBook) -> 
         assert result.cost_pusd[i] == (0 if row["cache_hit"] else alone.cost_pusd[0])
 
 
+def test_unknown_tokens_never_change_a_cost(make: Make, book: PriceBook) -> None:
+    """With or without tokens, the audit's cost is the book's to the integer; a fee per request is a cost that is known."""
+    traffic = make(3, model=["gpt-5-mini", "sonar", "sonar"], provider=["openai", "perplexity", "perplexity"], input_tokens=[0, 0, 500])
+    result, frame = audit(traffic, book), traffic.frame("provider", "model", "timestamp")
+    priced = book.price(frame["provider"], frame["model"], "standard", traffic.tokens(), frame["timestamp"])
+    assert result.cost_pusd.tolist() == priced.cost_pusd.tolist()
+    assert (result.reason != 0).tolist() == [True, False, False]
+    assert not result.cost_pusd[result.reason != 0].any()
+
+
 def test_a_response_cache_hit_costs_nothing(make: Make, book: PriceBook) -> None:
     """A hit is free and counts as priced, even where its model has no price."""
     result = audit(make(2, cache_hit=True, input_tokens=1_000, model=["gpt-5-mini", "gpt-5-mni"]), book)

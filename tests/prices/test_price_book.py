@@ -265,7 +265,7 @@ def test_quote_says_since_when_and_from_where(book: PriceBook) -> None:
     """A quote carries its start date, source, context tiers, and what traffic cannot count."""
     quote = book.quote("deepseek-v4-flash", at=NOVEMBER)
     assert quote.since == dt.date(2026, 9, 10)
-    assert (quote.source, quote.evidence) == (book.name.partition(" as known on ")[0], "measured")
+    assert (quote.source, quote.evidence) == (book.name, "measured")
     sonnet = book.quote("claude-sonnet-4-5")
     assert sonnet.above[0][0] == 200_000
     assert sonnet.above[0][1]["input_tokens"] == 6.0
@@ -310,9 +310,10 @@ def test_a_stated_date_before_any_price_is_refused(book: PriceBook, at: object) 
         on_date(at, np.array(["2026-11-01"], "datetime64[us]"))
 
 
-def test_the_name_says_as_of_when_rates_are_known(book: PriceBook) -> None:
-    """A date after the catalogue's is priced, and the book's name says how far its knowledge goes; rows of an old log stay priced."""
-    assert book.name.endswith(f" as known on {book.date}")
+def test_a_later_day_says_as_of_when_rates_are_known(book: PriceBook) -> None:
+    """A date after the catalogue's is priced, and said to be as known on the catalogue's; rows of an old log stay priced."""
+    assert book.said(book.date) == str(book.date)
+    assert book.said(dt.date(2031, 1, 1)) == f"2031-01-01, as known on {book.date}"
     tokens = np.tile([1_000, 0, 0, 0, 0, 0], (2, 1))
     priced = book.price("openai", "gpt-4", "standard", tokens, np.array(["2023-05-01", "2031-01-01"], "datetime64[us]"))
     assert priced.reason.tolist() == [0, 0]
