@@ -78,7 +78,7 @@ def recommend(
         _spend(context),
         len(context.rows),
         context.rows.days,
-        f"{book.name} prices of {context.at}",
+        f"{book.name} prices of {book.said(context.at)}",
         ceiling(context),
         tuple(notes(context, drafted=apps is None)),
     )

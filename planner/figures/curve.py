@@ -102,7 +102,7 @@ def scene(
     axes.axhline(0, color=MEASURED, linewidth=0.8, zorder=1)
     axes.plot([logged], [0], "o", markersize=11, color=MEASURED, markeredgecolor="white", markeredgewidth=1.5, zorder=6, clip_on=False)
     below: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "va": "top", "path_effects": HALO}
-    axes.annotate(f"as logged\n{money(logged)}", (logged, 0), (0, -11), color=MEASURED, weight="bold", zorder=6, **below)
+    axes.annotate(f"as logged {money(logged)}", (logged, 0), (0, -11), color=MEASURED, weight="bold", zorder=6, **below)
     if ceiling is not None:
         _ceiling(axes, ceiling)
     _name_curve(axes, cost, quality)

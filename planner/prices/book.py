@@ -101,8 +101,7 @@ class PriceBook:
         found = {(e.provider, e.model, e.tier): e for e in catalogue.entries(assume_tier_before_start)}
         found, own, added = placed(Names(tuple(catalogue.PROVIDERS), {}), found, own)
         entries = {key: merged(e) for key, e in apply(found, own).items()}
-        known = f"{catalogue.NAME} as known on {catalogue.catalogue_date()}"
-        name = " + ".join(filter(None, (known, own.name, "tiers assumed before their start" * assume_tier_before_start)))
+        name = " + ".join(filter(None, (catalogue.NAME, own.name, "tiers assumed before their start" * assume_tier_before_start)))
         return cls(
             name,
             catalogue.catalogue_date(),
@@ -197,6 +196,15 @@ class PriceBook:
             entry.days[era] if era else None, entry.sources[era], "assumed" if entry.assumed[era] else "measured",
             tuple(k for k in sheet if k.rsplit("_", 1)[0] not in _COUNTED),
         )  # fmt: skip
+
+    def said(self, at: dt.date | str) -> str:
+        """Name the day of a plan's prices; of a day after the catalogue's only what it announces is known.
+
+        >>> PriceBook.load().said(dt.date(2031, 1, 1))[:24]
+        '2031-01-01, as known on '
+        """
+        later = not isinstance(at, str) and at > self.date
+        return f"{at}, as known on {self.date}" if later else str(at)
 
     def context_window(self, model: str, provider: str | None = None) -> int | None:
         """Return the most input tokens that ``model`` takes, None where the book does not say; PriceError when unknown."""

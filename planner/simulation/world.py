@@ -166,7 +166,7 @@ class World:
             plan=plan.hash,
             outcomes=self.outcomes.hash,
             price_book=self.book.name,
-            price_date=str(self.at),
+            price_date=self.book.said(self.at),
             seed=self.seed,
             cluster_unit=self.rows.cluster_unit,
             group_by=self.by,
