@@ -174,8 +174,7 @@ def _labels(labels: Labels, folder: Path) -> list[Part]:
     table = pd.DataFrame({"model": labels.models, "graded": (~np.isnan(quality)).sum(0), "quality": np.nanmean(quality, axis=0)})
     guessed = ", ".join(meta["guessed"]) if meta.get("guessed") else ""
     columns = "; ".join(f"{k}: {', '.join(v) if isinstance(v, list) else v}" for k, v in meta.get("columns", {}).items() if v)
-    head = f"{len(labels):,} requests, {len(labels.outcomes):,} graded answers of {len(labels.models)} models"
-    head += f"; {meta['ungraded']:,} cells without a grade" if meta.get("ungraded") else ""
+    head = labels.text
     head += f"; {meta['groups']:,} different texts" if "groups" in meta else ""
     shown: dict[str, Any] = {
         "model": ("model", str),

@@ -1,4 +1,4 @@
-"""``planner simulate``: today, the simple rules and the learned router over the same requests, side by side.
+"""``planner simulate``: the log, the models of today, the simple rules and the learned router over the same requests, side by side.
 
 In: a log and labels, and a bundle or the options of training. Out: the comparison, money with its evidence. Without a log
 the labelled requests are the traffic. Knows nothing of how a plan is simulated.
@@ -6,6 +6,7 @@ the labelled requests are the traffic. Knows nothing of how a plan is simulated.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -59,7 +60,7 @@ def simulate(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Today, every simple rule and the learned router over the same requests at the same prices.
+    """The log, the models of today, every simple rule and the learned router over the same requests at the same prices.
 
     [bold]Examples[/bold]
 
@@ -84,7 +85,8 @@ def simulate(
     chosen = router or (training.router if training else None)
     if chosen is None:
         raise InputError("neither --labels nor --bundle", "at least one: what to simulate", "without labels try: planner plan LOG")
-    routers = {**(training.rules if training else {}), "learned": chosen if tau is None else chosen.with_tau(tau)}
+    kept = {"models of today": chosen.with_tau(-math.inf)}
+    routers = {**kept, **(training.rules if training else {}), "learned": chosen if tau is None else chosen.with_tau(tau)}
     world = _world(traffic, table, training, prices, when, seed, silent)
     show(_parts(_compared(world, routers, options["floor"], silent), routers, log, training), json)
 
@@ -139,7 +141,7 @@ def _compared(world: World, routers: Mapping[str, Router], floor: float, quiet: 
     from planner.policies import Plan, Route
     from planner.simulation import run
 
-    found = [run(world, Plan(name="today"))]
+    found = [run(world, Plan())]
     with stages("simulating", quiet) as progress:
         for i, (name, router) in enumerate(routers.items()):
             progress(name, i / len(routers))
@@ -173,10 +175,11 @@ def _basis(learned: Simulation, routers: Mapping[str, Router], labelled: bool) -
     from planner.router import AlwaysRule
 
     quality = learned.quality()
-    said = [f"Quality is {quality.evidence} ({quality.source}) and compared with today's."] if labelled else []
+    said = [f"Quality is {quality.evidence} ({quality.source}) and compared with the log's."] if labelled else []
     for name, router in routers.items():
         if isinstance(router.scorer, AlwaysRule):
             said.append(f"'{name}' is {router.candidates[int(router.scorer.row.argmax())]} for every request it may decide.")
+    said.append("'models of today' is each app on the model it uses last; what a router adds is the difference to it.")
     final = routers["learned"]
     return " ".join([*said, f"'learned' is router {final.version} at τ {final.tau:.4g}."])
 

@@ -119,13 +119,13 @@ def test_train_measures_every_method_on_held_out_labels(desk: Any) -> None:
 
 
 def test_simulate_compares_today_rules_and_router(desk: Any) -> None:
-    """Every row's dollars are the sum of their evidence, and its saving is today's dollars less its own."""
+    """Every row's dollars are the sum of their evidence, and its saving is the log's dollars less its own."""
     said = desk.simulated.json
     plans = {row["plan"]: row for row in said["plans"]}
-    assert list(plans) == ["today", "cheapest", "best", "per app", "length", "learned"]
+    assert list(plans) == ["as logged", "models of today", "cheapest", "best", "per app", "length", "learned"]
     for row in plans.values():
         assert row["usd_measured"] + row["usd_estimated"] + row["usd_assumed"] == pytest.approx(row["usd_per_month"], rel=1e-9)
-        assert plans["today"]["usd_per_month"] - row["usd_per_month"] == pytest.approx(row["saving_usd_per_month"], abs=1e-9)
+        assert plans["as logged"]["usd_per_month"] - row["usd_per_month"] == pytest.approx(row["saving_usd_per_month"], abs=1e-9)
     assert said["routers"]["learned"]["version"] == desk.trained.json["router"]["version"]
     assert desk.simulated.err == ""
 
@@ -171,7 +171,7 @@ def test_labels_alone_can_be_the_traffic(desk: Any, planner: Callable[..., Any])
     """Without a log, the labelled requests answered by the reference are what is replayed."""
     said = planner("simulate", "--labels", desk.labels, "--reference", "gpt-5.4", "--json", cwd=desk.folder).json
     today = said["plans"][0]
-    assert today["plan"] == "today"
+    assert today["plan"] == "as logged"
     assert today["usd_per_month"] > 0
     assert said["header"]["days"] == pytest.approx(1, abs=0.01)
 
@@ -206,7 +206,7 @@ def test_a_table_of_graded_answers_becomes_labels(planner: Callable[..., Any], t
     said = planner("read", table, *options, "--out", tmp_path / "labels", "--json").json
     assert {row["model"]: row["quality"] for row in said["models"]} == {"big": 1.0, "small": 0.5}
     text = planner("read", table, *options, "--out", tmp_path / "labels").out
-    assert "10 requests, 20 graded answers of 2 models" in text
+    assert "10 requests, 20 graded answers of big, small" in text
 
 
 def test_lab_says_what_it_would_run(planner: Callable[..., Any]) -> None:
