@@ -13,6 +13,7 @@ import sys
 import termios
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -233,7 +234,9 @@ def test_what_is_not_installed_names_the_extra(missing: str, verb: str, extra: s
 def test_ctrl_c_is_130(desk: Any) -> None:
     """An interrupted verb leaves with 130 and no traceback."""
     command = [str(Path(sys.executable).with_name("planner")), "decide", "--bundle", str(desk.bundle)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a job in the background starts out deaf to Ctrl-C
+    ends = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(command, **ends, text=True, preexec_fn=heard) as process:
         assert process.stdin
         assert process.stdout
         process.stdin.write('{"messages": "Hello"}\n')
