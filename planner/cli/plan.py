@@ -57,8 +57,10 @@ def plan(
 
 
 def _head(found: Recommendations) -> str:
+    from planner.comparison.silence import period
+
     spend = found.spend.format(",.2f", "$")
-    return wrap(f"{found.requests:,} requests in {found.days:,.3g} days; {spend} a month at {found.prices}.")
+    return wrap(f"{found.requests:,} requests in {period(found.days)}; {spend} a month at {found.prices}.")
 
 
 def _changes(found: Recommendations) -> str:

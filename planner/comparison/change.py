@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from planner.comparison.context import Context, Rowset, State
 from planner.prices.money import weighted
+from planner.simulation import WEEK
 from planner.stats import BUCKETS, Estimate, jackknife, weakest
 from planner.units import PUSD_PER_USD
 
@@ -80,12 +81,13 @@ def priceable(context: Context, change: Change) -> Change:
 def money(context: Context, rows: Rowset, pusd: NDArray[np.int64], evidence: str, source: str, among: Rowset) -> Estimate:
     """Sum [pUSD] of ``rows`` into [USD a month] with a jackknife interval over the clusters of ``among``.
 
-    Fewer than ten effective clusters give no interval. The period is scaled to a month; no growth or season is assumed, but
-    a log shorter than a week, like stated models or token counts, makes the figure ``assumed``.
+    The period is scaled to a month; no growth or season is assumed. A log shorter than a week tells nothing about a month's
+    ups and downs: it gives no interval, as do fewer than ten effective clusters, and makes the figure ``assumed``.
     """
     sums = np.bincount(context.rows.bucket[rows], weights=pusd.astype(float), minlength=BUCKETS)
     weights = np.bincount(context.rows.bucket[among], weights=context.rows.weight[among], minlength=BUCKETS)
     factor = context.per_month / PUSD_PER_USD
     found = jackknife(sums, lambda s: s * factor, weights, extensive=True)
-    low, high = (None if np.isnan(x) else float(x) for x in (found.low, found.high))
+    told = context.rows.days >= WEEK and not np.isnan(found.low)
+    low, high = (float(x) if told else None for x in (found.low, found.high))
     return Estimate(float(found.value), low, high, weakest(evidence, context.evidence), n=len(rows), source=source)
