@@ -65,20 +65,15 @@ def _score(router: Router, requests: Texts, at: str) -> dict[str, NDArray[Any]]:
 
 @dataclass(frozen=True, eq=False)
 class Intents:
-    """What each request would send if it reached a provider: −1 in ``model`` is the logged model.
-
-    ``models`` are the names the codes in ``model`` point to; ``tier`` likewise, −1 is the logged tier.
-    """
+    """What each request would send if it reached a provider: ``models[model]``; −1 is the logged model."""
 
     model: NDArray[np.int32]
     models: tuple[str, ...]
-    tier: NDArray[np.int32]
-    tiers: tuple[str, ...]
 
     @classmethod
     def as_logged(cls, n: int) -> Intents:
         """The intents of the empty plan."""
-        return cls(np.full(n, -1, np.int32), (), np.full(n, -1, np.int32), ())
+        return cls(np.full(n, -1, np.int32), ())
 
 
 class Lever(Protocol):
