@@ -52,12 +52,14 @@ def _reference(router: Router) -> str:
 
 
 def _candidates(router: Router) -> str:
+    c = router.costs
+    fitted = not c.output_usd_per_mtok.any()
     lines = ["| model | input USD/Mtok | output USD/Mtok | expected output tokens | USD/request | retires | known from |"]
     lines.append("|---|---|---|---|---|---|---|")
-    c = router.costs
     for k, (name, can) in enumerate(zip(router.candidates, router.capabilities, strict=True)):
         rates = (c.input_usd_per_mtok[k], c.output_usd_per_mtok[k], c.output_tokens[k], c.usd_per_request[k])
-        lines.append(f"| {name} | {' | '.join(f'{r:.6g}' for r in rates)} | {can.retires or 'not announced'} | {can.source} |")
+        said = [f"{r:.6g}" if i not in (1, 2) or not fitted else "within the others" for i, r in enumerate(rates)]
+        lines.append(f"| {name} | {' | '.join(said)} | {can.retires or 'not announced'} | {can.source} |")
     return "\n".join(lines)
 
 

@@ -79,6 +79,7 @@ class Context:
     start_ms, ready_ms: (n,) arrival and end since the first arrival [ms].
     text_key: (n,) key of the text, 0 without whole text. request_key: with app, model and parameters.
     prefixes: leading blocks; all empty (size 0) when the log has neither text nor blocks.
+    aside: rows of the source that reading set aside.
     single: (n,) neither streamed nor in a session of several.
     finish: (n,) finish reason. tools: (n,) tools were offered. text_only: (n,) no image or audio in the prompt.
     """
@@ -99,6 +100,7 @@ class Context:
     tools: NDArray[np.bool_]
     text_only: NDArray[np.bool_]
     single: NDArray[np.bool_]
+    aside: int
 
     @property
     def per_month(self) -> float:
@@ -177,6 +179,7 @@ def context_of(traffic: Traffic, book: PriceBook, apps: Apps, at: dt.date | str,
         more["has_tools"].to_numpy(zero_copy_only=False).astype(bool),
         pc.equal(more["modalities"], "text").to_numpy(zero_copy_only=False).astype(bool),
         _single(more),
+        int(traffic.meta.get("quarantined", 0)),
     )  # fmt: skip
     return _priced(bare)
 

@@ -26,6 +26,8 @@ _WEEK = 7.0
 def notes(context: Context, drafted: bool) -> Iterator[str]:
     """Yield what is not known, most important first; ``drafted``: the apps are guesses from the log."""
     yield from _short(context)
+    if context.aside:
+        yield f"{context.aside:,} rows of the source were set aside when it was read and are in no figure: planner read says why."
     yield from _unpriced(context)
     yield from _patience(context)
     yield from _unreadable(context)

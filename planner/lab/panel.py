@@ -99,7 +99,9 @@ class Explorer:
 
     @property
     def plan(self) -> Plan:
-        """The chosen plan, ready for simulate and export."""
+        """The chosen plan, ready for simulate and export; the empty plan when no level clears the floor and saves."""
+        if self.frontier.for_floor(self._loss) is None:
+            return Plan()
         return Plan((Route(self.router),), f"explorer: floor {self.floor.value:g} points, {self.apps.value}")
 
     @property
@@ -162,11 +164,11 @@ class Explorer:
 
     def _look_up(self) -> None:
         """Show the level that the floor allows."""
-        table, chosen = self.frontier.table, self.chosen
-        self.kpis.value = words.figures_of(table.iloc[chosen])
-        self.image.value = self._canvas.png(chosen, self._loss)
-        self.level.value = words.level(table.iloc[chosen])
-        self.status.value = words.warning() if self.frontier.for_floor(self._loss) is None else ""
+        found = self.frontier.for_floor(self._loss)
+        row = self.frontier.as_logged if found is None else self.frontier.table.iloc[found]
+        self.kpis.value, self.level.value = words.figures_of(row), words.level(row)
+        self.image.value = self._canvas.png(self.chosen, self._loss)
+        self.status.value = words.warning() if found is None else ""
 
     def _ipython_display_(self) -> None:
         from IPython.display import display

@@ -82,7 +82,8 @@ def ends(lowest: float) -> str:
 
 def warning() -> str:
     """Say that not even the level shown is surely above the floor."""
-    said = "No level that saves has its whole 95 % interval above this floor: keep what you have. Shown: every app on its model of today."
+    said = "No level that saves has its whole 95 % interval above this floor: keep what you have. "
+    said += "The figures are the log's; the square is every app on its model of today."
     return f'<div class="pl-note pl-warn">{said}</div>'
 
 
@@ -104,7 +105,7 @@ def level(row: pd.Series) -> str:
         ("quality difference", "", f"{row['quality_difference']:+.4f}", f"{row['quality_low']:+.4f} to {row['quality_high']:+.4f}"),
         ("requests on another model", "", f"{row['changed_share']:.2%}", ""),
         *((f"share of routed requests: {n.removeprefix('share ')}", "", f"{row[n]:.2%}", "") for n in shares),
-        ("threshold τ", "", f"{row['tau']:.6g}", ""),
+        *((("threshold τ", "", f"{row['tau']:.6g}", ""),) if "tau" in row else ()),
     ]
     table = pd.DataFrame(rows, columns=["", "as logged", "proposed", "95 % interval"])
     return f'<div class="pl-numbers mathjax_ignore">{table.to_html(index=False, border=0, escape=True)}</div>'

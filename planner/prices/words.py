@@ -22,7 +22,7 @@ _BUCKET_WORDS = ("fresh input", "cache reads", "five-minute cache writes", "one-
 
 def words(audit: Audit) -> str:
     """Return the audit as lines of prose: total, where it goes, losses, source, what has no price."""
-    lines = [_total(audit), _where(audit), *_losses(audit), _source(audit), _unpriced(audit)]
+    lines = [_total(audit), _aside(audit), _where(audit), *_losses(audit), _source(audit), _unpriced(audit)]
     return "\n".join(line for line in lines if line)
 
 
@@ -42,6 +42,12 @@ def _total(audit: Audit) -> str:
     if audit.hit.any():
         text += f" {audit.hit.sum():,} came from the response cache and cost nothing."
     return text
+
+
+def _aside(audit: Audit) -> str:
+    """Say what reading set aside: rows that are in none of these figures."""
+    count = int(audit.traffic.meta.get("quarantined", 0))
+    return f"{count:,} rows of the source were set aside when it was read and are in no figure: planner read says why." if count else ""
 
 
 def _where(audit: Audit) -> str:
@@ -68,7 +74,9 @@ def _losses(audit: Audit) -> list[str]:
 
 def _source(audit: Audit) -> str:
     if not audit.compared:
-        return "The source states no cost to compare with."
+        stated = audit.traffic.frame("source_cost_usd")["source_cost_usd"].sum()
+        said = f"The source states {_usd(float(stated))} in all, but no row that has a price here has a cost there."
+        return said if stated else "The source states no cost to compare with."
     apart = audit.disagreements
     if apart.empty:
         return f"The source's own cost agrees in all {audit.compared:,} rows that have one."

@@ -95,6 +95,13 @@ class Frontier:
         }
         return pd.DataFrame(columns | {f"share {m}": self.shares[:, k] for k, m in enumerate(self.candidates)})
 
+    @property
+    def as_logged(self) -> pd.Series:
+        """The row of ``table`` that changes nothing: no τ and no shares, the log as it is."""
+        first = self.table.iloc[0]
+        own = [n for n in first.index if n != "tau" and not n.startswith("share ")]
+        return pd.Series(dict.fromkeys(own, 0.0) | {"usd_per_month": first["usd_per_month"] + first["saving_usd_per_month"]})
+
     def for_floor(self, floor: float) -> int | None:
         """Return the level that saves most among those surely above ``−floor``, as a position; None when none of them saves.
 

@@ -22,7 +22,11 @@ def decision(table: pd.DataFrame, router: Router, rules: Collection[str], floor:
     """Return the paragraph; ``rules`` names the simple rules among the table's rows."""
     lines: dict[Any, Any] = table.to_dict("index")
     learned, home = lines["learned"], lines["reference"]
-    words = [_lead(lines, rules, floor, judged_rows), _worth("the learned router", learned, home, router, judged_rows)]
+    words = [
+        _lead(lines, rules, floor, judged_rows),
+        _worth("the learned router", learned, home, router, judged_rows),
+        "These are the held-out labels alone; planner.simulate weighs the whole log.",
+    ]
     if np.isneginf(router.tau):
         words.append(f"No threshold kept the loss below {floor:g} on the fit rows, so it always answers with the reference.")
     fine = _kept(lines, rules, floor)

@@ -17,7 +17,7 @@ from planner.lab.canvas import HEIGHT, SHARP, WIDTH, Canvas
 from planner.lab.narrow import Narrowing, take
 from planner.outcomes import Outcomes, fit_outcomes
 from planner.prices import PriceBook
-from planner.simulation import World, frontier, price_date, simulate
+from planner.simulation import Frontier, World, frontier, price_date, simulate
 from planner.traffic import Traffic
 from planner.training import Training, train
 
@@ -40,15 +40,17 @@ def shown(made: Made) -> Explorer:
     return explorer(traffic, training, outcomes=outcomes, book=book, note="<b>made up</b>")
 
 
-def _expect(shown: Explorer, table: pd.DataFrame, chosen: int) -> None:
-    row = table.iloc[chosen]
+def _expect(shown: Explorer, wanted: Frontier, floor: float) -> None:
+    level = wanted.for_floor(floor)
+    chosen, row = level or 0, wanted.as_logged if level is None else wanted.table.iloc[level]
     assert shown.chosen == chosen
+    assert bool(shown.status.value) == (level is None) == (not shown.plan.levers)
     assert money(row["usd_per_month"]) in shown.kpis.value
     assert f"[{money(row['saving_low'])}, {money(row['saving_high'])}]".replace("<", "&lt;") in shown.kpis.value
     assert f"[{points(row['quality_low'])}, {points(row['quality_high'])}]" in shown.kpis.value
     assert f"{row['saving_usd_per_month']:,.2f}" in shown.level.value
     assert f"{row['quality_difference']:+.4f}" in shown.level.value
-    assert shown.router.tau == row["tau"]
+    assert shown.router.tau == wanted.table["tau"].iloc[chosen]
     assert shown.image.value == Canvas(shown.frontier, note="<b>made up</b>").png(chosen, round(-shown.floor.value / 100, 9))
 
 
@@ -59,9 +61,7 @@ def test_the_slider_looks_up_the_table(made: Made, shown: Explorer, floor: float
     wanted = frontier(traffic, training.router, outcomes=outcomes, book=book)
     shown.floor.value = floor
     pd.testing.assert_frame_equal(shown.frontier.table, wanted.table)
-    chosen = wanted.for_floor(-floor / 100)
-    _expect(shown, wanted.table, chosen or 0)
-    assert bool(shown.status.value) == (chosen is None)
+    _expect(shown, wanted, -floor / 100)
 
 
 def test_candidates_and_app_are_traced_as_the_library_does(made: Made, shown: Explorer) -> None:
@@ -73,14 +73,16 @@ def test_candidates_and_app_are_traced_as_the_library_does(made: Made, shown: Ex
     wanted = frontier(traffic, narrow, outcomes=outcomes, book=book, app="chat")
     pd.testing.assert_frame_equal(shown.frontier.table, wanted.table)
     assert shown.router.candidates == MODELS[:2]
-    assert shown.plan.payload()["levers"][0]["apps"] == ["chat"]
-    _expect(shown, wanted.table, wanted.for_floor(0.02) or 0)
+    assert shown.router.support.apps == ("chat",)
+    _expect(shown, wanted, 0.02)
 
 
 def test_the_plan_simulates_to_what_is_shown(made: Made, shown: Explorer) -> None:
     """Simulating the chosen plan gives the saving of the chosen row."""
     traffic, _, outcomes, book = made
-    shown.floor.value = -4.0
+    shown.floor.min = shown.text.min = -40.0
+    shown.floor.value = -40.0
+    assert shown.plan.levers, "so deep a floor is cleared by some level"
     row = simulate(traffic, shown.plan, outcomes=outcomes, book=book).table.iloc[-1]
     wanted = shown.frontier.table.iloc[shown.chosen]
     for name in ("usd_per_month", "saving_usd_per_month", "quality_difference", "changed_share"):
@@ -121,12 +123,13 @@ def test_it_calls_itself_exploratory_and_escapes(shown: Explorer) -> None:
 
 
 def test_without_outcomes_quality_is_unknown(made: Made) -> None:
-    """Without outcome models nothing clears a floor, and both that and the unknown quality are said."""
+    """Without outcome models nothing clears a floor: that is said, and the log's own figures are shown."""
     traffic, training, _, book = made
     bare = explorer(traffic, training, book=book)
     assert bare.chosen == 0
     assert "No level that saves has its whole" in bare.status.value
-    assert re.search(r'"big new">unknown<', bare.kpis.value)
+    assert bare.plan.levers == ()
+    assert re.search(r'"big new">\$0', bare.kpis.value)
 
 
 def test_narrowing_is_scoring_again(made: Made) -> None:
