@@ -40,6 +40,8 @@ def _rule(router: Router) -> str:
     kind = "the first turn of a session, and holds for the session" if router.unit == "session" else "every request on its own"
     if np.isneginf(router.tau):
         return f"Sends every request to {_reference(router)}."
+    if np.isposinf(router.tau):
+        return f"Sends every request to the cheapest candidate that can answer it, whatever it loses. It decides {kind}."
     return (
         f"Sends a request to the cheapest candidate that can answer it and whose predicted quality gain over {_reference(router)} is at "
         f"least {-router.tau:+.4g}, else to the reference. It decides {kind}."

@@ -177,7 +177,9 @@ def _basis(learned: Simulation, routers: Mapping[str, Router], labelled: bool) -
     quality = learned.quality()
     said = [f"Quality is {quality.evidence} ({quality.source}) and compared with the log's."] if labelled else []
     for name, router in routers.items():
-        if isinstance(router.scorer, AlwaysRule):
+        if router.tau == math.inf:
+            said.append(f"'{name}' is the cheapest candidate that can and may answer each request.")
+        elif isinstance(router.scorer, AlwaysRule):
             said.append(f"'{name}' is {router.candidates[int(router.scorer.row.argmax())]} for every request it may decide.")
     said.append("'models of today' is each app on the model it uses last; what a router adds is the difference to it.")
     final = routers["learned"]

@@ -18,9 +18,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from planner.errors import PriceError
-from planner.prices import PriceBook
+from planner.prices import PriceBook, on_date
 from planner.schema import EVIDENCE
-from planner.simulation import AS_LOGGED, DAYS_PER_MONTH, WEEK
+from planner.simulation import DAYS_PER_MONTH, WEEK
 from planner.stats import weakest
 from planner.text.prints import VERSION, Prefixes, joint_keys, prefix_keys, text_keys
 from planner.traffic import Traffic
@@ -73,7 +73,7 @@ class Context:
     Parameters
     ----------
     rows: its columns. logged: what was sent. apps: what may be assumed.
-    at: the price date, or AS_LOGGED.
+    at: the price date, or ``simulation.AS_LOGGED``.
     spend_pusd: (n,) what each row costs as logged; 0 where it was not billed or has no price.
     priced: (n,) where it has one. unpriced: why not, most rows first: (reason, rows).
     start_ms, ready_ms: (n,) arrival and end since the first arrival [ms].
@@ -136,7 +136,8 @@ class Context:
 
     def price(self, state: State, rows: Rowset) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
         """Return what ``state``, the state of ``rows``, costs [pUSD], which of them have a price, and where its rate is assumed."""
-        when = self.rows.timestamp[rows] if self.at == AS_LOGGED else self.at
+        arrived = self.rows.timestamp[rows]
+        when = arrived if isinstance(self.at, str) else on_date(self.at, arrived)
         found = self.book.price(state.provider, state.model, state.tier, state.tokens, when)
         return np.where(state.called, found.cost_pusd, 0), (found.reason == 0) | ~state.called, (found.evidence == _ASSUMED) & state.called
 
@@ -192,7 +193,7 @@ def _single(table: pa.Table) -> NDArray[np.bool_]:
 
 
 def _priced(bare: Context) -> Context:
-    when = bare.rows.timestamp if bare.at == AS_LOGGED else bare.at
+    when = bare.rows.timestamp if isinstance(bare.at, str) else on_date(bare.at, bare.rows.timestamp)
     state = bare.logged
     found = bare.book.price(bare.rows.provider, bare.rows.model, bare.rows.tier, state.tokens, when)
     priced = (found.reason == 0) & state.called

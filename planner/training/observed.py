@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import pandas as pd
 
+from planner.errors import InputError, did_you_mean
 from planner.router import Capability
 from planner.schema import TOKEN_BUCKETS
 from planner.traffic import App, Apps, Traffic
@@ -61,8 +62,12 @@ def allowed(models: Sequence[str], capabilities: Sequence[Capability], apps: App
     """Return the capabilities narrowed to the apps whose owners allow each model and its provider.
 
     Only what an owner states counts: a field that the draft guessed forbids nothing. A provider that is not known is none
-    of those that are allowed.
+    of those that are allowed. InputError where an owner states candidates of which none has labels.
     """
+    for name, app in apps.apps.items():
+        if app.candidates and "candidates" not in app.assumed and not {*app.candidates} & {*models}:
+            near = did_you_mean(app.candidates[0], models)
+            raise InputError(f"candidates {', '.join(app.candidates)} of app {name!r}", f"at least one of {', '.join(models)}", near)
     return tuple(_allowed(m, c, apps, providers.get(m, "")) for m, c in zip(models, capabilities, strict=True))
 
 

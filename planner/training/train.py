@@ -216,10 +216,9 @@ def _routers(
         return Router(base.candidates, base.reference, scorer, base.costs, base.capabilities, base.support, tau, base.unit, base.references)
 
     k, home = len(problem.models), problem.reference_code
-    usd = np.average(problem.costs.usd(part.input_tokens), axis=0, weights=weight)
     best = int(np.argmax(np.average(rows.quality, axis=0, weights=rows.weight)))
     rules = {
-        "cheapest": rule(AlwaysRule.model(int(usd.argmin()), home, k), ALWAYS_TAU),
+        "cheapest": rule(AlwaysRule(np.zeros(k, np.float32)), np.inf),
         "best": rule(AlwaysRule.model(best, home, k), ALWAYS_TAU),
         "per app": at_floor(rule(fit_table(part, gain, weight)), cross_fit(fit_table, part, gain, weight, unit, seed)),
         "length": at_floor(rule(fit_length(part, gain, weight)), cross_fit(fit_length, part, gain, weight, unit, seed)),

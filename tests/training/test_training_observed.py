@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from support.small import MODELS, traffic_of, world_of
 
+from planner.errors import InputError
 from planner.router import Capability, Requests
 from planner.traffic import App, Apps
 from planner.training import train
@@ -68,3 +70,10 @@ def test_a_forbidden_model_is_never_chosen(tmp_path: Path) -> None:
     router = train(labels, traffic, apps=apps).router.with_tau(1.0)
     requests = Requests.of(["list the rivers"] * 2, app=["chat", "search"])
     assert [d.model for d in router.decide_many(requests)] == [MODELS[2], MODELS[0]]
+
+
+def test_candidates_nobody_labelled_are_named() -> None:
+    """Stated candidates of which none has labels are a typo or a gap: the app, the names and the nearest ones are said."""
+    apps = Apps({"legal": App(candidates=("lrge",))})
+    with pytest.raises(InputError, match=r"candidates lrge of app 'legal'.*Did you mean 'large'"):
+        allowed(["large", "small"], [Capability()] * 2, apps, {})
