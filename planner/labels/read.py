@@ -26,6 +26,7 @@ from planner.labels import columns
 from planner.labels.table import Labels
 from planner.schema import LABEL_ITEMS, LABELS
 from planner.text.messages import conversation, parse
+from planner.traffic.reader import all_readers
 from planner.traffic.records import records
 from planner.traffic.unknown import system_error
 from planner.traffic.values import as_json
@@ -36,6 +37,8 @@ _PROMPTS = ("messages", "prompt", "question", "query", "origin_query", "input", 
 _APPS = ("app", "domain", "subject", "category", "task", "task_name", "eval_name", "dataset")
 _IDS = ("request_id", "sample_id", "question_id", "id")
 _NOT_WORD = re.compile(r"[\W_]+")
+#: What to do when a log stands where labels should.
+_NO_LABELS = "grade some of its answers first; planner plan LOG says how many, and works without"
 
 
 def read_labels(
@@ -67,10 +70,14 @@ def read_labels(
     """
     if (Path(path) / "labels.json").is_file():
         return Labels.open(path).renamed(models or {})
+    if (Path(path) / "traffic.json").is_file():
+        raise InputError(f"{path}, which is a log that was read", "a table of graded answers or a folder of labels", _NO_LABELS)
     try:
         frame = _frame(Path(path))
     except OSError as error:
         raise system_error(error) or error from error
+    if prompt is None and quality is None:
+        _refuse_log(frame, Path(path))
     used = _used(frame, prompt, app, request_id)
     tall = quality is None and {"request_id", "model", "quality"} <= set(frame.columns)
     items = _items(frame.drop_duplicates("request_id") if tall else frame, used, Path(path))
@@ -79,6 +86,14 @@ def read_labels(
     meta = {**graded, "columns": used, "guessed": sorted(n for n, given in guesses.items() if given is None and used.get(n))}
     labels = Labels.of(items, outcomes, source=Path(path).name, rows=len(frame), groups=int(items["group"].nunique()), **meta)
     return labels.renamed(models or {})
+
+
+def _refuse_log(frame: pd.DataFrame, path: Path) -> None:
+    """Raise InputError when what should hold grades is recognised as a log."""
+    sample: list[Any] = frame.head(20).to_dict("records")
+    saw = [said for name, reader in all_readers().items() if name != "table" and (said := reader.sniff(sample))]
+    if saw:
+        raise InputError(f"{path}, which is a log ({saw[0]})", "a table of graded answers", _NO_LABELS)
 
 
 def _frame(path: Path) -> pd.DataFrame:

@@ -67,7 +67,7 @@ def unknown(file: Path, sample: Sequence[Mapping[str, Any]], fits: Sequence[str]
     if head.startswith(b"PK\x03\x04"):
         return InputError(f"{file} is not text but a zip or Excel file", fix="unpack it, or save it as CSV")
     if not head.startswith(b"PAR1") and not _is_text(head):
-        return InputError(f"{file} is not text", "JSON, CSV or Parquet, plain, .gz or .zst", "export the log in one of these")
+        return InputError(f"{file}, which is not text", "JSON, CSV or Parquet, plain, .gz or .zst", "export the log in one of these")
     if not sample:
         return _without_records(file, head)
     known = ", ".join(all_readers())

@@ -45,6 +45,7 @@ CASES = [
     ("train {labels} --reference gpt-5.5 --out {new}", "Did you mean 'gpt-5.4'"),
     ("train {labels} --candidate nobody --out {new}", "model 'nobody' without labels"),
     ("train {graded} --out {new}", "--cost MODEL=X"),
+    ("train {traffic} --out {new}", "a log that was read"),
     ("train {labels} --floor 2 --out {new}", "floor 2"),
     ("train {labels} --unit week --out {new}", "unit 'week'"),
     ("train {labels} --expected-output gpt-9=20 --out {new}", "--expected-output gpt-9"),

@@ -276,3 +276,9 @@ def test_two_models_never_become_one(tmp_path: Path) -> None:
         labels.renamed({"small": "large_1"})
     with pytest.raises(InputError, match="Did you mean 'small'"):
         labels.renamed({"smal": "tiny"})
+
+
+def test_a_log_is_no_table_of_grades(repository):
+    """A gateway's log given for labels is recognised as what it is, and the sentence says what comes first."""
+    with pytest.raises(InputError, match=r"which is a log \(LiteLLM.*Grade some of its answers first"):
+        read_labels(repository / "tests" / "data" / "litellm_payloads.jsonl")

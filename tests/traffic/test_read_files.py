@@ -231,7 +231,7 @@ def test_a_reader_that_invents_columns_is_a_bug(tmp_path: Path) -> None:
         ("request_id,model\n", {}, r"x\.jsonl has no rows \(columns request_id, model\)"),
         (",".join(f"c{i}" for i in range(30)) + "\n" + ",".join("1" * 30) + "\n", {}, r"columns c0, .*, c7 and 22 more; expected"),
         ('{"a": 1', {}, r"x\.jsonl, record 1: not JSON: "),
-        ("GIF89a\0\0\1\n\2", {}, r"x\.jsonl is not text; expected JSON, CSV or Parquet"),
+        ("GIF89a\0\0\1\n\2", {}, r"x\.jsonl, which is not text; expected JSON, CSV or Parquet"),
         ("PK\3\4\0\0", {}, r"x\.jsonl is not text but a zip or Excel file"),
         (
             '{"a": 1}\n',
