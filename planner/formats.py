@@ -19,6 +19,8 @@ VERSIONS: Mapping[str, int] = {
     "traffic": 1,
     "apps": 1,
     "labels": 1,
+    "label_work": 1,
+    "answers": 1,
     "plan": 1,
     "prices": 1,
     "summary": 1,

@@ -1,8 +1,9 @@
 """What the candidate models answered, and how good it was."""
 
+from planner.labels.answers import Answers
 from planner.labels.as_traffic import as_traffic
 from planner.labels.match import match_models, one_to_one
 from planner.labels.read import read_labels
 from planner.labels.table import Labels
 
-__all__ = ["Labels", "as_traffic", "match_models", "one_to_one", "read_labels"]
+__all__ = ["Answers", "Labels", "as_traffic", "match_models", "one_to_one", "read_labels"]

@@ -25,7 +25,7 @@ from planner.errors import InputError, did_you_mean
 from planner.schema import LABEL_ITEMS, LABELS, Table
 from planner.traffic.files import refuse_foreign
 
-__all__ = ["Labels"]
+__all__ = ["Labels", "complete"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class Labels:
             raise InputError(
                 f"{int(outcomes['quality'].isna().sum())} outcomes without a quality", "a number from 0 to 1", "leave them out"
             )
-        items, outcomes = _complete(items, LABEL_ITEMS), _complete(outcomes, LABELS)
+        items, outcomes = complete(items, LABEL_ITEMS), complete(outcomes, LABELS)
         if items["request_id"].duplicated().any():
             raise InputError(
                 f"request_id {items['request_id'][items['request_id'].duplicated()].iloc[0]!r} twice in the items", "one row a request"
@@ -146,7 +146,8 @@ class Labels:
         return Labels(items.reset_index(drop=True), outcomes.reset_index(drop=True), self.meta)
 
 
-def _complete(frame: pd.DataFrame, contract: Table) -> pd.DataFrame:
+def complete(frame: pd.DataFrame, contract: Table) -> pd.DataFrame:
+    """Bring ``frame`` to the columns, order and types of ``contract``, filling defaults; InputError names what is missing."""
     missing = [c.name for c in contract.columns if c.required and c.name not in frame]
     if missing:
         raise InputError(f"columns {', '.join(map(str, frame.columns))}", f"{contract.name} with {', '.join(missing)}")

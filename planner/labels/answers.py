@@ -1,0 +1,142 @@
+"""Answers: what several models answered to the same requests, not graded yet.
+
+In: two tables, ``items`` (what was asked) and ``rows`` (request × model, answered or with the reason why not). Out: the same,
+checked, with counts that add up to what was asked. Stored as two Parquet files and a header. Knows nothing of graders,
+prices or of how the answers were fetched.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from planner import formats
+from planner.errors import InputError
+from planner.labels.table import complete
+from planner.schema import LABEL_ITEMS, LABELS, STATUSES, Column, Table
+from planner.traffic.files import refuse_foreign
+
+__all__ = ["ANSWERS", "ANSWER_STATES", "Answers"]
+
+#: How asking ended: the states of a call, a batch line that was not served in time, and an answer that never came.
+ANSWER_STATES = (*STATUSES, "expired", "missing")
+#: Request × model (× prompt variant × repeat): every combination that was asked for has one row, answered or not.
+ANSWERS = Table(
+    "answers",
+    (
+        *(LABELS.column(n) for n in ("request_id", "model", "prompt_variant", "repeat")),
+        Column("status", "string", "ok | transport | rate_limit | content | validation | cancelled | expired | missing", default="ok"),
+        Column("error_class", "string", "the source's own name of the failure"),
+        Column("source", "string", "run | openai | anthropic | log: where the answer comes from; log: the answer of today", required=True),
+        *(LABELS.column(n) for n in ("response", "finish_reason")),
+        *(c for c in LABELS.columns if c.name.endswith("_tokens")),
+        *(LABELS.column(n) for n in ("latency_ms", "cost_usd")),
+        Column("evidence", "string", "of cost_usd: measured (usage × rates) | assumed", default="measured"),
+    ),
+)
+_KEY = ["request_id", "model", "prompt_variant", "repeat"]
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Ungraded answers: ``items`` (schema.LABEL_ITEMS) and ``rows`` (ANSWERS), both complete and in stored order.
+
+    A row whose ``status`` is not ``ok`` has no response and is kept; one that was cut at the output limit has the
+    ``finish_reason`` ``length``. The row with ``source`` ``log`` is today's own answer, reused at no cost.
+
+    >>> items = pd.DataFrame({"request_id": ["a"], "messages": ['[{"role":"user","content":"2+2?"}]']})
+    >>> rows = pd.DataFrame({"request_id": ["a", "a"], "model": ["m", "s"], "source": "run", "response": ["4", None],
+    ...                      "status": ["ok", "rate_limit"]})
+    >>> answers = Answers.of(items, rows)
+    >>> answers.text
+    '1 request, 2 answers asked for: 1 answered, 1 rate limit'
+    """
+
+    items: pd.DataFrame = field(repr=False)
+    rows: pd.DataFrame = field(repr=False)
+    meta: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, items: pd.DataFrame, rows: pd.DataFrame, **meta: Any) -> Answers:
+        """Check and complete two tables; InputError names the first thing that is wrong."""
+        items, rows = complete(items, LABEL_ITEMS), complete(rows, ANSWERS)
+        orphan = ~rows["request_id"].isin(items["request_id"])
+        if orphan.any():
+            raise InputError(f"an answer to request {rows['request_id'][orphan].iloc[0]!r}", "a row for it in the items")
+        if rows.duplicated(_KEY).any():
+            twice = rows[rows.duplicated(_KEY)].iloc[0]
+            raise InputError(f"two answers for {dict(twice[_KEY])}", "one per request, model, prompt variant and repeat")
+        strange = ~rows["status"].isin(ANSWER_STATES)
+        if strange.any():
+            raise InputError(f"status {rows['status'][strange].iloc[0]!r}", f"one of {', '.join(ANSWER_STATES)}")
+        return cls(items.reset_index(drop=True), rows.reset_index(drop=True), meta)
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Answers:
+        """Open a folder written by ``save``; InputError when it is not one."""
+        path = Path(folder)
+        try:
+            payload = json.loads((path / "answers.json").read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}", "a folder of answers", "run: planner labels ingest WORK --out FOLDER") from error
+        payload = formats.migrate("answers", payload, str(path / "answers.json"))
+        items, rows = (pq.read_table(path / f"{n}.parquet").to_pandas() for n in ("items", "answers"))
+        return cls(items, rows, payload)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write into ``folder`` (made if absent, readable by its owner alone) and return it; InputError when others' files are there."""
+        path = Path(folder)
+        refuse_foreign(path, "answers.json", ("items.parquet", "answers.parquet"))
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name, frame, table in (("items", self.items, LABEL_ITEMS), ("answers", self.rows, ANSWERS)):
+            pq.write_table(pa.Table.from_pandas(frame, table.arrow(), preserve_index=False), path / f"{name}.parquet", compression="zstd")
+        payload = {**self.meta, **formats.header("answers"), "items": len(self.items), "answers": len(self.rows)}
+        (path / "answers.json").write_text(json.dumps(payload, indent=1, sort_keys=True, default=str) + "\n", "utf-8")
+        return path
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __repr__(self) -> str:
+        return f"Answers({self.text})"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(self.text)}</p>{self.table.to_html(escape=True)}"
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models that were asked, sorted."""
+        return tuple(sorted(self.rows["model"].unique()))
+
+    @property
+    def answered(self) -> pd.DataFrame:
+        """The rows that can be graded: ``status`` ok, cut answers included."""
+        return self.rows[self.rows["status"] == "ok"]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row per model: ``asked``, and its parts ``answered`` and every other state that occurs; ``cut`` is part of answered."""
+        counts = pd.crosstab(self.rows["model"], self.rows["status"]).rename(columns={"ok": "answered"})
+        kinds = ["answered", *(s for s in ANSWER_STATES[1:] if s in counts)]
+        counts = counts.reindex(columns=kinds, fill_value=0).rename_axis(columns=None)
+        counts.insert(0, "asked", counts.sum(axis=1))
+        counts["cut"] = self.answered.groupby("model")["finish_reason"].agg(lambda f: int((f == "length").sum()))
+        counts["cost_usd"] = self.rows.groupby("model")["cost_usd"].sum()
+        return counts.assign(cut=counts["cut"].fillna(0).astype("int64"))
+
+    @property
+    def text(self) -> str:
+        """What came back, in one sentence whose parts add up to what was asked."""
+        counts = self.rows["status"].value_counts()
+        parts = [f"{counts.get('ok', 0):,} answered", *(f"{counts[s]:,} {s.replace('_', ' ')}" for s in ANSWER_STATES[1:] if s in counts)]
+        cut = int((self.answered["finish_reason"] == "length").sum())
+        said = f"{len(self):,} request{'s' * (len(self) != 1)}, {len(self.rows):,} answers asked for: {', '.join(parts)}"
+        return said + (f"; {cut:,} of the answers are cut at the output limit" if cut else "")
