@@ -56,7 +56,7 @@ def test_mmlu_labels_to_a_loaded_router(real_data: Path, book: PriceBook, tmp_pa
     labels = read_labels(real_data / "routellm_mmlu.parquet", models=NAMES)
     training = train(labels, reference=NAMES["gpt_4_1106_preview"], book=book, expected_output=dict.fromkeys(labels.models, 1))
     assert len(labels) == 14_042
-    assert training.apgr["holdout"] > 0.603
+    assert training.apgr["judge"] > 0.603
     traffic = as_traffic(labels, training.router.reference, tmp_path / "traffic", output_tokens=1)
     outcomes = fit_outcomes(traffic, labels, training)
     today = simulate(traffic, outcomes=outcomes, book=book)

@@ -85,7 +85,7 @@ def _scorer(training: Training) -> LinearScorer:
 
 def _holdout(rows: Rows, labels: Labels, training: Training, model: QualityModel) -> Holdout:
     """Describe the held-out labelled requests as rows: as logged where the log has them, else under the reference."""
-    held = np.flatnonzero(training.split == "holdout")
+    held = np.flatnonzero(training.split == "judge")
     requests = training.problem.requests.take(held)
     measured = Quality(model.models, training.problem.quality[held].astype(np.float32))
     return Holdout(

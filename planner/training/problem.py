@@ -19,7 +19,7 @@ from planner.prices import PriceBook
 from planner.router import Capability, Costs, Requests
 from planner.router.requests import FORMATS
 from planner.training.answer_costs import answer_costs
-from planner.training.split import MIN_UNITS, bind, split
+from planner.training.split import MIN_UNITS, PARTS, bind, split
 
 __all__ = ["Problem", "known_capabilities", "pose"]
 
@@ -36,7 +36,7 @@ class Problem:
     cost_usd: (n, K) [USD]: as labelled where the labels say so, else ``costs`` at the request's tokens.
     weight: (n,) requests of the population each row stands for.
     unit: (n,) names of what is never split.
-    holdout: (n,) rows that only judge.
+    part: (n,) ``fit``, ``calibrate`` or ``judge``, see ``split.PARTS``.
     note: what had to be left out of the units, "" for nothing.
     day: ISO date on which it is settled which models have retired; "" when neither a date nor a price book is given: none has.
     """
@@ -50,9 +50,13 @@ class Problem:
     capabilities: tuple[Capability, ...]
     weight: NDArray[np.float64]
     unit: NDArray[np.str_]
-    holdout: NDArray[np.bool_]
+    part: NDArray[np.str_]
     note: str
     day: str
+
+    def rows(self, part: str) -> NDArray[np.int64]:
+        """Return the positions of one part."""
+        return np.flatnonzero(self.part == part)
 
     @property
     def reference_code(self) -> int:
@@ -86,16 +90,16 @@ def pose(
     requests = Requests.of(**{name: items[name].tolist() for name in columns}, unit=unit)
     texts = [f"{s}\n{u}".strip() for s, u in zip(requests.system, requests.user, strict=True)]
     keys, note = bind(items, texts, np.asarray(~np.isnan(quality).any(1)))
-    held = split(keys, seed)
+    part = split(keys, seed)
     _check_text(requests)
-    _check(quality, keys, held, models)
+    _check(quality, keys, part, models)
     weight = items["weight"].to_numpy(float)
-    home = reference or models[int(np.nanargmax(_means(quality[~held], weight[~held])))]
+    home = reference or models[int(np.nanargmax(_means(quality[part == "fit"], weight[part == "fit"])))]
     cost_usd, costs = answer_costs(labels, models, requests.input_tokens, book=book, at=at, stated=cost, expected_output=expected_output)
     known = known_capabilities(labels, models, requests, book) if capabilities is None else capabilities
     able = tuple(known.get(m, Capability()) for m in models)
     day = at or (None if book is None else book.date)
-    return Problem(requests, models, home, quality, cost_usd, costs, able, weight, keys, held, note, "" if day is None else day.isoformat())
+    return Problem(requests, models, home, quality, cost_usd, costs, able, weight, keys, part, note, "" if day is None else day.isoformat())
 
 
 def _models(labels: Labels, candidates: Sequence[str] | None, reference: str | None) -> tuple[str, ...]:
@@ -125,7 +129,7 @@ def _check_text(requests: Requests) -> None:
         )
 
 
-def _check(quality: NDArray[np.float64], keys: NDArray[np.str_], held: NDArray[np.bool_], models: Sequence[str]) -> None:
+def _check(quality: NDArray[np.float64], keys: NDArray[np.str_], part: NDArray[np.str_], models: Sequence[str]) -> None:
     """Refuse what nothing can be learned from."""
     whole = ~np.isnan(quality).any(1)
     different, both = len(np.unique(keys)), len(np.unique(keys[whole]))
@@ -135,10 +139,10 @@ def _check(quality: NDArray[np.float64], keys: NDArray[np.str_], held: NDArray[n
             f"at least {MIN_UNITS} different ones",
             "label a sample of the log, spread over users and days",
         )
-    if both < MIN_UNITS or not held[whole].any() or held[whole].all():
+    if both < MIN_UNITS or {*part[whole]} != {*PARTS}:
         raise NeedsError(
             f"{both} different requests that all of {', '.join(models)} answered",
-            f"at least {MIN_UNITS}: some train the router and others judge it",
+            f"at least {MIN_UNITS}: some train the router, some certify its threshold, and others judge it",
             "label more requests, or name fewer candidates",
         )
     spread = quality[whole] - quality[whole][:, :1]

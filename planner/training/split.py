@@ -1,7 +1,6 @@
-"""Which labelled requests train the router, and which judge it.
+"""Which labelled requests train the router, which certify its threshold, and which judge it.
 
-In: label items. Out: units that are never split (same user, duplicate group, session or text), and for each whether it is fit
-or holdout. Both depend on the items' own keys and the seed alone, so more labels never move an old one, unless they tie its unit
+In: label items. Out: units that are never split (same user, duplicate group, session or text), and the part of each. Both depend on the items' own keys and the seed alone, so more labels never move an old one, unless they tie its unit
 to another. Knows nothing of models or quality.
 """
 
@@ -18,10 +17,10 @@ from scipy.sparse.csgraph import connected_components
 
 from planner.stats.draws import key, uniform
 
-__all__ = ["HOLDOUT", "LARGEST", "MIN_UNITS", "bind", "split", "units"]
+__all__ = ["LARGEST", "MIN_UNITS", "PARTS", "bind", "split", "units"]
 
-#: Share of units held out.
-HOLDOUT = 0.3
+#: What a unit does, with its share: it fits gains and rules, it chooses and certifies a threshold, or it only judges.
+PARTS = {"fit": 0.5, "calibrate": 0.25, "judge": 0.25}
 #: Fewer different requests than this cannot be split into fitting and judging.
 MIN_UNITS = 50
 #: Share of the items that one user's unit may hold.
@@ -73,8 +72,13 @@ def _named(kind: str, values: Sequence[str | None]) -> list[str | None]:
     return [None if pd.isna(v) else blake2b(f"{kind} {v}".encode("utf-8", "replace"), digest_size=8).hexdigest() for v in values]
 
 
-def split(unit: NDArray[np.str_], seed: int = 0, holdout: float = HOLDOUT) -> NDArray[np.bool_]:
-    """Return which items are held out, shape (n,)."""
+def split(unit: NDArray[np.str_], seed: int = 0) -> NDArray[np.str_]:
+    """Return the part of each item, a key of PARTS, shape (n,); units are dealt whole.
+
+    >>> sorted(set(split(np.array([str(i) for i in range(99)])).tolist()))
+    ['calibrate', 'fit', 'judge']
+    """
     names, code = np.unique(unit, return_inverse=True)
-    held: NDArray[np.bool_] = (uniform(seed, key(names), "split") < holdout)[code]
-    return held
+    ends = np.cumsum(list(PARTS.values()))
+    part: NDArray[np.str_] = np.array(list(PARTS))[np.searchsorted(ends[:-1], uniform(seed, key(names), "split"), side="right")][code]
+    return part

@@ -41,12 +41,12 @@ class Training:
     ----------
     router: the learned router, at the τ chosen on the fit rows for ``floor``.
     rules: the simple rules as routers: ``cheapest``, ``best``, ``per app``, ``length``; each at its own τ.
-    split: ``fit`` or ``holdout`` for each label item, in their order.
+    split: ``fit``, ``calibrate`` or ``judge`` for each label item, in their order.
     oof_gains: predicted gains on the fit rows by a fit without their unit, (fit rows, K).
-    gains: predicted gains of the router on the holdout rows, (holdout rows, K).
-    table: each method on the fully labelled holdout rows.
+    gains: predicted gains of the router on the rows that judge, (judge rows, K).
+    table: each method on the fully labelled rows that judge.
     frontier: quality and cost over τ of the rules that have one, on the same rows.
-    apgr: for two models: ``fit`` (out of fold) and ``holdout``; empty for more.
+    apgr: for two models: ``fit`` (out of fold) and ``judge``; empty for more.
     """
 
     router: Router
@@ -152,7 +152,7 @@ def train(
             problem, capabilities=allowed(problem.models, problem.capabilities, apps, _providers(problem.models, traffic, book))
         )
     tell("labels checked", 0.1)
-    fit = np.flatnonzero(~problem.holdout)
+    fit = problem.rows("fit")
     part, gain, weight = problem.requests.take(fit), problem.gain[fit], problem.weight[fit]
     learned = learn(part, gain, weight, problem.unit[fit], problem.reference_code, seed)
     tell("gains fitted", 0.8)
@@ -202,7 +202,14 @@ def _routers(
     """Return the learned router and the rules, each at the τ that its out-of-fold gains allow."""
     part, gain, weight, unit = problem.requests.take(fit), problem.gain[fit], problem.weight[fit], problem.unit[fit]
     base = Router(
-        problem.models, problem.reference, learned.scorer, problem.costs, problem.capabilities, _support(part, blind), -np.inf, part.unit
+        problem.models,
+        problem.reference,
+        learned.scorer,
+        problem.costs,
+        problem.capabilities,
+        _support(problem.requests.take(problem.part != "judge"), blind),
+        -np.inf,
+        part.unit,
     ).with_references(references)
     rows = _rows(problem, fit, base)
     whole = np.flatnonzero(~np.isnan(problem.quality[fit]).any(1))
@@ -226,9 +233,9 @@ def _routers(
     return at_floor(base, learned.oof), rules
 
 
-def _support(fit: Requests, blind: frozenset[str]) -> Support:
-    apps = tuple(sorted(set(fit.app) - blind))
-    return Support(None if apps == ("default",) else apps, int(fit.input_tokens.max(initial=0)), bool((fit.text_state == 1).any()))
+def _support(seen: Requests, blind: frozenset[str]) -> Support:
+    apps = tuple(sorted(set(seen.app) - blind))
+    return Support(None if apps == ("default",) else apps, int(seen.input_tokens.max(initial=0)), bool((seen.text_state == 1).any()))
 
 
 def _rows(problem: Problem, at: NDArray[np.int64], router: Router) -> Judged:
@@ -239,8 +246,8 @@ def _rows(problem: Problem, at: NDArray[np.int64], router: Router) -> Judged:
 
 
 def _judged(problem: Problem, labels: Labels, router: Router, rules: Mapping[str, Router], learned: Learned, floor: float) -> Training:
-    """Judge every method on the fully labelled holdout rows."""
-    held, fit = np.flatnonzero(problem.holdout), np.flatnonzero(~problem.holdout)
+    """Judge every method on the fully labelled rows that judge."""
+    held, fit = problem.rows("judge"), problem.rows("fit")
     rows = _rows(problem, held, router)
     part = problem.requests.take(held)
     whole = np.flatnonzero(~np.isnan(problem.quality[held]).any(1))
@@ -258,7 +265,7 @@ def _judged(problem: Problem, labels: Labels, router: Router, rules: Mapping[str
         router,
         dict(rules),
         problem,
-        np.where(problem.holdout, "holdout", "fit"),
+        problem.part,
         learned.oof,
         gains,
         judge(rows, methods, problem.models),
@@ -271,7 +278,7 @@ def _judged(problem: Problem, labels: Labels, router: Router, rules: Mapping[str
             "trials": learned.trials,
             "fit_rows": len(fit),
             "judged_rows": len(whole),
-            "holdout_rows": len(held),
+            "judge_rows": len(held),
             "units": "sessions and duplicates are never split" if problem.note else "users, sessions and duplicates are never split",
         },
     )
@@ -282,7 +289,7 @@ def _apgr(
 ) -> dict[str, float]:
     home = problem.reference_code
     found = {}
-    for name, at, predicted in (("fit", fit, oof), ("holdout", held, gains.astype(float))):
+    for name, at, predicted in (("fit", fit, oof), ("judge", held, gains.astype(float))):
         whole = ~np.isnan(problem.quality[at]).any(1)
         found[name] = apgr(predicted[whole, 1 - home], problem.quality[at][whole], home, problem.weight[at][whole])
     return found

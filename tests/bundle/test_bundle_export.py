@@ -27,7 +27,7 @@ from planner.training import Training, train
 @pytest.fixture(scope="module")
 def training() -> Training:
     """Train once on made-up labels."""
-    return train(made_labels(400), reference="large", cost=COST)
+    return train(made_labels(400), reference="large", cost=COST, floor=0.3)
 
 
 @pytest.fixture(scope="module")

@@ -117,7 +117,7 @@ def test_holdout_never_trained(tmp_path: Path) -> None:
     training = train(labels, reference=A)
     held = fit_outcomes(traffic, labels, training).holdout
     assert held is not None
-    assert held.rows.request_id.tolist() == labels.items["request_id"][training.split == "holdout"].tolist()
+    assert held.rows.request_id.tolist() == labels.items["request_id"][training.split == "judge"].tolist()
 
 
 @pytest.mark.parametrize("text_state", ["full", "none"])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from planner.stats.resample import BUCKETS
 from planner.training import Judged, split, units
-from planner.training.split import LARGEST, MIN_UNITS, bind
+from planner.training.split import LARGEST, MIN_UNITS, PARTS, bind
 
 FEW = st.sampled_from([None, "a", "b", "c", "d", "e"])
 
@@ -42,12 +42,11 @@ def people(n, users, largest=0):
 
 
 def test_users_bind():
-    """With enough users, each is on one side only, and nothing needs saying."""
+    """With enough users, each is of one part only, and nothing needs saying."""
     frame, texts = people(400, 80)
     found, note = bind(frame, texts, np.ones(400, bool))
-    held = split(found)
     assert note == ""
-    assert not set(frame["user"][held]) & set(frame["user"][~held])
+    assert frame.assign(part=split(found)).groupby("user")["part"].nunique().eq(1).all()
 
 
 @pytest.mark.parametrize(
@@ -77,10 +76,10 @@ def test_without_users_nothing_changes():
         assert len(np.unique(found)) == 20
 
 
-def test_held_out_units_fill_all_buckets():
-    """The side of a unit says nothing of its bucket: both sides spread over all of them evenly."""
+def test_the_units_of_a_part_fill_all_buckets():
+    """The part of a unit says nothing of its bucket: each spreads over all of them evenly."""
     names = units(items([(None, f"s{i}") for i in range(20_000)]), [f"text {i}" for i in range(20_000)])
-    for side in (split(names), ~split(names)):
+    for side in (split(names) == part for part in PARTS):
         n = int(side.sum())
         rows = Judged(np.zeros((n, 2)), np.zeros((n, 2)), np.ones(n), names[side], np.zeros(n, np.int64))
         count = np.bincount(rows.bucket, minlength=BUCKETS)
@@ -90,12 +89,12 @@ def test_held_out_units_fill_all_buckets():
 
 
 def test_more_labels_move_none():
-    """Adding items leaves the side of every old one; about thirty in a hundred are held out."""
+    """Adding items leaves the part of every old one; half of them fit, a quarter each certify and judge."""
     frame = items([(None, f"s{i}") for i in range(2_000)])
     texts = [f"text {i}" for i in range(2_000)]
     whole, part = split(units(frame, texts)), split(units(frame[:700], texts[:700]))
     assert np.array_equal(whole[:700], part)
-    assert 0.26 < whole.mean() < 0.34
+    assert all(abs((whole == p).mean() - share) < 0.03 for p, share in PARTS.items())
     assert not np.array_equal(whole, split(units(frame, texts), seed=1))
 
 
