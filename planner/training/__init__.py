@@ -2,6 +2,7 @@
 
 from planner.training.judge import Judged, apgr, curve, judge
 from planner.training.learn import Learned, design, learn, weighting
+from planner.training.off_policy import OffPolicy, off_policy
 from planner.training.problem import Problem, known_capabilities, pose
 from planner.training.ridge import ALPHAS, RidgeFit, fit_ridge
 from planner.training.split import split, units
@@ -11,6 +12,7 @@ __all__ = [
     "ALPHAS",
     "Judged",
     "Learned",
+    "OffPolicy",
     "Problem",
     "RidgeFit",
     "Training",
@@ -21,6 +23,7 @@ __all__ = [
     "judge",
     "known_capabilities",
     "learn",
+    "off_policy",
     "pose",
     "split",
     "train",
