@@ -1,0 +1,1 @@
+"""The parts of ``python -m benchmarks.routing_quality``: data, folds, metrics, rows and peers."""

@@ -1,0 +1,51 @@
+"""Which rows there are, and what has to be there before they run.
+
+In: names asked for. Out: Methods, in the order of the report; embeddings computed once where some method needs them, methods
+left out by name and reason where they cannot be. Knows nothing of metrics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from benchmarks.routing import minilm
+from benchmarks.routing.data import Data
+from benchmarks.routing.method import Method
+from benchmarks.routing.ours import OURS
+from benchmarks.routing.rules import RULES
+from benchmarks.routing.text_peers import TEXT_PEERS
+from planner.errors import InputError
+
+__all__ = ["needs_met", "roster"]
+
+ALL = (*RULES, *OURS, *TEXT_PEERS)
+
+
+def roster(names: Sequence[str] | None = None) -> list[Method]:
+    """Return every method, or those whose names begin with one of ``names``; InputError when one fits nothing."""
+    for name in names or ():
+        if not any(m.name.startswith(name) for m in ALL):
+            raise InputError(f"--methods {name}", f"the beginning of one of {', '.join(m.name for m in ALL)}")
+    return [m for m in ALL if not names or any(m.name.startswith(n) for n in names)]
+
+
+def needs_met(data: Data, methods: Sequence[Method], cache: Path | None, show: bool) -> tuple[Data, list[Method], dict[str, str]]:
+    """Return data with embeddings where needed, the methods that can run, and why each other one cannot.
+
+    Without a domain column the rows that see it would repeat those that do not.
+    """
+    left_out: dict[str, str] = {}
+    if data.domains == 1:
+        repeated = [m.name for m in methods if m.inputs == "all" and m.role != "planner"]
+        left_out |= dict.fromkeys(repeated, "no domain column: the row of text alone is the same")
+    if missing := minilm.absent():
+        left_out |= {m.name: missing for m in methods if m.needs_embedding}
+    kept = [m for m in methods if m.name not in left_out]
+    if any(m.needs_embedding for m in kept):
+        with tqdm(total=len(data), desc=f"{data.name}: MiniLM", disable=not show) as bar:
+            data = replace(data, embedding=minilm.embed(data.text, cache or minilm.cache_folder(), bar.update))
+    return data, kept, left_out

@@ -1,0 +1,119 @@
+"""Quality of routing on labelled rows: the planner's router beside bounds, simple rules and the best alternatives.
+
+In: a table of graded answers, or a folder with the public ones. Out: one line per dataset and method, from nested
+cross-validation with intervals. Run: ``python -m benchmarks.routing_quality --labels FILE --reference MODEL --json``, or
+``--data DIR``; README.md beside this file says what each key means.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from benchmarks.routing import report
+from benchmarks.routing.data import Data, pose
+from benchmarks.routing.evaluate import Outcome, Setting, evaluate, single
+from benchmarks.routing.folds import tasks
+from benchmarks.routing.method import Method
+from benchmarks.routing.roster import needs_met, roster
+from planner.errors import InputError, PlannerError
+from planner.labels import read_labels
+
+#: The public files that --data looks for, with the model their requests would otherwise go to; None for the best.
+PUBLIC: Mapping[str, str | None] = {"routellm_mmlu": "gpt_4_1106_preview", "llmrouter_train": None}
+
+
+def measure(data: Data, methods: Sequence[Method], setting: Setting, jobs: int = 1, show: bool = True) -> list[Outcome]:
+    """Return the outcome of every method, single models first; one that cannot be fitted to these rows says why in its note."""
+    means = np.average(data.quality[data.whole], axis=0, weights=data.weight[data.whole])
+    found = [single(data, "cheapest", int(data.rates.argmin()), setting), single(data, "best", int(means.argmax()), setting)]
+    folds = sum(map(len, setting.folds))
+    with tqdm(total=folds * len(methods), desc=data.name, disable=not show, file=sys.stderr) as bar:
+        for method in methods:
+            bar.set_postfix_str(method.name)
+            try:
+                found += evaluate(data, method, setting, bar.update, _mapped(jobs))
+            except (ValueError, ArithmeticError, np.linalg.LinAlgError, PlannerError) as error:
+                found.append(Outcome(method.name, method.inputs, method.role, {}, note=f"{type(error).__name__}: {error}"))
+    return found
+
+
+def _mapped(jobs: int) -> Any:
+    if jobs == 1:
+        return None
+    from joblib import Parallel, delayed  # type: ignore[import-untyped]
+
+    return lambda f, items: Parallel(n_jobs=jobs, return_as="generator")(delayed(f)(i) for i in items)
+
+
+def read_costs(path: Path) -> Mapping[str, float]:
+    """Read costs per request by model, JSON or YAML; InputError when it is neither."""
+    import yaml
+
+    try:
+        found = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError(f"--costs {path}: {error}", "a JSON or YAML file of model: cost") from error
+    if not isinstance(found, dict):
+        raise InputError(f"--costs {path}: {type(found).__name__}", "a mapping of model: cost per request")
+    return {str(k): v for k, v in found.items()}
+
+
+def datasets(options: argparse.Namespace) -> list[Data]:
+    """Read what was named; files of --data that are not there are left out with a line on stderr."""
+    bring = partial(pose, costs=read_costs(options.costs) if options.costs else None, max_rows=options.max_rows, seed=options.seed)
+    if options.labels:
+        return [bring(read_labels(options.labels), Path(options.labels).stem, reference=options.reference)]
+    here = {n: options.data / f"{n}.parquet" for n in PUBLIC}
+    for path in here.values():
+        if not path.is_file():
+            print(f"{path}: not there, left out", file=sys.stderr)
+    return [bring(read_labels(p), n, reference=PUBLIC[n]) for n, p in here.items() if p.is_file()]
+
+
+def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--labels", type=Path, help="a table of graded answers, as planner.read_labels takes it")
+    source.add_argument("--data", type=Path, help=f"a folder with {', '.join(f'{n}.parquet' for n in PUBLIC)}")
+    parser.add_argument("--reference", help="the model that requests go to otherwise (default: the best)")
+    parser.add_argument("--costs", type=Path, help="JSON or YAML: model: cost per request")
+    parser.add_argument("--methods", nargs="+", metavar="NAME", help="names or beginnings of names: planner tfidf length")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--bootstrap", type=int, default=1000, help="replicates of the intervals")
+    parser.add_argument("--max-rows", type=int)
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--cache", type=Path, help="folder that keeps embeddings (default: the user's cache folder)")
+    parser.add_argument("--json", action="store_true")
+    return parser.parse_args(given)
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    """Measure and print; errors in what was given are one sentence on stderr."""
+    options = arguments(given)
+    try:
+        found = []
+        for data in datasets(options):
+            data, methods, notes = needs_met(data, roster(options.methods), options.cache, show=True)
+            setting = Setting(tasks(data.unit, options.repeats, options.seed), options.bootstrap, options.seed)
+            outcomes = measure(data, methods, setting, options.jobs)
+            found += report.lines(data, outcomes, setting, notes)
+    except PlannerError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(json.dumps(found, indent=1) if options.json else report.table(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
