@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli import apps, audit, decide, export, lab, plan, read, simulate, train
+from planner.cli import apps, audit, decide, export, lab, labels, plan, read, simulate, train
 
 __all__ = ["app"]
 
@@ -39,6 +39,7 @@ for _verb in (read.read, audit.audit, plan.plan, train.train, simulate.simulate,
     app.command()(_verb)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(lab.lab)
 app.add_typer(apps.app, name="apps")
+app.add_typer(labels.app, name="labels")
 
 
 def _version(wanted: bool) -> None:

@@ -8,8 +8,6 @@ In: a wide table (a row a request, a quality column a model) or a tall one (a ro
 from __future__ import annotations
 
 import ast
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from hashlib import sha256
@@ -24,8 +22,9 @@ import pyarrow.parquet as pq
 from planner.errors import InputError
 from planner.labels import columns
 from planner.labels.table import Labels
+from planner.labels.texts import group_of
 from planner.schema import LABEL_ITEMS, LABELS
-from planner.text.messages import conversation, parse
+from planner.text.messages import parse
 from planner.traffic.reader import all_readers
 from planner.traffic.records import records
 from planner.traffic.unknown import system_error
@@ -36,7 +35,6 @@ __all__ = ["read_labels"]
 _PROMPTS = ("messages", "prompt", "question", "query", "origin_query", "input", "instruction", "text")
 _APPS = ("app", "domain", "subject", "category", "task", "task_name", "eval_name", "dataset")
 _IDS = ("request_id", "sample_id", "question_id", "id")
-_NOT_WORD = re.compile(r"[\W_]+")
 #: What to do when a log stands where labels should.
 _NO_LABELS = "grade some of its answers first; planner plan LOG says how many, and works without"
 
@@ -143,7 +141,7 @@ def _items(frame: pd.DataFrame, used: Mapping[str, Any], path: Path) -> pd.DataF
     items["app"] = frame[used["app"]].astype("string").to_numpy() if used["app"] else "default"
     items["request_id"] = _ids(frame, items["messages"].tolist(), used["request_id"])
     if "group" not in items:
-        items["group"] = [_group(m, i) for m, i in zip(items["messages"], items["request_id"], strict=True)]
+        items["group"] = [i if m is None else group_of(m) for m, i in zip(items["messages"], items["request_id"], strict=True)]
     return items[[n for n in LABEL_ITEMS.names if n in items]]
 
 
@@ -167,14 +165,6 @@ def _ids(frame: pd.DataFrame, messages: list[str | None], column: str | None) ->
         times[name] += 1
         ids.append(name if times[name] == 1 else f"{name}-{times[name]}")
     return ids
-
-
-def _group(messages: str | None, request_id: str) -> str:
-    """Hash the text without case, punctuation and spacing: what differs in nothing else is one near-duplicate group."""
-    if messages is None:
-        return request_id
-    words = _NOT_WORD.sub(" ", unicodedata.normalize("NFKC", conversation(messages).full).casefold()).strip()
-    return sha256((words or messages).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _wide(
