@@ -1,8 +1,11 @@
-"""Predicted quality q̂ of every request on every labelled model, by a ridge on the router's own features.
+"""Predicted quality q̂ of every request on every labelled model: a ridge on the router's own features, recalibrated out of fold.
 
-In: a labelled problem, the rows of it that may be fitted, and requests in pieces. Out: a predictor, and q̂ as an array.
-Where a request has no readable text the prediction is the model's mean in its app. The mean of these predictions is never
-reported as it stands: held-out labels correct it. Knows nothing of prices or plans.
+In: a labelled problem, the rows of it that may be fitted, and requests in pieces. Out: a predictor, its out-of-fold predictions of
+the rows it was fitted on, and q̂ as an array. Where a request has no readable text the prediction is the model's mean in its app.
+The mean of these predictions is never reported as it stands: held-out labels correct it. Knows nothing of prices or plans.
+
+A ridge that chose among its own predictions would take its noise for quality: what is chosen is what was overrated. So a score
+becomes a probability by what happened to rows that had not trained it, given the scores of all models, between which one chooses.
 """
 
 from __future__ import annotations
@@ -15,28 +18,42 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.outcomes.recalibrate import Recalibration, recalibrate
 from planner.router import LinearScorer, Requests, TableRule, features
 from planner.training.learn import design
 from planner.training.problem import Problem
-from planner.training.ridge import fit_ridge
+from planner.training.ridge import fit_ridge, fold_of
 
 __all__ = ["QualityModel", "fit_quality"]
+
+F64 = NDArray[np.float64]
+#: Requests of the overall mean that every app's mean is mixed with.
+_PRIOR_ROWS = 20.0
 
 
 @dataclass(frozen=True, eq=False)
 class QualityModel:
-    """Levels, not gains: ``scorer`` reads text, ``means`` knows the app alone; both have one column per model."""
+    """Levels, not gains.
+
+    Parameters
+    ----------
+    models: K names. scorer: reads text, a score per model. recalibration: from scores to probabilities.
+    means: knows the app alone.
+    oof: (fitted rows, K) predictions for each fitted row by a fit without its unit; also where it is ungraded.
+    """
 
     models: tuple[str, ...]
     scorer: LinearScorer
+    recalibration: Recalibration
     means: TableRule
+    oof: NDArray[np.float32]
 
     def predict(self, requests: Requests) -> NDArray[np.float32]:
         """Return q̂ in [0, 1], float32 (n, K)."""
         read = requests.text_state == 0
         out = self.means.gains(requests)
         if read.any():
-            out[read] = self.scorer.gains(requests.take(read))
+            out[read] = self.recalibration.apply(self.scorer.gains(requests.take(read)))
         return np.clip(out, 0, 1).astype(np.float32)
 
     def predict_all(self, pieces: Iterable[Requests]) -> NDArray[np.float32]:
@@ -47,8 +64,9 @@ class QualityModel:
     def version(self) -> str:
         """Sixteen hexadecimal digits over the weights: the name under which predictions are kept."""
         digest = hashlib.sha256(repr(self.models).encode())
-        for array in (self.scorer.weights, self.scorer.structure_weights, self.scorer.intercept, self.means.table, self.means.default):
-            digest.update(array.tobytes())
+        scorer = (self.scorer.weights, self.scorer.structure_weights, self.scorer.intercept)
+        for array in (*scorer, *vars(self.recalibration).values(), self.means.table, self.means.default):
+            digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()[:16]
 
 
@@ -58,21 +76,33 @@ def fit_quality(problem: Problem, like: LinearScorer, rows: NDArray[np.bool_], s
     Rows held out from ``rows`` stay untouched, so that they can correct what comes out.
     """
     part = problem.requests.take(rows)
-    quality, weight = problem.quality[rows], problem.weight[rows]
-    fit = fit_ridge(design(features(part, like.spec), like.weighting), quality, weight, problem.unit[rows], seed=seed)
+    quality, weight, unit = problem.quality[rows], problem.weight[rows], problem.unit[rows]
+    fit = fit_ridge(design(features(part, like.spec), like.weighting), quality, weight, unit, seed=seed)
     coef, dim = fit.coef.astype(np.float32), like.spec.dim
     scorer = LinearScorer(like.spec, like.weighting, coef[:dim], coef[dim:], fit.intercept.astype(np.float32))
-    return QualityModel(problem.models, scorer, _means(part.app, quality, weight))
+    read, fold = part.text_state == 0, fold_of(unit, 5, seed)
+    train = read if read.any() else np.ones(len(read), bool)
+    recalibration = recalibrate(fit.oof[train], quality[train], weight[train], problem.reference_code)
+    oof = np.zeros(quality.shape)
+    for f in np.unique(fold):
+        own, rest = fold == f, fold != f
+        oof[own] = _means(part.take(rest).app, quality[rest], weight[rest]).gains(part.take(own))
+        if (train & rest).any():
+            at = train & rest
+            without = recalibrate(fit.oof[at], quality[at], weight[at], problem.reference_code)
+            oof[own & read] = without.apply(fit.oof[own & read])
+    return QualityModel(problem.models, scorer, recalibration, _means(part.app, quality, weight), oof.astype(np.float32))
 
 
-def _means(app: tuple[str, ...], quality: NDArray[np.float64], weight: NDArray[np.float64]) -> TableRule:
-    """Weighted mean quality by app, shrunk towards the overall mean as if by twenty requests of it."""
+def _means(app: tuple[str, ...], quality: F64, weight: F64) -> TableRule:
+    """Weighted mean quality by app, drawn towards the overall mean where labels are few."""
     known = np.where(np.isfinite(quality), weight[:, None], 0.0)
     filled = np.nan_to_num(quality)
     overall = (known * filled).sum(axis=0) / np.maximum(known.sum(axis=0), 1e-300)
     apps, code = np.unique(np.array(app, object).astype(str), return_inverse=True)
-    sums, counts = np.zeros((len(apps), quality.shape[1])), np.zeros((len(apps), quality.shape[1]))
+    sums, mass = np.zeros((len(apps), quality.shape[1])), np.zeros((len(apps), quality.shape[1]))
     np.add.at(sums, code, known * filled)
-    np.add.at(counts, code, known)
-    table = (sums + 20 * overall) / (counts + 20)
+    np.add.at(mass, code, known)
+    prior = _PRIOR_ROWS * weight.mean()
+    table = (sums + prior * overall) / (mass + prior)
     return TableRule(tuple(map(str, apps)), table.astype(np.float32), overall.astype(np.float32))
