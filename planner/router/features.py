@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import InputError
-from planner.router.hashing import I64, Rows, Text, bucket, byte_grams, pairs, rows, stack, words
+from planner.router.hashing import I64, U64, Rows, Text, bucket, byte_grams, counted, pairs, stack, words
 from planner.router.requests import Requests
-from planner.router.structure import STRUCTURE, request_structure, text_structure
+from planner.router.structure import STRUCTURE, amounts, structure
 
 __all__ = ["STRUCTURE", "FeatureSpec", "Features", "features"]
 
@@ -92,72 +92,93 @@ def features(requests: Requests, spec: FeatureSpec) -> Features:
     >>> len(f), f.structure.shape == (2, len(STRUCTURE)), len(f.indices) > 0
     (2, True, True)
     """
-    parts = [_user(chunk, spec) for chunk in _chunks([_clip(t, *_USER) for t in requests.user])]
-    blocks = [stack([p[0] for p in parts]), stack([p[1] for p in parts]), _system(requests.system, spec), _apps(requests.app, spec)]
-    shape = np.concatenate([np.concatenate([p[2] for p in parts]), request_structure(requests)], axis=1)
-    merged = _beside(blocks, spec.offsets)
+    turns, amounts = [], []
+    for found in occurrences(requests, spec):
+        turns.append(counted(found.column, found.doc, found.n, (0, spec.offsets[2])))
+        amounts.append(found.amounts)
+    blocks = [stack(turns), _templates(requests.system, spec), _apps(requests.app, spec)]
+    merged = _beside(blocks)
+    shape = structure(requests, np.concatenate(amounts))
     return Features(merged.indptr, merged.indices, merged.values, shape, spec)
 
 
-def _user(texts: Sequence[str], spec: FeatureSpec) -> tuple[Rows, Rows, NDArray[np.float32]]:
-    text = Text.of(texts)
-    hashes, doc, length = words(text)
-    grams = [byte_grams(text, n) for n in spec.char_n] if spec.char_bits else []
-    return (
-        _rows([(hashes, doc), pairs(hashes, doc)], spec.word_bits, len(text)),
-        _rows(grams, spec.char_bits, len(text)),
-        text_structure(text, hashes, doc, length),
-    )
+@dataclass(frozen=True, eq=False, slots=True)
+class Occurrences:
+    """What ``n`` deciding turns hold: every word, pair and n-gram as a column of the sparse part and the turn it is in, and sizes."""
+
+    column: I64
+    doc: I64
+    amounts: NDArray[np.float64]
+    n: int
 
 
-def _rows(grams: Sequence[tuple[Any, I64]], bits: int, n: int) -> Rows:
-    return rows([(bucket(h, bits), doc) for h, doc in grams], bits, n) if bits else _empty(n)
+def occurrences(requests: Requests, spec: FeatureSpec) -> Iterator[Occurrences]:
+    """Yield what the deciding turns hold, some requests at a time."""
+    for turns in _chunks([_clip(t, *_USER) for t in requests.user]):
+        n, text = len(turns), Text.of(turns)
+        hashes, doc, _ = words(text)
+        grams = _word_grams(hashes, doc, n, spec.word_bits)
+        if spec.char_bits:
+            found = [byte_grams(text, size) for size in spec.char_n]
+            grams += [(bucket(h, spec.char_bits) + spec.offsets[1], at) for h, at in found]
+        yield Occurrences(*_joined(grams), amounts(text, hashes, doc), n)
 
 
-def _empty(n: int) -> Rows:
-    return Rows(np.zeros(n + 1, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
+def _word_grams(hashes: U64, doc: I64, n: int, bits: int) -> list[tuple[I64, I64]]:
+    if not bits:
+        return []
+    joined, at = pairs(hashes, doc, n)
+    return [(bucket(hashes, bits), doc), (bucket(joined, bits), at)]
 
 
-def _system(texts: Sequence[str], spec: FeatureSpec) -> Rows:
-    """Words of the templates; each different template is hashed once."""
-    if not spec.system_bits or not any(texts):
-        return _empty(len(texts))
-    if len(texts) == 1:
-        return _template(_clip(texts[0], *_SYSTEM), spec.system_bits)
-    unique = {t: i for i, t in enumerate(dict.fromkeys(texts))}
-    found = stack([_template(_clip(t, *_SYSTEM), spec.system_bits) for t in unique])
-    return found.take(np.fromiter((unique[t] for t in texts), np.int64, len(texts)))
+def _joined(grams: Sequence[tuple[I64, I64]]) -> tuple[I64, I64]:
+    if not grams:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    return np.concatenate([c for c, _ in grams]), np.concatenate([d for _, d in grams])
+
+
+def clipped(template: str) -> str:
+    """Return what is read of a template."""
+    return _clip(template, *_SYSTEM)
 
 
 @lru_cache(256)
-def _template(template: str, bits: int) -> Rows:
-    """Hash one template; the few that a service uses are hashed once."""
-    text = Text.of([template])
-    hashes, doc, _ = words(text)
-    return _rows([(hashes, doc), pairs(hashes, doc)], bits, 1)
+def template(text: str, spec: FeatureSpec) -> Rows:
+    """Count the words and pairs of one clipped template; the few that a service uses are hashed once."""
+    hashes, doc, _ = words(Text.of([text]))
+    column, doc = _joined(_word_grams(hashes, doc, 1, spec.system_bits))
+    found = counted(column, doc, 1, (0, 1 << spec.system_bits))
+    return Rows(found.indptr, found.indices + spec.offsets[2], found.values)
+
+
+def _templates(texts: Sequence[str], spec: FeatureSpec) -> Rows:
+    unique = {t: i for i, t in enumerate(dict.fromkeys(texts))}
+    found = stack([template(clipped(t), spec) for t in unique])
+    return found.take(np.fromiter((unique[t] for t in texts), np.int64, len(texts)))
+
+
+def app_column(app: str, spec: FeatureSpec) -> int:
+    """Return the column of an app."""
+    return spec.offsets[3] + (crc32(app.encode("utf-8", "replace")) >> (32 - spec.app_bits))
 
 
 def _apps(apps: Sequence[str], spec: FeatureSpec) -> Rows:
     n = len(apps)
     if not spec.app_bits:
-        return _empty(n)
-    codes = {a: crc32(a.encode("utf-8", "replace")) >> (32 - spec.app_bits) for a in dict.fromkeys(apps)}
+        return Rows(np.zeros(n + 1, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
+    codes = {a: app_column(a, spec) for a in dict.fromkeys(apps)}
     return Rows(np.arange(n + 1), np.fromiter((codes[a] for a in apps), np.int64, n), np.ones(n, np.float32))
 
 
-def _beside(blocks: Sequence[Rows], offsets: Sequence[int]) -> Rows:
+def _beside(blocks: Sequence[Rows]) -> Rows:
     """Put the blocks side by side: within a row, the first block's entries come first."""
-    n = len(blocks[0])
-    if n == 1:
-        indices = np.concatenate([b.indices + o for b, o in zip(blocks, offsets, strict=False)])
-        return Rows(np.array([0, len(indices)]), indices, np.concatenate([b.values for b in blocks]))
     counts = np.array([np.diff(b.indptr) for b in blocks])
     indptr = np.concatenate([[0], np.cumsum(counts.sum(0))])
     indices, values = np.empty(indptr[-1], np.int64), np.empty(indptr[-1], np.float32)
     start = indptr[:-1].copy()
-    for block, offset, count in zip(blocks, offsets, counts, strict=False):
+    for block, count in zip(blocks, counts, strict=True):
         at = np.arange(len(block.indices)) + np.repeat(start - block.indptr[:-1], count)
-        indices[at], values[at] = block.indices + offset, block.values
+        indices[at], values[at] = block.indices, block.values
         start += count
     return Rows(indptr, indices, values)
 
@@ -168,7 +189,10 @@ def _clip(text: str, head: int, tail: int) -> str:
 
 def _chunks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
     """Cut ``texts`` into runs of about _CHUNK characters, at least one run."""
-    ends = np.cumsum([len(t) for t in texts])
-    cuts = np.flatnonzero(np.diff(ends // _CHUNK)) + 1 if len(texts) else np.zeros(0, np.int64)
+    sizes = [len(t) for t in texts]
+    if sum(sizes) <= _CHUNK:
+        yield texts
+        return
+    cuts = np.flatnonzero(np.diff(np.cumsum(sizes) // _CHUNK)) + 1
     for start, stop in zip([0, *cuts.tolist()], [*cuts.tolist(), len(texts)], strict=True):
         yield texts[start:stop]

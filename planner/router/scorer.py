@@ -7,14 +7,16 @@ In: Requests. Out: float32 gains (n, K); the reference's column is exactly 0. Tr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.router.features import Features, FeatureSpec, features
+from planner.router.features import Features, FeatureSpec
 from planner.router.hashing import I64
 from planner.router.requests import Requests
+from planner.router.table import Table
 
 __all__ = ["LinearScorer", "Weighting", "weigh"]
 
@@ -48,8 +50,11 @@ def weigh(found: Features, by: Weighting) -> tuple[NDArray[np.float64], NDArray[
         segment += np.repeat(np.arange(n) * blocks, np.diff(found.indptr))
     norms = np.sqrt(np.bincount(segment, values * values, n * blocks))
     factor = np.tile(np.asarray(by.block), n) / np.where(norms > 0, norms, 1)
-    shape = (found.structure.astype(np.float64) - by.mean) * by.scale
-    return values * factor[segment], np.clip(shape, -8, 8)
+    return values * factor[segment], _scaled(found.structure, by)
+
+
+def _scaled(shape: F32, by: Weighting) -> NDArray[np.float64]:
+    return ((shape.astype(np.float64) - by.mean) * by.scale).clip(-8, 8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,14 +75,14 @@ class LinearScorer:
 
     def gains(self, requests: Requests) -> F32:
         """Return predicted gains over the reference, float32 (n, K)."""
-        return self.gains_of(features(requests, self.spec))
-
-    def gains_of(self, found: Features) -> F32:
-        """Return predicted gains for features already computed."""
-        values, shape = weigh(found, self.weighting)
-        total = self.intercept + (shape[:, :, None] * self.structure_weights).sum(1)
-        gains: F32 = (total + _row_sums(found.indptr, values[:, None] * self.weights[found.indices])).astype(np.float32)
+        hashed, shape = self._table.sums(requests)
+        scaled = (_scaled(shape, self.weighting)[:, :, None] * self.structure_weights).sum(1)
+        gains: F32 = (self.intercept + scaled + hashed).astype(np.float32)
         return gains
+
+    @cached_property
+    def _table(self) -> Table:
+        return Table(self.spec, self.weighting.block, self.weighting.idf, self.weights)
 
     def take(self, columns: I64) -> LinearScorer:
         """Keep the candidates at ``columns``."""
@@ -106,12 +111,3 @@ class LinearScorer:
         idf[arrays["buckets"]], weights[arrays["buckets"]] = arrays["idf"], arrays["weights"]
         weighting = Weighting(idf, arrays["structure_mean"], arrays["structure_scale"], tuple(state["block"]))
         return cls(spec, weighting, weights, arrays["structure_weights"], arrays["intercept"])
-
-
-def _row_sums(indptr: I64, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sum ``rows`` (nnz, K) over each row of the sparse matrix; an empty row sums to 0.
-
-    The order of summation depends on the row alone, so that a request's gains do not depend on its neighbours.
-    """
-    padded = np.concatenate([rows, np.zeros((1, rows.shape[1]))])
-    return np.where((np.diff(indptr) > 0)[:, None], np.add.reduceat(padded, indptr[:-1], axis=0), 0.0)

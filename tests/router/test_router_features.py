@@ -82,7 +82,7 @@ def test_equal_windows_hash_alike_wherever_they_stand():
     left, right = Text.of(["xx Hello world"]), Text.of(["hello WORLD and more", "a"])
     assert words(left)[0][1:].tolist() == words(right)[0][:2].tolist()
     assert words(left)[0][1] == hash_word("hello")
-    assert pairs(*words(left)[:2])[0][1] == pairs(*words(right)[:2])[0][0]
+    assert pairs(*words(left)[:2], 1)[0][1] == pairs(*words(right)[:2], 2)[0][0]
     assert set(byte_grams(Text.of(["abcd"]), 4)[0].tolist()) <= set(byte_grams(Text.of(["zzabcd y"]), 4)[0].tolist()) | set(
         byte_grams(Text.of(["abcd z"]), 4)[0].tolist() + byte_grams(Text.of(["z abcd"]), 4)[0].tolist()
     )

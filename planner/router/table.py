@@ -1,0 +1,108 @@
+"""A linear scorer as one table: what a decision needs of each hash bucket, looked up once per occurrence.
+
+In: features' settings, weighting and weights. Out: float32 gains (n, K) of Requests. Buckets without weight are dropped before
+anything is counted, and what a template or an app contributes is computed once. The same sums as ``weigh`` and a product with
+the weights, in another order. Knows nothing of training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property, lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.router.features import FeatureSpec, Occurrences, app_column, clipped, occurrences, template
+from planner.router.hashing import I64, Rows, counted
+from planner.router.requests import Requests
+from planner.router.structure import structure
+
+__all__ = ["Table"]
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+
+
+class Table:
+    """Gains of a linear scorer, block by block: Σ v·w / √Σ v², v = (1 + ln count) · idf.
+
+    ``rows`` (kept, 1 + K) holds idf² and idf · w of each bucket with weight; ``place`` (dim,) its row, 0 where it has none.
+    """
+
+    def __init__(self, spec: FeatureSpec, block: tuple[float, ...], idf: F32, weights: F32) -> None:
+        kept = idf.nonzero()[0]
+        exact = idf[kept].astype(np.float64)
+        self.spec, self.block, self.k = spec, block, weights.shape[1]
+        self.place = np.zeros(spec.dim, np.int64)
+        self.place[kept] = np.arange(1, len(kept) + 1)
+        self.rows = np.zeros((len(kept) + 1, 1 + self.k))
+        self.rows[1:, 0] = exact * exact
+        self.rows[1:, 1:] = exact[:, None] * weights[kept]
+        #: The rows between which the blocks of a turn lie.
+        self.cuts = (0, *(1 + kept.searchsorted(spec.offsets[1 : 3 if spec.char_bits else 2])).tolist())
+
+    def sums(self, requests: Requests) -> tuple[F64, F32]:
+        """Return what words, n-grams, template and app contribute to each gain, (n, K), and the structure."""
+        parts = [(self._turns(found), found.amounts) for found in occurrences(requests, self.spec)]
+        turns, amounts = parts[0] if len(parts) == 1 else [np.concatenate(p) for p in zip(*parts, strict=True)]
+        turns = turns + _each(requests.system, self._template) + _each(requests.app, self._app)
+        return turns, structure(requests, amounts)
+
+    def _turns(self, found: Occurrences) -> F64:
+        place = self.place.take(found.column)
+        kept = place.nonzero()[0]
+        doc = found.doc.take(kept) if found.n != 1 else found.doc
+        counts = counted(place.take(kept), doc, found.n, self.cuts)
+        return self._gain(counts, self.block[: len(self.cuts) - 1])
+
+    def _gain(self, counts: Rows, block: tuple[float, ...]) -> F64:
+        """Return the gains of rows whose segments are the blocks."""
+        values = counts.values.astype(np.float64)
+        terms = self.rows.take(counts.indices, 0) * values[:, None]
+        terms[:, 0] *= values
+        sums = _summed(terms, counts.indptr).reshape(-1, len(block), 1 + self.k)
+        length = np.sqrt(sums[:, :, 0])
+        scaled: F64 = sums[:, :, 1:] * (block / np.where(length > 0, length, 1))[:, :, None]
+        return scaled[:, 0] if len(block) == 1 else scaled[:, 0] + scaled[:, 1]
+
+    @cached_property
+    def _template(self) -> Callable[[str], F64]:
+        """What a template contributes, (K,); the few that a service uses are reckoned once."""
+        read = lru_cache(256)(self._template_gain)
+        return lambda text: read(clipped(text))
+
+    @cached_property
+    def _app(self) -> Callable[[str], F64]:
+        return lru_cache(4096)(self._app_gain)
+
+    def _template_gain(self, text: str) -> F64:
+        counts = template(text, self.spec)
+        gain: F64 = self._gain(Rows(counts.indptr, self.place.take(counts.indices), counts.values), self.block[2:3])[0]
+        return gain
+
+    def _app_gain(self, app: str) -> F64:
+        if not self.spec.app_bits:
+            return np.zeros(self.k)
+        column = np.array([app_column(app, self.spec)])
+        gain: F64 = self._gain(Rows(np.arange(2), self.place.take(column), np.ones(1, np.float32)), self.block[3:4])[0]
+        return gain
+
+
+def _each(keys: Sequence[str], gain: Callable[[str], F64]) -> F64:
+    """Return the gain of every key, (n, K); each different one is asked for once."""
+    if len(keys) == 1:
+        return gain(keys[0])[None]
+    place = {k: i for i, k in enumerate(dict.fromkeys(keys or ("",)))}
+    return np.array([gain(k) for k in place]).take([place[k] for k in keys], 0)
+
+
+def _summed(terms: F64, indptr: I64) -> F64:
+    """Sum the rows of each segment, in an order that depends on the segment alone; an empty one sums to 0."""
+    live = (indptr[1:] > indptr[:-1]).nonzero()[0]
+    if len(live) == len(indptr) - 1:
+        return np.add.reduceat(terms, indptr[:-1], 0)
+    sums = np.zeros((len(indptr) - 1, terms.shape[1]))
+    if len(live):
+        sums[live] = np.add.reduceat(terms, indptr.take(live), 0)
+    return sums
