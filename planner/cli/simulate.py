@@ -43,7 +43,7 @@ def simulate(
     bundle: Annotated[Path | None, typer.Option("--bundle", metavar="DIR", help="The router of this bundle, not one trained now.")] = None,
     tau: Annotated[float | None, typer.Option("--tau", help="The level of the learned router, instead of its own.")] = None,
     floor: Annotated[
-        float | None, typer.Option("--floor", help="Quality one is willing to lose: training chooses τ for it.  \\[default: 0.01]")
+        float | None, typer.Option("--floor", help="Quality one is willing to lose: training chooses τ for it.  \\[default: 0.02]")
     ] = None,
     at: At = None,
     apps: AppsFile = None,
@@ -78,7 +78,7 @@ def simulate(
         )
     table = labels_at(labels, prompt, quality, model) if labels else None
     router = Router.load(bundle) if bundle else None
-    options = settings(reference, candidate, cost, 0.01 if floor is None else floor, unit, expected_output, seed, apps)
+    options = settings(reference, candidate, cost, 0.02 if floor is None else floor, unit, expected_output, seed, apps)
     traffic = _traffic(log, table, reference or (router.reference if router else None), options["expected_output"] or {}, silent)
     table = matched(table, traffic, model, router) if table is not None and log else table
     training = _training(traffic, table, router, options, prices, silent) if table is not None else None

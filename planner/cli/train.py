@@ -25,7 +25,7 @@ def train(
     reference: Reference = None,
     candidate: Candidate = None,
     cost: Cost = None,
-    floor: Floor = 0.01,
+    floor: Floor = 0.02,
     unit: Unit = "session",
     expected_output: ExpectedOutput = None,
     prompt: Prompt = None,

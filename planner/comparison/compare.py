@@ -63,7 +63,7 @@ class Comparison:
         return f"{body}<p class='mathjax_ignore'>{html.escape(self.text).replace(chr(10), '<br>')}</p>"
 
 
-def compare(*simulations: Simulation, floor: float = 0.01) -> Comparison:
+def compare(*simulations: Simulation, floor: float = 0.02) -> Comparison:
     """Put simulations side by side.
 
     Parameters

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import html
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -67,6 +67,17 @@ class Guarantee:
     def certified(self) -> bool:
         """Whether any τ but always-the-reference holds."""
         return not np.isneginf(self.tau)
+
+    def holds(self, tau: float) -> bool:
+        """Whether ``tau`` was among those that passed."""
+        return bool((self.table["certified"] & (self.table["tau"] == tau)).any())
+
+    def at(self, tau: float) -> Guarantee:
+        """Return the guarantee of another τ that passed; InputError for one that did not."""
+        if not self.holds(tau):
+            raise InputError(f"tau {tau:g}", "one that the table shows as certified")
+        line = self.table[self.table["tau"] == tau].iloc[0]
+        return replace(self, tau=float(tau), saving=float(line["saving"]))
 
     @property
     def text(self) -> str:

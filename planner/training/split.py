@@ -1,7 +1,8 @@
 """Which labelled requests train the router, which certify its threshold, and which judge it.
 
-In: label items. Out: units that are never split (same user, duplicate group, session or text), and the part of each. Both depend on the items' own keys and the seed alone, so more labels never move an old one, unless they tie its unit
-to another. Knows nothing of models or quality.
+In: label items. Out: units that are never split (same user, duplicate group, session or text), and the part of each. Both
+depend on the items' own keys and the seed alone, so more labels never move an old one, unless they tie its unit to another. Knows
+nothing of models or quality.
 """
 
 from __future__ import annotations

@@ -1,16 +1,14 @@
 """Train a router on labels, beside every simple rule it has to beat.
 
-In: Labels and what answers cost. Out: a Training: the learned router and the rules as routers, which rows fitted and which
-judged, the table of all methods on the rows that judged, curves, and what it says in words. Knows nothing of traffic or files.
+In: Labels and what answers cost. Out: a Training: fitted on one part of the labels, certified on another, judged on the last.
+Knows nothing of files.
 """
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import date
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,73 +17,21 @@ from numpy.typing import NDArray
 from planner.errors import InputError, PriceError
 from planner.labels import Labels
 from planner.prices import PriceBook
-from planner.router import ALWAYS_TAU, AlwaysRule, Capability, Requests, Router, Support, rebased
+from planner.router import Capability, Router
 from planner.traffic import Apps, Traffic
+from planner.training.guarantee import Guarantee, certify
 from planner.training.judge import Judged, apgr, curve, judge, mixed, onehot, oracle, tau_for
-from planner.training.learn import Learned, learn
+from planner.training.learn import learn
+from planner.training.methods import Method, judged_rows, methods
 from planner.training.observed import allowed, models_today, seen_capabilities, widened
 from planner.training.problem import Problem, pose
-from planner.training.prose import decision, verdict
-from planner.training.rules import cross_fit, fit_length, fit_table
+from planner.training.result import Training
+from planner.training.split import PARTS
+from planner.training.verdict import Verdict, verdict
 
-__all__ = ["Training", "train"]
+__all__ = ["train"]
 
 Progress = Callable[[str, float], None]
-
-
-@dataclass(frozen=True, eq=False)
-class Training:
-    """What training found.
-
-    Parameters
-    ----------
-    router: the learned router, at the τ chosen on the fit rows for ``floor``.
-    rules: the simple rules as routers: ``cheapest``, ``best``, ``per app``, ``length``; each at its own τ.
-    split: ``fit``, ``calibrate`` or ``judge`` for each label item, in their order.
-    oof_gains: predicted gains on the fit rows by a fit without their unit, (fit rows, K).
-    gains: predicted gains of the router on the rows that judge, (judge rows, K).
-    table: each method on the fully labelled rows that judge.
-    frontier: quality and cost over τ of the rules that have one, on the same rows.
-    apgr: for two models: ``fit`` (out of fold) and ``judge``; empty for more.
-    """
-
-    router: Router
-    rules: Mapping[str, Router]
-    problem: Problem = field(repr=False)
-    split: NDArray[np.str_] = field(repr=False)
-    oof_gains: NDArray[np.float64] = field(repr=False)
-    gains: NDArray[np.float32] = field(repr=False)
-    table: pd.DataFrame = field(repr=False)
-    frontier: pd.DataFrame = field(repr=False)
-    apgr: Mapping[str, float]
-    floor: float
-    labels_hash: str
-    notes: Mapping[str, Any]
-
-    @property
-    def text(self) -> str:
-        """The decision in words."""
-        words = decision(self.table, self.router, self.rules, self.floor, self.notes["judged_rows"])
-        return f"{words} {self.problem.note}".strip()
-
-    def method(self, router: Router) -> str | None:
-        """Return the method of ``table`` whose router this is, τ included; None when no row judged it.
-
-        Two methods that are the same router (the cheapest model may be the best) have the same row.
-        """
-        return next((name for name, own in {"learned": self.router, **self.rules}.items() if own.version == router.version), None)
-
-    def statement(self, router: Router) -> str:
-        """Return what the rows that judged say of ``router``; without numbers for any other router than those of ``table``."""
-        name = self.method(router)
-        if name is None:
-            return "Not judged at this level; τ was chosen on the rows that judge."
-        if name == "learned":
-            return self.text
-        return f"{verdict(self.table, name, router, self.notes['judged_rows'])} {self.problem.note}".strip()
-
-    def _repr_html_(self) -> str:
-        return f"<p>{html.escape(self.text)}</p>{self.table.round(4).to_html()}"
 
 
 def train(
@@ -101,12 +47,13 @@ def train(
     cost: Mapping[str, float] | None = None,
     capabilities: Mapping[str, Capability] | None = None,
     expected_output: Mapping[str, float] | None = None,
-    floor: float = 0.01,
+    floor: float = 0.02,
+    delta: float = 0.05,
     unit: str = "session",
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Training:
-    """Train on 70 % of the labelled units, judge on the others.
+    """Train on half of the labelled units, certify a threshold on a quarter, judge on the last quarter.
 
     Parameters
     ----------
@@ -122,7 +69,8 @@ def train(
     cost: {model: cost per request} where nothing is known: only the ratio matters then.
     capabilities: {model: Capability}; by default what labels, book and log show, see ``known_capabilities``.
     expected_output: {model: tokens} of an answer, where the labels do not say.
-    floor: quality one is willing to lose against the reference.
+    floor: quality one is willing to lose against the reference; fixed now, then certified.
+    delta: the chance that a certificate is false, at most.
     unit: ``session``: the first turn decides; ``request``: every turn.
 
     Raises NeedsError or InputError in one sentence when there is nothing to learn.
@@ -153,14 +101,44 @@ def train(
         )
     tell("labels checked", 0.1)
     fit = problem.rows("fit")
-    part, gain, weight = problem.requests.take(fit), problem.gain[fit], problem.weight[fit]
-    learned = learn(part, gain, weight, problem.unit[fit], problem.reference_code, seed)
-    tell("gains fitted", 0.8)
-    router, rules = _routers(problem, fit, learned, homes, blind, floor, seed)
-    tell("rules fitted", 0.9)
-    result = _judged(problem, labels, router, rules, learned, floor)
+    part = problem.requests.take(fit)
+    learned = learn(part, problem.gain[fit], problem.weight[fit], problem.unit[fit], problem.reference_code, seed)
+    tell("gains fitted", 0.7)
+    made, rows = methods(problem, learned, homes, blind, seed)
+    tell("rules fitted", 0.8)
+    usd = _usd_per_label(problem)
+    guarantees = _certified(problem, made, floor, delta, _graders(labels), usd, seed)
+    tell("floor certified", 0.9)
+    routers = {name: method.at(guarantees[name].tau) for name, method in made.items()}
+    table, curves, use = _judged(problem, routers, rows, tau_for(rows, made["learned"].fitted, floor), floor, usd)
+    held = problem.rows("judge")
+    gains = learned.scorer.gains(problem.requests.take(held))
     tell("judged", 1.0)
-    return result
+    return Training(
+        routers.pop("learned"),
+        routers,
+        guarantees,
+        use,
+        problem,
+        learned.oof,
+        gains,
+        table,
+        curves,
+        _apgr(problem, fit, learned.oof, held, gains) if len(problem.models) == 2 else {},
+        floor,
+        labels.hash,
+        {
+            "alpha": learned.alpha,
+            "trials": learned.trials,
+            **{f"{name}_rows": len(problem.rows(name)) for name in PARTS},
+            "judged_rows": int((~np.isnan(problem.quality[held]).any(1)).sum()),
+            "units": "sessions and duplicates are never split" if problem.note else "users, sessions and duplicates are never split",
+        },
+    )
+
+
+def _graders(labels: Labels) -> list[str]:
+    return sorted({str(g) for g in labels.outcomes["grader"].dropna() if g})
 
 
 def _providers(models: Sequence[str], traffic: Traffic | None, book: PriceBook | None) -> dict[str, str]:
@@ -190,98 +168,44 @@ def _silent(stage: str, share: float) -> None:
     return None
 
 
-def _routers(
-    problem: Problem,
-    fit: NDArray[np.int64],
-    learned: Learned,
-    references: Mapping[str, str],
-    blind: frozenset[str],
-    floor: float,
-    seed: int,
-) -> tuple[Router, dict[str, Router]]:
-    """Return the learned router and the rules, each at the τ that its out-of-fold gains allow."""
-    part, gain, weight, unit = problem.requests.take(fit), problem.gain[fit], problem.weight[fit], problem.unit[fit]
-    base = Router(
-        problem.models,
-        problem.reference,
-        learned.scorer,
-        problem.costs,
-        problem.capabilities,
-        _support(problem.requests.take(problem.part != "judge"), blind),
-        -np.inf,
-        part.unit,
-    ).with_references(references)
-    rows = _rows(problem, fit, base)
-    whole = np.flatnonzero(~np.isnan(problem.quality[fit]).any(1))
+def _certified(
+    problem: Problem, made: Mapping[str, Method], floor: float, delta: float, graders: Sequence[str], usd_per_label: float, seed: int
+) -> dict[str, Guarantee]:
+    """Return what the calibration rows certify of each method."""
+    part = problem.requests.take(problem.rows("calibrate"))
+    grader, verified = " and ".join(graders) or "unknown", not any(g.startswith("judge") for g in graders)
+    found = {}
+    for name, method in made.items():
+        rows, whole = judged_rows(problem, "calibrate", method.router)
+        scores = method.router.scores(part, problem.day).take(whole)
+        found[name] = certify(rows, scores, method.taus, floor, delta, seed, grader=grader, verified=verified, usd_per_label=usd_per_label)
+    return found
 
-    def at_floor(router: Router, gains: NDArray[np.float64]) -> Router:
-        found = router.scores(part, problem.day)
-        scores = replace(found, gains=rebased(gains.astype(np.float32), found.home))
-        return router.with_tau(tau_for(rows, scores.take(whole), floor))
 
-    def rule(scorer: Any, tau: float = -np.inf) -> Router:
-        return Router(base.candidates, base.reference, scorer, base.costs, base.capabilities, base.support, tau, base.unit, base.references)
+def _usd_per_label(problem: Problem) -> float:
+    """Return what one more labelled request costs in answers of all candidates [USD]; NaN where costs are only a ranking."""
+    ranking = problem.costs.basis.startswith("stated")
+    return float("nan") if ranking else float(np.average(problem.cost_usd.sum(1), weights=problem.weight))
 
+
+def _judged(
+    problem: Problem, routers: Mapping[str, Router], fit_rows: Judged, hoped_tau: float, floor: float, usd_per_label: float
+) -> tuple[pd.DataFrame, pd.DataFrame, Verdict]:
+    """Judge every method on the fully labelled rows that neither fitted nor certified: the table, curves over τ, and the verdict."""
+    rows, whole = judged_rows(problem, "judge", routers["learned"])
+    part = problem.requests.take(problem.rows("judge"))
     k, home = len(problem.models), problem.reference_code
-    best = int(np.argmax(np.average(rows.quality, axis=0, weights=rows.weight)))
-    rules = {
-        "cheapest": rule(AlwaysRule(np.zeros(k, np.float32)), np.inf),
-        "best": rule(AlwaysRule.model(best, home, k), ALWAYS_TAU),
-        "per app": at_floor(rule(fit_table(part, gain, weight)), cross_fit(fit_table, part, gain, weight, unit, seed)),
-        "length": at_floor(rule(fit_length(part, gain, weight)), cross_fit(fit_length, part, gain, weight, unit, seed)),
-    }
-    return at_floor(base, learned.oof), rules
-
-
-def _support(seen: Requests, blind: frozenset[str]) -> Support:
-    apps = tuple(sorted(set(seen.app) - blind))
-    return Support(None if apps == ("default",) else apps, int(seen.input_tokens.max(initial=0)), bool((seen.text_state == 1).any()))
-
-
-def _rows(problem: Problem, at: NDArray[np.int64], router: Router) -> Judged:
-    """Keep those of the rows at ``at`` that every candidate answered."""
-    keep = at[~np.isnan(problem.quality[at]).any(1)]
-    home = router.home([problem.requests.app[i] for i in keep])
-    return Judged(problem.quality[keep], problem.cost_usd[keep], problem.weight[keep], problem.unit[keep], home)
-
-
-def _judged(problem: Problem, labels: Labels, router: Router, rules: Mapping[str, Router], learned: Learned, floor: float) -> Training:
-    """Judge every method on the fully labelled rows that judge."""
-    held, fit = problem.rows("judge"), problem.rows("fit")
-    rows = _rows(problem, held, router)
-    part = problem.requests.take(held)
-    whole = np.flatnonzero(~np.isnan(problem.quality[held]).any(1))
-    k, home = len(problem.models), problem.reference_code
-    scores = {name: r.scores(part, problem.day).take(whole) for name, r in {"learned": router, **rules}.items()}
-    shares = {name: onehot({"learned": router, **rules}[name].choose(s)[0], k) for name, s in scores.items()}
+    scores = {name: r.scores(part, problem.day).take(whole) for name, r in routers.items()}
+    shares = {name: onehot(routers[name].choose(s)[0], k) for name, s in scores.items()}
     cheap = int(np.average(rows.cost_usd, axis=0, weights=rows.weight).argmin())
     spent = float(np.average((shares["learned"] * rows.cost_usd).sum(1), weights=rows.weight))
     shuffled = np.tile(np.average(shares["learned"], axis=0, weights=rows.weight), (len(whole), 1))
-    methods = {"reference": onehot(rows.reference, k), **shares}
-    methods |= {"random mix": mixed(rows, cheap, home, spent), "shuffled": shuffled, "oracle": oracle(rows)}
+    compared = {"reference": onehot(rows.reference, k), **shares}
+    compared |= {"random mix": mixed(rows, cheap, home, spent), "shuffled": shuffled, "oracle": oracle(rows)}
     curves = [curve(rows, scores[n]).assign(method=n) for n in ("learned", "per app", "length")]
-    gains = router.scorer.gains(part)
-    return Training(
-        router,
-        dict(rules),
-        problem,
-        problem.part,
-        learned.oof,
-        gains,
-        judge(rows, methods, problem.models),
-        pd.concat(curves, ignore_index=True),
-        _apgr(problem, fit, learned.oof, held, gains) if k == 2 else {},
-        floor,
-        labels.hash,
-        {
-            "alpha": learned.alpha,
-            "trials": learned.trials,
-            "fit_rows": len(fit),
-            "judged_rows": len(whole),
-            "judge_rows": len(held),
-            "units": "sessions and duplicates are never split" if problem.note else "users, sessions and duplicates are never split",
-        },
-    )
+    price = None if np.isnan(usd_per_label) else usd_per_label
+    use = verdict(rows, scores, routers, fit_rows, floor=floor, hoped_tau=hoped_tau, usd_per_label=price)
+    return judge(rows, compared, problem.models), pd.concat(curves, ignore_index=True), use
 
 
 def _apgr(

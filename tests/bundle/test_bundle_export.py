@@ -142,7 +142,7 @@ def test_another_level_is_not_certified(training, tmp_path):
     for number, router in enumerate((training.router.with_tau(0.123), training.router.with_apps(["chat"]))):
         folder = export(router, tmp_path / str(number), training=training)
         page, manifest = (folder / "model_card.md").read_text("utf-8"), json.loads((folder / MANIFEST).read_bytes())
-        assert manifest["statement"] == "Not judged at this level; τ was chosen on the rows that judge."
+        assert manifest["statement"] == "Not judged at this level, and nothing is certified of it."
         assert manifest["training"] == {"labels_hash": training.labels_hash, "method": None}
         judged = page.partition("## How it was judged")[2].partition("## ")[0]
         assert judged.strip() == manifest["statement"]

@@ -84,6 +84,18 @@ def test_the_holdout_does_not_train():
     assert not first.table.equals(second.table)
 
 
+def test_what_is_certified_holds_for_the_rows_that_certified(training):
+    """The learned router stands at the last τ certified; lower ones that passed are certified too, others are not."""
+    own = training.guarantees["learned"]
+    passed = own.table[own.table["certified"]]
+    assert training.router.tau == own.tau
+    assert len(passed) > 1
+    assert "With 95% confidence" in training.statement(training.router.with_tau(passed["tau"].iloc[0]))
+    assert "nothing is certified" in training.statement(training.router.with_tau(own.tau + 0.2))
+    assert training.rules["cheapest"].tau == np.inf, "a constant model is what it is"
+    assert "Not certified" in training.statement(training.rules["cheapest"])
+
+
 def test_the_same_seed_gives_the_same_router():
     """Training twice gives the same version."""
     labels = made_labels(300)
@@ -96,8 +108,10 @@ def test_the_reference_is_the_best_single_model():
 
 
 def test_the_text_names_its_evidence(training):
-    """The decision in words names the rows, the basis of cost, the interval, and that nothing is guaranteed."""
-    for phrase in (f"{training.notes['judged_rows']:,} labelled requests", "a ranking, not dollars", "measured", "No guarantee"):
+    """The decision in words names the verdict, the certificate with its rows and grader, the basis of cost, and the interval."""
+    rows = f"{training.notes['calibrate_rows']:,} requests; grader: "
+    said = ["With 95% confidence, quality falls by at most 0.03", rows, f"{training.notes['judged_rows']:,} labelled requests"]
+    for phrase in (*said, "a ranking, not dollars", "measured", training.verdict.text):
         assert phrase in training.text
     assert "<table" in training._repr_html_()
 
@@ -273,4 +287,4 @@ def test_a_statement_is_of_that_router(training):
         training.router.with_candidates(["large", "small"]),
     ):
         assert training.method(other) is None
-        assert training.statement(other) == "Not judged at this level; τ was chosen on the rows that judge."
+        assert training.statement(other) == "Not judged at this level, and nothing is certified of it."

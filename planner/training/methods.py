@@ -1,0 +1,89 @@
+"""Every way to route that a training compares: the learned router and the simple rules, fitted to the same rows.
+
+In: a problem and what was learned on its fit rows. Out: per method a router whose τ is still to be chosen, with the cross-fitted
+scores by which the τ to test are laid out, and the rows of a part as Judged. Knows nothing of certificates or verdicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.router import ALWAYS_TAU, AlwaysRule, Requests, Router, Scores, Support, rebased
+from planner.router.state import Scorer
+from planner.training.guarantee import sequence
+from planner.training.judge import Judged
+from planner.training.learn import Learned
+from planner.training.problem import Problem
+from planner.training.rules import cross_fit, fit_length, fit_table
+
+__all__ = ["Method", "judged_rows", "methods"]
+
+F64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Method:
+    """A router, the τ at which it may be used, in the order in which they are tested, and cross-fitted scores of the fit rows.
+
+    A constant model has one τ, and is that model whether it is certified or not.
+    """
+
+    router: Router
+    taus: F64
+    fitted: Scores
+
+    def at(self, tau: float) -> Router:
+        """Return the router at the certified ``tau``."""
+        return self.router.with_tau(self.taus[0] if isinstance(self.router.scorer, AlwaysRule) else tau)
+
+
+def methods(
+    problem: Problem, learned: Learned, references: Mapping[str, str], blind: frozenset[str], seed: int
+) -> tuple[dict[str, Method], Judged]:
+    """Return the methods by name, ``learned`` first, and the fit rows that every candidate answered.
+
+    ``references`` are the apps' own models of today; ``blind`` the apps left alone because theirs has no labels.
+    """
+    fit = problem.rows("fit")
+    part, gain, weight, unit = problem.requests.take(fit), problem.gain[fit], problem.weight[fit], problem.unit[fit]
+    support = _support(problem.requests.take(problem.part != "judge"), blind)
+    base = Router(
+        problem.models, problem.reference, learned.scorer, problem.costs, problem.capabilities, support, -np.inf, part.unit
+    ).with_references(references)
+    rows, whole = judged_rows(problem, "fit", base)
+
+    def method(scorer: Scorer, gains: F64, tau: float | None = None) -> Method:
+        router = replace(base, scorer=scorer)
+        found = router.scores(part, problem.day)
+        scores = replace(found, gains=rebased(gains.astype(np.float32), found.home)).take(whole)
+        return Method(router, sequence(rows, scores) if tau is None else np.array([tau]), scores)
+
+    k, home = len(problem.models), problem.reference_code
+    best = AlwaysRule.model(int(np.argmax(np.average(rows.quality, axis=0, weights=rows.weight))), home, k)
+    cheap = AlwaysRule(np.zeros(k, np.float32))
+    made = {
+        "learned": method(learned.scorer, learned.oof),
+        "cheapest": method(cheap, cheap.gains(part).astype(float), np.inf),
+        "best": method(best, best.gains(part).astype(float), ALWAYS_TAU),
+        "per app": method(fit_table(part, gain, weight), cross_fit(fit_table, part, gain, weight, unit, seed)),
+        "length": method(fit_length(part, gain, weight), cross_fit(fit_length, part, gain, weight, unit, seed)),
+    }
+    return made, rows
+
+
+def judged_rows(problem: Problem, part: str, router: Router) -> tuple[Judged, NDArray[np.int64]]:
+    """Return the rows of ``part`` that every candidate answered, against ``router``'s references, and their positions in the part."""
+    at = problem.rows(part)
+    whole = np.flatnonzero(~np.isnan(problem.quality[at]).any(1))
+    keep = at[whole]
+    home = router.home([problem.requests.app[i] for i in keep])
+    return Judged(problem.quality[keep], problem.cost_usd[keep], problem.weight[keep], problem.unit[keep], home), whole
+
+
+def _support(seen: Requests, blind: frozenset[str]) -> Support:
+    apps = tuple(sorted(set(seen.app) - blind))
+    return Support(None if apps == ("default",) else apps, int(seen.input_tokens.max(initial=0)), bool((seen.text_state == 1).any()))

@@ -1,0 +1,114 @@
+"""What a training found: the routers, what is certified of each, how they were judged, and which of them to use.
+
+In: the parts a training made. Out: one frozen value with its table and its decision in words. Learns nothing.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from planner.router import Router
+from planner.training.guarantee import Guarantee
+from planner.training.problem import Problem
+from planner.training.prose import worth
+from planner.training.verdict import Verdict
+
+__all__ = ["Training"]
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """What training found.
+
+    Parameters
+    ----------
+    router: the learned router, at the largest τ certified for ``floor``; −∞ where none is.
+    rules: the simple rules as routers: ``cheapest``, ``best``, ``per app``, ``length``; each at its own τ, certified likewise.
+    guarantees: what is certified of ``learned`` and of each rule, on rows that neither fit nor judge.
+    verdict: which of them to use.
+    split: ``fit``, ``calibrate`` or ``judge`` for each label item, in their order.
+    oof_gains: predicted gains on the fit rows by a fit without their unit, (fit rows, K).
+    gains: predicted gains of the router on the rows that judge, (judge rows, K).
+    table: each method on the fully labelled rows that judge.
+    frontier: quality and cost over τ of the rules that have one, on the same rows.
+    apgr: for two models: ``fit`` (out of fold) and ``judge``; empty for more.
+    """
+
+    router: Router
+    rules: Mapping[str, Router]
+    guarantees: Mapping[str, Guarantee] = field(repr=False)
+    verdict: Verdict = field(repr=False)
+    problem: Problem = field(repr=False)
+    oof_gains: NDArray[np.float64] = field(repr=False)
+    gains: NDArray[np.float32] = field(repr=False)
+    table: pd.DataFrame = field(repr=False)
+    frontier: pd.DataFrame = field(repr=False)
+    apgr: Mapping[str, float]
+    floor: float
+    labels_hash: str
+    notes: Mapping[str, Any]
+
+    @property
+    def split(self) -> NDArray[np.str_]:
+        """The part of each label item."""
+        return self.problem.part
+
+    @property
+    def routers(self) -> dict[str, Router]:
+        """All methods by name, ``learned`` first."""
+        return {"learned": self.router, **self.rules}
+
+    @property
+    def text(self) -> str:
+        """The decision in words: the verdict, then what is certified and measured of the learned router."""
+        return f"{self.verdict.text} {self._of('learned', self.router)}"
+
+    def method(self, router: Router) -> str | None:
+        """Return the method of ``table`` whose router this is, τ included; None when no row judged it.
+
+        Two methods that are the same router (the cheapest model may be the best) have the same row.
+        """
+        return next((name for name, own in self.routers.items() if own.version == router.version), None)
+
+    def statement(self, router: Router) -> str:
+        """Return what is certified and measured of ``router``; without numbers for any other router than those of ``table``.
+
+        The learned router is certified at every τ that passed, not only at the one chosen.
+        """
+        name = self.method(router)
+        if name == "learned":
+            return self.text
+        if name is not None:
+            return f"{self._of(name, router)} {self._together(name)}".strip()
+        own = self.guarantees["learned"]
+        if router.family == self.router.family and own.holds(router.tau):
+            return f"{own.at(router.tau).text} Not judged at this level."
+        return "Not judged at this level, and nothing is certified of it."
+
+    def _of(self, name: str, router: Router) -> str:
+        """Return what is certified and what is measured of a method."""
+        called = "the learned router" if name == "learned" else f"the simple rule {name!r}"
+        measured = worth(called, self.table.loc[name].to_dict(), self.table.loc["reference"].to_dict(), router, self.notes["judged_rows"])
+        own = self.guarantees[name]
+        loose = f"Not certified: it is not shown to keep the loss of quality within {own.floor:g} at {1 - own.delta:.0%} confidence."
+        return f"{own.text if router.tau == own.tau else loose} {measured} {self.problem.note}".strip()
+
+    def _together(self, name: str) -> str:
+        """Return with what confidence all certificates hold, since somebody may choose among them."""
+        several = sum(g.certified for g in self.guarantees.values())
+        if several < 2 or not self.guarantees[name].certified:
+            return ""
+        confidence = max(0.0, 1 - len(self.guarantees) * self.guarantees[name].delta)
+        return (
+            f"This certificate holds by itself; those of all {len(self.guarantees)} methods hold together with {confidence:.0%} confidence."
+        )
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(self.text)}</p>{self.table.round(4).to_html()}"
