@@ -38,8 +38,12 @@ ANSWERS = Table(
         Column("source", "string", "run | openai | anthropic | log: where the answer comes from; log: the answer of today", required=True),
         *(LABELS.column(n) for n in ("response", "finish_reason")),
         *(c for c in LABELS.columns if c.name.endswith("_tokens")),
-        *(LABELS.column(n) for n in ("latency_ms", "cost_usd")),
-        Column("evidence", "string", "of cost_usd: measured (usage × rates) | assumed", default="measured"),
+        LABELS.column("latency_ms"),
+        Column(
+            "cost_usd", "double", "[USD] what this answer costs in traffic: its tokens at standard rates; of source log, as it was logged"
+        ),
+        Column("paid_usd", "double", "[USD] what having it cost: nothing where the log had it, a batch's rates in a batch"),
+        Column("evidence", "string", "of both: measured (usage × rates) | assumed", default="measured"),
     ),
 )
 _KEY = ["request_id", "model", "prompt_variant", "repeat"]
@@ -129,7 +133,7 @@ class Answers:
         counts = counts.reindex(columns=kinds, fill_value=0).rename_axis(columns=None)
         counts.insert(0, "asked", counts.sum(axis=1))
         counts["cut"] = self.answered.groupby("model")["finish_reason"].agg(lambda f: int((f == "length").sum()))
-        counts["cost_usd"] = self.rows.groupby("model")["cost_usd"].sum()
+        counts["paid_usd"] = self.rows.groupby("model")["paid_usd"].sum()
         return counts.assign(cut=counts["cut"].fillna(0).astype("int64"))
 
     @property

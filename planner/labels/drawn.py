@@ -60,8 +60,8 @@ def work_of(
         stake_usd=units.total(terms.stake_pusd * weight)[picked] / PUSD_PER_USD,
     )
     asks = _asks(text, terms, rows, size)
-    logged = text.loc[terms.answered[rows], ["request_id", *_ANSWER]].assign(source="log", cost_usd=0.0)
-    return Work.of(items, asks, logged, **meta)
+    logged = text[["request_id", *_ANSWER]].assign(source="log", cost_usd=terms.spend_pusd[rows] / PUSD_PER_USD, paid_usd=0.0)
+    return Work.of(items, asks, logged[terms.answered[rows]], **meta)
 
 
 def _loaded(traffic: Traffic, rows: Ints) -> pd.DataFrame:
