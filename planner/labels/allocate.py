@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import InputError
+from planner.labels.quotes import dollars
 
 __all__ = ["Strata", "targets", "whole"]
 
@@ -65,8 +66,8 @@ def targets(strata: Strata, budget_usd: float, least: int) -> Floats:
     found = _within(strata, density, _solve(strata, density, merit, floor, units, budget_usd))
     if found.sum() < 1:
         raise InputError(
-            f"a budget of ${budget_usd:g}",
-            f"at least ${price[reached].min():.2g}, the price of one request",
+            f"a budget of {dollars(budget_usd)}",
+            f"at least {dollars(price[reached].min())}, the price of one request",
             "raise it, or name fewer models",
         )
     return found

@@ -61,7 +61,7 @@ class Answers:
     ...                      "status": ["ok", "rate_limit"]})
     >>> answers = Answers.of(items, rows)
     >>> answers.text
-    '1 request, 2 answers asked for: 1 answered, 1 rate limit'
+    '1 request, 2 answers (0 of today): 1 answered, 1 rate limit'
     """
 
     items: pd.DataFrame = field(repr=False)
@@ -142,5 +142,6 @@ class Answers:
         counts = self.rows["status"].value_counts()
         parts = [f"{counts.get('ok', 0):,} answered", *(f"{counts[s]:,} {s.replace('_', ' ')}" for s in ANSWER_STATES[1:] if s in counts)]
         cut = int((self.answered["finish_reason"] == "length").sum())
-        said = f"{len(self):,} request{'s' * (len(self) != 1)}, {len(self.rows):,} answers asked for: {', '.join(parts)}"
+        today = int((self.rows["source"] == "log").sum())
+        said = f"{len(self):,} request{'s' * (len(self) != 1)}, {len(self.rows):,} answers ({today:,} of today): {', '.join(parts)}"
         return said + (f"; {cut:,} of the answers are cut at the output limit" if cut else "")

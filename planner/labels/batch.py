@@ -20,7 +20,7 @@ import pandas as pd
 from planner.errors import InputError, NeedsError
 from planner.labels.bodies import LIMIT_FIELDS, anthropic_body, openai_body, pairs_of
 from planner.labels.journal import past
-from planner.labels.quotes import OVERHEAD_TOKENS, ask_pusd, at_most_pusd
+from planner.labels.quotes import OVERHEAD_TOKENS, ask_pusd, at_most_pusd, dollars
 from planner.labels.work import JOURNAL, Work
 from planner.prices import PriceBook
 from planner.units import PUSD_PER_USD
@@ -73,7 +73,7 @@ class Batches:
         evidence = "assumed" if (t["evidence"] == "assumed").any() else "estimated"
         said = [
             f"{t['requests'].sum():,} requests in {len(t)} file{'s' * (len(t) != 1)} in {self.folder}: "
-            f"${t['usd'].sum():,.2f} at batch rates ({evidence}: answers as long as today's), at most ${t['at_most_usd'].sum():,.2f}."
+            f"{dollars(t['usd'].sum())} at batch rates ({evidence}: answers as long as today's), at most {dollars(t['at_most_usd'].sum())}."
         ]
         said += [f"Not in them: {r.asks:,}: {r.why}." for r in self.left_out.itertuples()]
         return "\n".join([*said, f"Next: {_NEXT[self.format]}, then: planner labels ingest WORK RESULTS --out FOLDER."])
@@ -104,7 +104,7 @@ def write_batches(
     folder, rules = _folder(Path(out)), limits or FORMATS[format]
     found, left = _lines(work, format, rules, names or {}, limit_field)
     if found.empty:
-        why = "; ".join(f"{n:,}: {w}" for w, n in left.items()) or "nothing is left to ask"
+        why = "; ".join(f"{n:,}: {w}" for w, n in left.items() if n) or "nothing is left to ask"
         raise NeedsError(f"no request for {format} batch files ({why})", fix="use planner labels run for the others")
     found = _priced(found, work, book or PriceBook.load())
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)

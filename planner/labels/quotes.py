@@ -18,7 +18,7 @@ from planner.prices import PriceBook
 from planner.prices.columns import Strings
 from planner.schema import EVIDENCE, TOKEN_BUCKETS
 
-__all__ = ["OVERHEAD_TOKENS", "Served", "ask_pusd", "at_most_pusd", "served"]
+__all__ = ["OVERHEAD_TOKENS", "Served", "ask_pusd", "at_most_pusd", "dollars", "served"]
 
 Ints = NDArray[np.int64]
 #: What a provider adds around the messages [tokens]: roles, separators, a preamble; assumed, and generous.
@@ -35,6 +35,15 @@ class Served:
     model: str
     provider: str
     window: int | None
+
+
+def dollars(usd: float) -> str:
+    """Write [USD]: with cents, more digits below one.
+
+    >>> dollars(1234.5), dollars(0.0042), dollars(0.0)
+    ('$1,234.50', '$0.0042', '$0.00')
+    """
+    return f"${usd:,.2f}" if usd >= 1 or usd == 0 else f"${usd:.2g}"
 
 
 def served(models: Sequence[str], logged: Mapping[str, str], book: PriceBook, at: dt.date) -> tuple[Served, ...]:

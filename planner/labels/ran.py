@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from planner.labels.journal import Past
+from planner.labels.quotes import dollars
 from planner.labels.work import Work
 from planner.schema import STATUSES
 from planner.units import PUSD_PER_USD
@@ -45,7 +46,7 @@ class Run:
         """The same in a few sentences."""
         sums = self.table.drop(columns="usd").sum()
         failed = ", ".join(f"{n:,} {k.replace('_', ' ')}" for k, n in sums.items() if k in STATUSES[1:])
-        said = f"{sums['ok']:,} of {sums['asked']:,} answered for ${self.spent_usd:,.4f}; {sums['open']:,} still to ask"
+        said = f"{sums['ok']:,} of {sums['asked']:,} answered for {dollars(self.spent_usd)}; {sums['open']:,} still to ask"
         said += f"; failed: {failed}" if failed else ""
         said += f"; {self.lost:,} calls were broken off and count as paid in full (assumed)" if self.lost else ""
         return f"{said}. Stopped: {self.stopped}." if self.stopped else f"{said}."

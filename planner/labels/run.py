@@ -19,6 +19,7 @@ from planner.labels.bodies import LIMIT_FIELDS, items_of, openai_body
 from planner.labels.budget import Budget
 from planner.labels.client import Endpoint, Reply, endpoint, post
 from planner.labels.journal import RETRIED, Journal, past
+from planner.labels.quotes import dollars
 from planner.labels.ran import Run, run_of
 from planner.labels.replies import cost_pusd
 from planner.labels.work import JOURNAL, Work
@@ -156,8 +157,8 @@ def _fits(asks: list[Ask], budget: Budget) -> None:
     if asks and asks[0]["at_most_pusd"] > budget.left_pusd:
         most, left = asks[0]["at_most_pusd"] / PUSD_PER_USD, budget.left_pusd / PUSD_PER_USD
         raise InputError(
-            f"${max(left, 0):.4g} left of the budget",
-            f"${most:.4g}, the most that the next answer may cost",
+            f"{dollars(max(left, 0))} left of the budget",
+            f"{dollars(most)}, the most that the next answer may cost",
             "raise --budget, or sample with a lower --limit-tokens",
         )
 
@@ -230,7 +231,9 @@ def _call(state: _State, ask: Ask) -> Reply:
 def _hopeless(state: _State, reply: Reply) -> bool:
     """Stop the run where no later call can do better; True when it stops."""
     if reply.http in (401, 403):
-        state.halt(f"the endpoint refuses the key or the model ({reply.http} {reply.error_class})")
+        state.halt(
+            f"the endpoint refuses the key or the model ({reply.http} {reply.error_class}); name the key's variable with --api-key-env"
+        )
     elif not reply.sent and not state.answered:
         state.halt(f"nothing answers at {state.where.url} ({reply.error_class})")
     elif state.failures >= _HOPELESS:

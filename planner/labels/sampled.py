@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from planner.labels.asking import Terms
 from planner.labels.eligible import REASONS, UNREACHED
+from planner.labels.quotes import dollars
 from planner.labels.units import Units
 from planner.labels.work import Work
 from planner.units import PUSD_PER_USD
@@ -61,10 +62,10 @@ class Sample:
         first = self.apps.iloc[0]
         lines = [
             f"{len(self.items):,} requests of {len(self.apps)} app{'s' * (len(self.apps) != 1)}, "
-            f"{len(self.work.asks):,} answers to ask for: ${self.price_usd:,.2f} (estimated: answers as long as today's) "
-            f"of ${self.work.meta['budget_usd']:,.2f}; "
+            f"{len(self.work.asks):,} answers to ask for: {dollars(self.price_usd)} (estimated: answers as long as today's) "
+            f"of {dollars(self.work.meta['budget_usd'])}; "
             f"{len(self.work.logged):,} answers of today are reused.",
-            f"Most is at stake in {first['app']}: ${first['stake_usd']:,.2f} of this log's spend is above the price of its cheapest "
+            f"Most is at stake in {first['app']}: {dollars(first['stake_usd'])} of this log's spend is above the price of its cheapest "
             "candidate.",
         ]
         left = self.table[~self.table["what"].isin((CHOSEN, _TURN, _DUPLICATE, _REST))]
