@@ -7,7 +7,8 @@ here. Knows nothing of price books.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -43,8 +44,27 @@ class Costs:
         >>> Costs(one * 3, one * 15, one * 200, one * 0).usd(np.array([1000])).tolist()
         [[0.006]]
         """
-        fixed = self.usd_per_request + self.output_tokens * self.output_usd_per_mtok / 1e6
-        return input_tokens[:, None] * (self.input_usd_per_mtok / 1e6) + fixed
+        per_token, fixed = self._rates
+        return input_tokens[:, None] * per_token + fixed
+
+    def usd_of(self, input_tokens: int) -> list[float]:
+        """Return expected cost [USD] of one request, K numbers: those of ``usd``.
+
+        >>> one = np.ones(1)
+        >>> Costs(one * 3, one * 15, one * 200, one * 0).usd_of(1000)
+        [0.006]
+        """
+        return [input_tokens * rate + rest for rate, rest in self._pairs]
+
+    @cached_property
+    def _rates(self) -> tuple[F64, F64]:
+        """[USD] per input token, and per request."""
+        return self.input_usd_per_mtok / 1e6, self.usd_per_request + self.output_tokens * self.output_usd_per_mtok / 1e6
+
+    @cached_property
+    def _pairs(self) -> list[tuple[float, float]]:
+        per_token, fixed = self._rates
+        return list(zip(per_token.tolist(), fixed.tolist(), strict=True))
 
     def take(self, columns: NDArray[np.int64]) -> Costs:
         """Keep the candidates at ``columns``."""
@@ -53,7 +73,8 @@ class Costs:
 
     def state(self) -> dict[str, Any]:
         """Return plain values, for a manifest."""
-        return {k: v if isinstance(v, str) else v.tolist() for k, v in vars(self).items()}
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {k: v if isinstance(v, str) else v.tolist() for k, v in values.items()}
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> Costs:

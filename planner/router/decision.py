@@ -6,12 +6,13 @@ decision changes. τ = −∞ is always-reference. Knows nothing of requests or 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["choose", "lookup", "steps"]
+__all__ = ["choose", "choose_one", "lookup", "steps"]
 
 
 def choose(
@@ -36,9 +37,23 @@ def choose(
     """
     exact = gains.astype(np.float64)
     qualifies = feasible & (exact >= -tau)
-    rank = np.where(qualifies, _ranks(exact, cost), gains.shape[1])
-    best = rank.argmin(1)
-    return np.where(qualifies.any(1), best, reference)
+    price = np.where(qualifies, cost, np.inf)
+    cheapest = qualifies & (price == price.min(1, keepdims=True))
+    best = np.where(cheapest, exact, -np.inf).max(1, keepdims=True)
+    return np.where(qualifies.any(1), (cheapest & (exact == best)).argmax(1), reference)
+
+
+def choose_one(gains: Sequence[float], cost: Sequence[float], feasible: Sequence[bool], reference: int, tau: float) -> int:
+    """Return what ``choose`` returns for one request.
+
+    >>> choose_one([0.0, -0.02, -0.3], [3.0, 2.0, 1.0], [True] * 3, 0, 0.05)
+    1
+    """
+    best = -1
+    for code, can in enumerate(feasible):
+        if can and gains[code] >= -tau and (best < 0 or (cost[code], -gains[code]) < (cost[best], -gains[best])):
+            best = code
+    return best if best >= 0 else reference
 
 
 def steps(

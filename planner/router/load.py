@@ -114,7 +114,7 @@ def router_settings(router: Router) -> dict[str, Any]:
         "scorer": pack(router.scorer)[0],
         "costs": router.costs.state(),
         "capabilities": [c.state() for c in router.capabilities],
-        "support": {k: list(v) if isinstance(v, tuple) else v for k, v in vars(router.support).items()},
+        "support": router.support.state(),
         "tau": router.tau if math.isfinite(router.tau) else str(router.tau),
         "unit": router.unit,
         "references": dict(router.references),

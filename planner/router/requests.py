@@ -8,8 +8,9 @@ Knows nothing of features, models or money.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,8 @@ FORMATS = ("text", "json_object", "json_schema")
 TEXT_STATES = ("full", "cut", "none")
 #: Content part types that are not text, by the modality they stand for.
 _PARTS = {"image": "image", "audio": "audio", "video": "video", "file": "file", "document": "file"}
+#: [characters] of the longest template whose token count is remembered.
+_REMEMBERED = 16_384
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -89,27 +92,28 @@ class Requests:
         for name, column in columns.items():
             if column is not None and len(column) != n:
                 raise InputError(f"{len(column)} values of {name}", f"{n}, one for each request")
-        parsed = [parse(m) for m in messages]
-        talks = [conversation(p) for p in parsed]
-        system, user = tuple(t.system for t in talks), tuple(t.first if unit == "session" else t.last for t in talks)
-        context = [0 if unit == "session" else _before(t) for t in talks]
-        turn = [0 if unit == "session" else t.turn for t in talks]
-        seen = tuple(_modalities(p) for p in parsed)
-        given = _column(modalities, n, "")
-        states = [_code(s, TEXT_STATES) for s in _column(text_state, n, "full")]
-        empty = [not t.full for t in talks]
+        talks, seen = [], []
+        for each in messages:
+            parsed = parse(each)
+            talks.append(conversation(parsed))
+            seen.append(_modalities(parsed))
+        system = tuple([t.system for t in talks])
+        user = tuple([t.first if unit == "session" else t.last for t in talks])
+        none = np.zeros(n, np.int64)
+        states = _read(text_state, _state, n, np.int8)
+        states[[not t.full for t in talks]] = 2
         return cls(
             system,
             user,
-            np.asarray(context, np.int64),
-            np.asarray(turn, np.int64),
+            none if unit == "session" else np.array([_before(t) for t in talks], np.int64),
+            none if unit == "session" else np.array([t.turn for t in talks], np.int64),
             *_tokens(talks, system, user),
-            tuple("default" if _missing(a) else str(a) for a in _column(app, n, "default")),
-            tuple(_join(s, g) for s, g in zip(seen, given, strict=True)),
-            np.fromiter((_flag(x) for x in _column(has_tools, n, False)), bool, n),
-            np.fromiter((_format(x) for x in _column(response_format, n, "text")), np.int8, n),
-            np.fromiter((_count(x) for x in _column(max_tokens, n, 0)), np.int64, n),
-            np.fromiter((2 if e else s for s, e in zip(states, empty, strict=True)), np.int8, n),
+            ("default",) * n if app is None else tuple(["default" if _missing(a) else str(a) for a in app]),
+            tuple(seen) if modalities is None else tuple([_join(s, g) for s, g in zip(seen, modalities, strict=True)]),
+            _read(has_tools, _flag, n, np.bool_),
+            _read(response_format, _format, n, np.int8),
+            _read(max_tokens, _count, n, np.int64),
+            states,
             unit,
         )
 
@@ -122,16 +126,9 @@ class Requests:
         """
         given = metadata if isinstance(metadata, Mapping) else {}
         limit = given.get("max_completion_tokens") if _missing(given.get("max_tokens")) else given.get("max_tokens")
-        return cls.of(
-            [messages],
-            app=[given.get("app")],
-            has_tools=[given.get("has_tools") or given.get("tools") or given.get("functions")],
-            response_format=[given.get("response_format")],
-            modalities=[given.get("modalities")],
-            max_tokens=[limit],
-            text_state=[given.get("text_state")],
-            unit=unit,
-        )
+        values = {name: given.get(name) for name in ("app", "response_format", "modalities", "text_state")}
+        values |= {"has_tools": given.get("has_tools") or given.get("tools") or given.get("functions"), "max_tokens": limit}
+        return cls.of([messages], **{name: [value] for name, value in values.items() if value is not None}, unit=unit)
 
     def __len__(self) -> int:
         return len(self.user)
@@ -144,8 +141,9 @@ class Requests:
         return Requests(**kept, unit=self.unit)
 
 
-def _column(values: Sequence[Any] | None, n: int, default: Any) -> Iterable[Any]:
-    return [default] * n if values is None else values
+def _read(values: Sequence[Any] | None, read: Callable[[Any], int], n: int, kind: type[np.generic]) -> NDArray[Any]:
+    """Return what ``read`` makes of each value; a missing column is all zeros, which is the plainest value."""
+    return np.zeros(n, kind) if values is None else np.array([read(v) for v in values], kind)
 
 
 def _before(talk: Conversation) -> int:
@@ -154,14 +152,24 @@ def _before(talk: Conversation) -> int:
 
 def _tokens(talks: Sequence[Conversation], system: Sequence[str], user: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Count the deciding text and all text; later turns alone are counted twice."""
-    deciding = count_tokens(system) + count_tokens(user)
-    longer = np.fromiter((len(t.full) > len(s) + len(u) + 1 for t, s, u in zip(talks, system, user, strict=True)), bool, len(talks))
+    deciding = count_tokens(user)
+    if any(system):
+        deciding += np.array([_template_tokens(t) if len(t) <= _REMEMBERED else int(count_tokens([t])[0]) for t in system], np.int64)
+    longer = [i for i, (t, s, u) in enumerate(zip(talks, system, user, strict=True)) if len(t.full) > len(s) + len(u) + 1]
     total = deciding.copy()
-    total[longer] = np.maximum(count_tokens(t.full for t, more in zip(talks, longer, strict=True) if more), deciding[longer])
+    if longer:
+        total[longer] = np.maximum(count_tokens([talks[i].full for i in longer]), deciding[longer])
     return deciding, total
 
 
-def _modalities(parsed: Iterable[Mapping[str, Any]]) -> set[str]:
+@lru_cache(256)
+def _template_tokens(template: str) -> int:
+    """Count the tokens of a template; the few that a service uses are counted once."""
+    return int(count_tokens([template])[0])
+
+
+def _modalities(parsed: Iterable[Mapping[str, Any]]) -> str:
+    """Return the modalities other than text that messages hold, sorted, comma-separated."""
     found = set()
     for message in parsed:
         content = message.get("content")
@@ -169,12 +177,14 @@ def _modalities(parsed: Iterable[Mapping[str, Any]]) -> set[str]:
             for part in content:
                 kind = str(part.get("type", "")) if isinstance(part, Mapping) else ""
                 found |= {name for word, name in _PARTS.items() if word in kind}
-    return found
+    return ",".join(sorted(found)) if found else ""
 
 
-def _join(seen: set[str], given: Any) -> str:
-    named = [] if _missing(given) else (given.split(",") if isinstance(given, str) else given if isinstance(given, (list, tuple)) else [])
-    return ",".join(sorted((seen | {str(m).strip() for m in named}) - {"text", ""}))
+def _join(seen: str, given: Any) -> str:
+    if _missing(given):
+        return seen
+    named = given.split(",") if isinstance(given, str) else given if isinstance(given, (list, tuple)) else []
+    return ",".join(sorted({*seen.split(","), *(str(m).strip() for m in named)} - {"text", ""}))
 
 
 def _missing(value: Any) -> bool:
@@ -189,6 +199,10 @@ def _flag(value: Any) -> bool:
 def _code(value: Any, names: tuple[str, ...]) -> int:
     """Return the position of ``value``; what is missing is the first, what is unknown the last: the most careful reading."""
     return 0 if _missing(value) else names.index(value) if isinstance(value, str) and value in names else len(names) - 1
+
+
+def _state(value: Any) -> int:
+    return _code(value, TEXT_STATES)
 
 
 def _format(value: Any) -> int:

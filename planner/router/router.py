@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import InputError, did_you_mean
-from planner.router.capabilities import KEEP, REASONS, UNREADABLE, Capability, Support, feasible, outside
+from planner.router.capabilities import KEEP, REASONS, UNREADABLE, Capability, Support
 from planner.router.costs import Costs
-from planner.router.decision import choose
+from planner.router.decision import choose, choose_one
+from planner.router.gate import Gate
 from planner.router.requests import UNITS, Requests
 from planner.router.state import Scorer, digest
 
@@ -32,7 +33,7 @@ __all__ = ["Decision", "Router", "Scores", "rebased"]
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """``model`` to call, its predicted quality gain over the reference (``score``; 0 in doubt), why, and the router's version."""
+    """``model`` to call, its predicted gain over the reference (``score``; 0 for the reference itself), why, and the router's version."""
 
     model: str
     score: float
@@ -132,7 +133,7 @@ class Router:
             "costs": self.costs.state(),
             "unit": self.unit,
         }
-        values |= {"capabilities": [c.state() for c in self.capabilities], "support": vars(self.support), "references": self.references}
+        values |= {"capabilities": [c.state() for c in self.capabilities], "support": self.support.state(), "references": self.references}
         return sha256((json.dumps(values, sort_keys=True) + self._weights).encode()).hexdigest()[:12]
 
     @cached_property
@@ -149,17 +150,22 @@ class Router:
         """The reference's position among the candidates."""
         return self.candidates.index(self.reference)
 
+    @cached_property
+    def _homes(self) -> dict[str, int]:
+        return {app: self.candidates.index(model) for app, model in self.references}
+
+    @cached_property
+    def _gate(self) -> Gate:
+        return Gate(self.capabilities, self.support, self._homes, self.reference_code)
+
     def home(self, apps: Sequence[str]) -> NDArray[np.int64]:
         """Return the code of each request's own reference, given its app."""
-        known = {app: self.candidates.index(model) for app, model in self.references}
-        return np.fromiter((known.get(app, self.reference_code) for app in apps), np.int64, len(apps))
+        return np.array([self._homes.get(app, self.reference_code) for app in apps], np.int64)
 
     def scores(self, requests: Requests, at: str) -> Scores:
         """Score ``requests`` on the ISO date ``at``, which decides who has retired; on "" nobody has."""
-        can = feasible(requests, self.capabilities, at)
-        home = self.home(requests.app)
-        gains = rebased(self.scorer.gains(requests), home)
-        return Scores(gains, self.costs.usd(requests.input_tokens), can, outside(requests, self.support, dict(self.references)), home)
+        can, why, home = self._gate.read(requests, at)
+        return Scores(rebased(self.scorer.gains(requests), home), self.costs.usd(requests.input_tokens), can, why, home)
 
     def choose(self, scores: Scores, tau: float | None = None) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
         """Return each request's candidate code and reason code (position in REASONS) at ``tau`` (the router's own)."""
@@ -176,15 +182,22 @@ class Router:
         Never raises on input: what cannot be read goes to the reference, and the reason says so.
         """
         try:
-            requests = Requests.one(messages, metadata, self.unit)
-            scores = self.scores(requests, _day(at))
-            codes, why = self.choose(scores)
+            code, gain, why = self._decided(Requests.one(messages, metadata, self.unit), _day(at))
         except Exception:  # production must get an answer whatever a client sent; the reason is counted by the caller
             return self._unread(metadata)
-        if why[0] == KEEP:
-            return self._kept(metadata)
-        code = int(codes[0])
-        return Decision(self.candidates[code], float(scores.gains[0, code]), REASONS[why[0]], self.version)
+        return self._kept(metadata) if why == KEEP else Decision(self.candidates[code], gain, REASONS[why], self.version)
+
+    def _decided(self, request: Requests, at: str) -> tuple[int, float, int]:
+        """Return code, gain and reason of a single request: what ``choose`` makes of ``scores``, without arrays of one."""
+        can, why, home = self._gate.read_one(request, at)
+        if why or not any(can):
+            return home, 0.0, why or 2
+        row = self.scorer.gains(request)[0]
+        if row[home] and math.isfinite(row[home]):
+            row = row - row[home]
+        gains = row.tolist()
+        code = choose_one(gains, self.costs.usd_of(request.input_tokens.item()), can, home, self.tau)
+        return (code, gains[code], 0) if code != home else (home, 0.0, 1)
 
     def _kept(self, metadata: Any) -> Decision:
         """Leave a request of an unknown app with the model it asked for, as far as that can be read."""
@@ -203,8 +216,9 @@ class Router:
         """Decide each of ``requests``, of which none says what model it asked for."""
         scores = self.scores(requests, _day(at))
         codes, why = self.choose(scores)
-        won = scores.gains[np.arange(len(scores)), codes]
-        return [Decision(self.candidates[c], float(g), REASONS[w], self.version) for c, g, w in zip(codes, won, why, strict=True)]
+        won = np.where(codes == scores.home, 0, scores.gains[np.arange(len(scores)), codes]).tolist()
+        version, rows = self.version, zip(codes.tolist(), won, why.tolist(), strict=True)
+        return [Decision(self.candidates[c], g, REASONS[w], version) for c, g, w in rows]
 
     def with_tau(self, tau: float) -> Router:
         """Return the same router at another τ."""

@@ -71,6 +71,8 @@ def content_text(content: Any) -> str:
     >>> content_text([{"type": "tool_result", "content": [{"type": "text", "text": "42"}]}])
     '42'
     """
+    if isinstance(content, str):
+        return content
     found: list[str] = []
     rest = [(content, 0)]
     while rest:

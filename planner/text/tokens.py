@@ -36,4 +36,4 @@ def count_tokens(texts: Iterable[str], encoding: str = "o200k_base") -> NDArray[
     [2, 0, 5]
     """
     count = _tokenizer(encoding).count
-    return np.fromiter((count(t if t.isascii() else t.encode("utf-8", "replace").decode("utf-8")) for t in texts), np.int64)
+    return np.array([count(t if t.isascii() else t.encode("utf-8", "replace").decode("utf-8")) for t in texts], np.int64)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from planner.errors import InputError
 from planner.router import Capability, Requests, Support
-from planner.router.capabilities import KEEP, feasible, outside
+from planner.router.capabilities import KEEP
+from planner.router.gate import feasible, outside
 
 TALK = [
     {"role": "system", "content": "Be brief."},
