@@ -22,7 +22,7 @@ from planner.training.certificate import Guarantee
 from planner.training.judge import Judged
 from planner.training.rectified import rectified
 
-__all__ = ["Guarantee", "certify", "outcomes", "sequence", "unit_sums"]
+__all__ = ["Guarantee", "certify", "outcomes", "sequence", "start"]
 
 F64 = NDArray[np.float64]
 #: Power with which "labels needed" are reckoned.
@@ -50,10 +50,15 @@ def sequence(rows: Judged, scores: Scores, points: int = 200, floor: float | Non
     if len(tried) > points:
         tried = tried[np.unique(np.searchsorted(saved, np.linspace(saved[0], saved[-1], points)))]
     if floor is not None and len(tried):
-        sums, mass = unit_sums(rows, floor - outcomes(rows, scores, tried)[0])
-        tried = tried[growth(_bets(sums, mass, _reach(rows, len(mass), floor)), 1 - floor).argmax() :]
+        tried = tried[start(rows, scores, tried, floor) :]
     chosen: F64 = tried
     return chosen
+
+
+def start(rows: Judged, scores: Scores, taus: F64, floor: float) -> int:
+    """Return the position of the τ that training rows show to be likeliest to pass: whose bets grow fastest."""
+    sums, mass = _unit_sums(rows, floor - outcomes(rows, scores, taus)[0])
+    return int(growth(_bets(sums, mass, _reach(rows, len(mass), floor)), 1 - floor).argmax())
 
 
 def certify(
@@ -86,7 +91,7 @@ def certify(
     if not 0 < delta < 1 or not 0 <= floor < 1:
         raise InputError(f"floor {floor!r}, delta {delta!r}", "a loss from 0 to below 1 and a chance between 0 and 1")
     loss, cost = outcomes(rows, scores, taus)
-    sums, mass = unit_sums(rows, floor - loss)
+    sums, mass = _unit_sums(rows, floor - loss)
     top = float(mass.max()) if trained is None else _reach(trained[0], len(mass), floor)
     order = np.argsort(uniform(seed, key(np.unique(rows.unit)), "certify"), kind="stable")
     bets, lowest = _bets(sums, mass, top)[order], 1 - floor
@@ -131,7 +136,7 @@ def outcomes(rows: Judged, scores: Scores, taus: F64) -> tuple[F64, F64]:
     return loss, cost
 
 
-def unit_sums(rows: Judged, values: F64) -> tuple[F64, F64]:
+def _unit_sums(rows: Judged, values: F64) -> tuple[F64, F64]:
     """Return each unit's weighted sums of ``values`` (n, T), shape (U, T), and its weight (U,), in the order of unit names."""
     names, unit = np.unique(rows.unit, return_inverse=True)
     sums = np.zeros((len(names), values.shape[1]))
@@ -156,9 +161,9 @@ def _human_sums(rows: Judged, scores: Scores, taus: F64, floor: float, human: F6
     if human.shape != rows.quality.shape:
         raise InputError(f"human grades of shape {human.shape}", f"{rows.quality.shape}, as the judge's")
     by_people = Judged(np.nan_to_num(human), rows.cost_usd, rows.weight, rows.unit, rows.reference)
-    missing, _ = unit_sums(rows, np.isnan(human).max(1, keepdims=True).astype(float))
+    missing, _ = _unit_sums(rows, np.isnan(human).max(1, keepdims=True).astype(float))
     whole: NDArray[np.bool_] = np.equal(missing[:, 0], 0)
-    return unit_sums(by_people, floor - outcomes(by_people, scores, taus)[0])[0], whole
+    return _unit_sums(by_people, floor - outcomes(by_people, scores, taus)[0])[0], whole
 
 
 def _steps(scores: Scores, rows: Judged) -> tuple[F64, NDArray[np.int64]]:
@@ -179,7 +184,7 @@ def _reach(trained: Judged, units: int, floor: float) -> float:
 
 def _moment(trained: Judged, scores: Scores, taus: F64, floor: float, top: float) -> F64:
     """Return the second moment of a bet to expect at each τ."""
-    sums, mass = unit_sums(trained, floor - outcomes(trained, scores, taus)[0])
+    sums, mass = _unit_sums(trained, floor - outcomes(trained, scores, taus)[0])
     moment: F64 = np.square(_bets(sums, mass, top)).mean(0)
     return moment
 
