@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import threading
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -27,7 +27,7 @@ from planner.prices import PriceBook
 from planner.stats import draws
 from planner.units import PUSD_PER_USD, usd_to_pusd
 
-__all__ = ["run_labels"]
+__all__ = ["Ask", "ask_all", "run_labels"]
 
 Ask: TypeAlias = dict[Hashable, Any]
 _LOG = logging.getLogger(__name__)
@@ -121,14 +121,37 @@ def run_labels(
     asks: list[Ask] = [a for a in work.asks.to_dict("records") if not before.done(str(a["ask_id"]))]
     budget = Budget(usd_to_pusd(_budget(work, budget_usd)), before.spent_pusd)
     _fits(asks, budget)
-    with Journal(folder / JOURNAL) as journal:
-        state = _State(
-            journal, budget, book or PriceBook.load(), dt.date.fromisoformat(work.meta["at"]), where, retries + 1,
-            lambda ask: openai_body(items[str(ask["request_id"])], ask, names, work.meta["schemas"], limit_field),
-            iter(asks), wait_s,
-        )  # fmt: skip
-        _all(state, min(concurrency, max(len(asks), 1)), len(work.asks) - len(asks), len(work.asks), progress)
-    return run_of(work, past(folder / JOURNAL), state.why)
+    done, total = len(work.asks) - len(asks), len(work.asks)
+    why = ask_all(
+        folder / JOURNAL, asks, lambda ask: openai_body(items[str(ask["request_id"])], ask, names, work.meta["schemas"], limit_field),
+        where, budget, book=book or PriceBook.load(), at=dt.date.fromisoformat(work.meta["at"]), concurrency=concurrency, retries=retries,
+        wait_s=wait_s, progress=progress and (lambda now, _: progress(done + now, total)),
+    )  # fmt: skip
+    return run_of(work, past(folder / JOURNAL), why)
+
+
+def ask_all(
+    journal: Path,
+    asks: Sequence[Ask],
+    body: Callable[[Ask], dict[str, Any]],
+    where: Endpoint,
+    budget: Budget,
+    *,
+    book: PriceBook,
+    at: dt.date,
+    concurrency: int = 8,
+    retries: int = 5,
+    wait_s: float = _WAIT_S,
+    progress: Callable[[int, int], None] | None = None,
+) -> str:
+    """Make every call of ``asks`` (``ask_id, provider, model, at_most_pusd``), and return why it ended early, or nothing.
+
+    ``body`` makes the request of an ask. What came of it is read from ``journal``; see :func:`run_labels` for what holds of calls.
+    """
+    with Journal(journal) as opened:
+        state = _State(opened, budget, book, at, where, retries + 1, body, iter(asks), wait_s)
+        _all(state, min(concurrency, max(len(asks), 1)), len(asks), progress)
+    return state.why
 
 
 def _check(work: Work, concurrency: int, retries: int, limit_field: str, timeout_s: float) -> Path:
@@ -163,7 +186,7 @@ def _fits(asks: list[Ask], budget: Budget) -> None:
         )
 
 
-def _all(state: _State, threads: int, done: int, total: int, progress: Callable[[int, int], None] | None) -> None:
+def _all(state: _State, threads: int, total: int, progress: Callable[[int, int], None] | None) -> None:
     """Work in ``threads`` until all is asked or the run stops; what is under way is always waited for, once."""
     workers = [threading.Thread(target=_work, args=(state,), daemon=True) for _ in range(threads)]
     for worker in workers:
@@ -173,7 +196,7 @@ def _all(state: _State, threads: int, done: int, total: int, progress: Callable[
             while worker.is_alive():
                 worker.join(_TICK_S)
                 if progress:
-                    progress(done + state.finished, total)
+                    progress(state.finished, total)
     except KeyboardInterrupt:
         state.halt("interrupted")
         _LOG.warning("waiting for the answers under way, which are paid for; Ctrl-C again leaves at once")
