@@ -24,7 +24,7 @@ VERSIONS: Mapping[str, int] = {
     "plan": 1,
     "prices": 1,
     "summary": 1,
-    "bundle": 1,
+    "bundle": 2,
 }
 #: Cheap to make again from their inputs, dangerous to reinterpret.
 REMADE = frozenset({"summary", "bundle"})

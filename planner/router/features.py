@@ -1,8 +1,8 @@
 """Features: hashed n-grams and the shape of a request, the same code in training and in production.
 
-In: Requests. Out: a sparse matrix of hashed counts in compressed rows, and a few dense columns of structure. Words (1- and
-2-grams) and byte n-grams of the deciding turn, words of the template, and the app each have a hash block of their own. Knows
-nothing of weights or models.
+In: Requests. Out: a sparse matrix of hashed counts in compressed rows, and a few dense columns of structure. Tokens and words
+(1- and 2-grams) and byte n-grams of the deciding turn, words of the template, and the app each have a hash block of their own.
+Knows nothing of weights or models.
 """
 
 from __future__ import annotations
@@ -17,12 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import InputError
-from planner.router.hashing import I64, U64, Rows, Text, bucket, byte_grams, counted, pairs, stack, words
+from planner.router.hashing import I64, U64, Rows, Text, bucket, byte_grams, counted, id_hashes, pairs, stack, words
 from planner.router.requests import Requests
 from planner.router.structure import STRUCTURE, amounts, structure
+from planner.text.tokens import token_ids
 
 __all__ = ["STRUCTURE", "FeatureSpec", "Features", "features"]
 
+#: Blocks of the deciding turn; those of the template and the app follow.
+TURN = 3
 #: [characters] read of a turn and of a template: head and tail of what is longer. Bounds the time of one decision.
 _USER, _SYSTEM = (12_288, 4_096), (3_072, 1_024)
 #: [characters] hashed at once: the work arrays stay in cache.
@@ -37,6 +40,7 @@ class FeatureSpec:
     ----------
     word_bits, char_bits, system_bits, app_bits: log₂ of each block's size; 0 leaves the block out.
     char_n: lengths [bytes] of the byte n-grams, each at least 2.
+    token_bits: log₂ of the size of the block of the tokenizer's own tokens.
     """
 
     word_bits: int = 18
@@ -44,17 +48,21 @@ class FeatureSpec:
     system_bits: int = 13
     app_bits: int = 12
     char_n: tuple[int, ...] = (4,)
+    token_bits: int = 0
 
     def __post_init__(self) -> None:
-        bits = (self.word_bits, self.char_bits, self.system_bits, self.app_bits)
+        bits = self._bits
         if not all(0 <= b <= 24 for b in bits) or not all(2 <= n <= 16 for n in self.char_n):
             raise InputError(f"hash blocks of 2^{bits}, n-grams of {self.char_n} bytes", "at most 2^24 buckets, and 2 to 16 bytes")
 
     @cached_property
     def offsets(self) -> tuple[int, ...]:
-        """Where the word, n-gram, template and app blocks begin, and where the last ends."""
-        sizes = [1 << bits if bits else 0 for bits in (self.word_bits, self.char_bits, self.system_bits, self.app_bits)]
-        return (0, *np.cumsum(sizes).tolist())
+        """Where the token, word, n-gram, template and app blocks begin, and where the last ends."""
+        return (0, *np.cumsum([1 << bits if bits else 0 for bits in self._bits]).tolist())
+
+    @property
+    def _bits(self) -> tuple[int, ...]:
+        return self.token_bits, self.word_bits, self.char_bits, self.system_bits, self.app_bits
 
     @property
     def dim(self) -> int:
@@ -94,7 +102,7 @@ def features(requests: Requests, spec: FeatureSpec) -> Features:
     """
     turns, amounts = [], []
     for found in occurrences(requests, spec):
-        turns.append(counted(found.column, found.doc, found.n, (0, spec.offsets[2])))
+        turns.append(counted(found.column, found.doc, found.n, (0, spec.offsets[TURN])))
         amounts.append(found.amounts)
     blocks = [stack(turns), _templates(requests.system, spec), _apps(requests.app, spec)]
     merged = _beside(blocks)
@@ -117,18 +125,28 @@ def occurrences(requests: Requests, spec: FeatureSpec) -> Iterator[Occurrences]:
     for turns in _chunks([_clip(t, *_USER) for t in requests.user]):
         n, text = len(turns), Text.of(turns)
         hashes, doc, _ = words(text)
-        grams = _word_grams(hashes, doc, n, spec.word_bits)
-        if spec.char_bits:
-            found = [byte_grams(text, size) for size in spec.char_n]
-            grams += [(bucket(h, spec.char_bits) + spec.offsets[1], at) for h, at in found]
-        yield Occurrences(*_joined(grams), amounts(text, hashes, doc), n)
+        yield Occurrences(*_joined(_grams(turns, text, hashes, doc, spec)), amounts(text, hashes, doc), n)
 
 
-def _word_grams(hashes: U64, doc: I64, n: int, bits: int) -> list[tuple[I64, I64]]:
-    if not bits:
-        return []
+def _grams(turns: Sequence[str], text: Text, hashes: U64, doc: I64, spec: FeatureSpec) -> list[tuple[I64, I64]]:
+    """Return columns and turns, block after block."""
+    found = []
+    if spec.token_bits:
+        ids, bounds = token_ids(turns)
+        of = np.repeat(np.arange(len(turns)), np.diff(bounds)) if len(turns) != 1 else ids
+        found = _with_pairs(id_hashes(ids), of, len(turns), spec.token_bits, 0)
+    if spec.word_bits:
+        found += _with_pairs(hashes, doc, len(turns), spec.word_bits, spec.offsets[1])
+    if spec.char_bits:
+        grams = [byte_grams(text, size) for size in spec.char_n]
+        found += [(bucket(h, spec.char_bits) + spec.offsets[2], at) for h, at in grams]
+    return found
+
+
+def _with_pairs(hashes: U64, doc: I64, n: int, bits: int, offset: int) -> list[tuple[I64, I64]]:
     joined, at = pairs(hashes, doc, n)
-    return [(bucket(hashes, bits), doc), (bucket(joined, bits), at)]
+    single, double = bucket(hashes, bits), bucket(joined, bits)
+    return [(single + offset, doc), (double + offset, at)] if offset else [(single, doc), (double, at)]
 
 
 def _joined(grams: Sequence[tuple[I64, I64]]) -> tuple[I64, I64]:
@@ -146,9 +164,9 @@ def clipped(template: str) -> str:
 def template(text: str, spec: FeatureSpec) -> Rows:
     """Count the words and pairs of one clipped template; the few that a service uses are hashed once."""
     hashes, doc, _ = words(Text.of([text]))
-    column, doc = _joined(_word_grams(hashes, doc, 1, spec.system_bits))
+    column, doc = _joined(_with_pairs(hashes, doc, 1, spec.system_bits, 0) if spec.system_bits else [])
     found = counted(column, doc, 1, (0, 1 << spec.system_bits))
-    return Rows(found.indptr, found.indices + spec.offsets[2], found.values)
+    return Rows(found.indptr, found.indices + spec.offsets[TURN], found.values)
 
 
 def _templates(texts: Sequence[str], spec: FeatureSpec) -> Rows:
@@ -159,7 +177,7 @@ def _templates(texts: Sequence[str], spec: FeatureSpec) -> Rows:
 
 def app_column(app: str, spec: FeatureSpec) -> int:
     """Return the column of an app."""
-    return spec.offsets[3] + (crc32(app.encode("utf-8", "replace")) >> (32 - spec.app_bits))
+    return spec.offsets[TURN + 1] + (crc32(app.encode("utf-8", "replace")) >> (32 - spec.app_bits))
 
 
 def _apps(apps: Sequence[str], spec: FeatureSpec) -> Rows:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Rows", "Text", "bucket", "byte_grams", "counted", "hash_word", "pairs", "stack", "words"]
+__all__ = ["Rows", "Text", "bucket", "byte_grams", "counted", "hash_word", "id_hashes", "pairs", "stack", "words"]
 
 _BASE = 0x9E3779B97F4A7C15
 _MIX, _PAIR, _SEED = np.uint64(0xD6E8FEB86659FD93), np.uint64(0xA24BAED4963EE407), np.uint64(0x8EBC6AF09C88C6E3)
@@ -125,6 +125,11 @@ def pairs(hashes: U64, doc: I64, n: int) -> tuple[U64, I64]:
         return joined, doc[1:]
     same = (doc[1:] == doc[:-1]).nonzero()[0]
     return joined.take(same), doc.take(same)
+
+
+def id_hashes(ids: I64) -> U64:
+    """Return a hash, good for buckets and pairs, of each token id."""
+    return _half_mix(ids.view(np.uint64) + _SEED)
 
 
 def byte_grams(text: Text, n: int) -> tuple[U64, I64]:

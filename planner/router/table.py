@@ -8,12 +8,12 @@ the weights, in another order. Knows nothing of training.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, reduce
 
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.router.features import FeatureSpec, Occurrences, app_column, clipped, occurrences, template
+from planner.router.features import TURN, FeatureSpec, Occurrences, app_column, clipped, occurrences, template
 from planner.router.hashing import I64, Rows, counted
 from planner.router.requests import Requests
 from planner.router.structure import structure
@@ -39,8 +39,10 @@ class Table:
         self.rows = np.zeros((len(kept) + 1, 1 + self.k))
         self.rows[1:, 0] = exact * exact
         self.rows[1:, 1:] = exact[:, None] * weights[kept]
-        #: The rows between which the blocks of a turn lie.
-        self.cuts = (0, *(1 + kept.searchsorted(spec.offsets[1 : 3 if spec.char_bits else 2])).tolist())
+        ends = (1 + kept.searchsorted(spec.offsets[1 : TURN + 1])).tolist()
+        used = [b for b in range(TURN) if spec.offsets[b] < spec.offsets[b + 1]] or [0]
+        #: The rows between which the blocks of a turn lie, and what these weigh.
+        self.cuts, self.turn = (0, *(ends[b] for b in used)), tuple(block[b] for b in used)
 
     def sums(self, requests: Requests) -> tuple[F64, F32]:
         """Return what words, n-grams, template and app contribute to each gain, (n, K), and the structure."""
@@ -54,7 +56,7 @@ class Table:
         kept = place.nonzero()[0]
         doc = found.doc.take(kept) if found.n != 1 else found.doc
         counts = counted(place.take(kept), doc, found.n, self.cuts)
-        return self._gain(counts, self.block[: len(self.cuts) - 1])
+        return self._gain(counts, self.turn)
 
     def _gain(self, counts: Rows, block: tuple[float, ...]) -> F64:
         """Return the gains of rows whose segments are the blocks."""
@@ -64,7 +66,7 @@ class Table:
         sums = _summed(terms, counts.indptr).reshape(-1, len(block), 1 + self.k)
         length = np.sqrt(sums[:, :, 0])
         scaled: F64 = sums[:, :, 1:] * (block / np.where(length > 0, length, 1))[:, :, None]
-        return scaled[:, 0] if len(block) == 1 else scaled[:, 0] + scaled[:, 1]
+        return reduce(np.add, [scaled[:, b] for b in range(len(block))])
 
     @cached_property
     def _template(self) -> Callable[[str], F64]:
@@ -78,14 +80,14 @@ class Table:
 
     def _template_gain(self, text: str) -> F64:
         counts = template(text, self.spec)
-        gain: F64 = self._gain(Rows(counts.indptr, self.place.take(counts.indices), counts.values), self.block[2:3])[0]
+        gain: F64 = self._gain(Rows(counts.indptr, self.place.take(counts.indices), counts.values), self.block[TURN : TURN + 1])[0]
         return gain
 
     def _app_gain(self, app: str) -> F64:
         if not self.spec.app_bits:
             return np.zeros(self.k)
         column = np.array([app_column(app, self.spec)])
-        gain: F64 = self._gain(Rows(np.arange(2), self.place.take(column), np.ones(1, np.float32)), self.block[3:4])[0]
+        gain: F64 = self._gain(Rows(np.arange(2), self.place.take(column), np.ones(1, np.float32)), self.block[TURN + 1 :])[0]
         return gain
 
 

@@ -6,8 +6,8 @@ providers publish no tokenizer, so their counts are estimates: whoever shows the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import cache
+from collections.abc import Iterable, Sequence
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from planner.errors import InputError
 
-__all__ = ["ENCODINGS", "count_tokens"]
+__all__ = ["ENCODINGS", "count_tokens", "token_ids"]
 
 #: The vocabularies that come with the tokenizer: GPT-4o and later, and GPT-4 with GPT-3.5.
 ENCODINGS = ("o200k_base", "cl100k_base")
@@ -36,4 +36,30 @@ def count_tokens(texts: Iterable[str], encoding: str = "o200k_base") -> NDArray[
     [2, 0, 5]
     """
     count = _tokenizer(encoding).count
-    return np.array([count(t if t.isascii() else t.encode("utf-8", "replace").decode("utf-8")) for t in texts], np.int64)
+    return np.array([count(_encodable(t)) for t in texts], np.int64)
+
+
+def token_ids(texts: Sequence[str], encoding: str = "o200k_base") -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the ids of all texts' tokens, one after another, and where each text's begin and the last one's end, (n + 1,).
+
+    >>> ids, bounds = token_ids(["Hello world", "", "Hello"])
+    >>> bounds.tolist(), bool(ids[0] == ids[2])
+    ([0, 2, 2, 3], True)
+    """
+    if len(texts) == 1:
+        ids = _ids(texts[0], encoding)
+        return ids, np.array([0, len(ids)])
+    ids, bounds = _tokenizer(encoding).encode_batch([_encodable(t) for t in texts], 1)
+    return ids.astype(np.int64), bounds.astype(np.int64)
+
+
+@lru_cache(64)
+def _ids(text: str, encoding: str) -> NDArray[np.int64]:
+    """Return the ids of one text; who decides a request counts them first and looks at them later."""
+    ids = np.array(_tokenizer(encoding).encode_ordinary(_encodable(text)), np.int64)
+    ids.flags.writeable = False
+    return ids
+
+
+def _encodable(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

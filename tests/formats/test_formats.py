@@ -89,7 +89,7 @@ def test_nonsense_versions_are_not_ours(version: Any) -> None:
 
 def test_older_summaries_and_bundles_are_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Summaries and bundles are not migrated: an older one says to make it again."""
-    monkeypatch.setattr(formats, "VERSIONS", {**formats.VERSIONS, "bundle": 2, "summary": 2})
+    monkeypatch.setattr(formats, "VERSIONS", {**formats.VERSIONS, "bundle": 3, "summary": 2})
     with pytest.raises(BundleError, match="Make it again"):
         formats.migrate("bundle", {"format": "planner.bundle", "version": 1}, "x")
     with pytest.raises(InputError, match="Make it again"):

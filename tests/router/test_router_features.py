@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from planner.errors import InputError
 from planner.router import STRUCTURE, FeatureSpec, Requests, features
+from planner.router.features import TURN
 from planner.router.hashing import Text, byte_grams, hash_word, pairs, words
 
 SPEC = FeatureSpec(word_bits=10, char_bits=10, system_bits=8, app_bits=6, char_n=(3, 5))
@@ -101,10 +102,10 @@ def test_template_and_turn_are_kept_apart():
     """The same words in the template and in the turn are different features, and the template's are shared by all requests."""
     chat = [{"role": "system", "content": "alpha beta"}, {"role": "user", "content": "alpha beta"}]
     found = features(Requests.of([chat, chat, "alpha beta"], app=["a", "a", "a"]), SPEC)
-    start = SPEC.offsets[2]
+    start = SPEC.offsets[TURN]
     rows = [set(found.indices[found.indptr[i] : found.indptr[i + 1]].tolist()) for i in range(3)]
     assert rows[0] == rows[1]
-    assert {i for i in rows[0] if not start <= i < SPEC.offsets[3]} == rows[2]
+    assert {i for i in rows[0] if not start <= i < SPEC.offsets[TURN + 1]} == rows[2]
 
 
 @pytest.mark.parametrize("settings", [{"word_bits": 60}, {"app_bits": -1}, {"char_n": (1,)}, {"char_n": (40,)}])
