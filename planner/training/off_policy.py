@@ -21,10 +21,10 @@ from planner.errors import InputError, did_you_mean
 from planner.router import Router
 from planner.stats import Estimate
 from planner.traffic import Traffic
-from planner.training.ope_estimators import Weighed, effective_sessions, table
+from planner.training.ope_estimators import effective_sessions, expected_sessions, table
 from planner.training.ope_logged import Logged, load_logged
 from planner.training.ope_prose import told
-from planner.training.ope_rows import Followed, drawn_by, follow, predicted
+from planner.training.ope_rows import Followed, drawn_by, follow, predicted, weighed
 
 __all__ = ["FEW", "NONE", "OffPolicy", "off_policy"]
 
@@ -47,6 +47,7 @@ class OffPolicy:
     reward: ``quality`` [0, 1] or ``cost`` [USD], per request.
     unit, drawn: what one decision of the router, and one draw of the log, covers: ``session`` or ``request``.
     ess: (Σw)² / Σw² of the weights of the sessions that the router decides.
+    expected_ess: the same as the propensities lead one to expect it; the smaller of the two decides the verdict.
     support: share of the rated requests whose model, as the router would choose it, the log could have drawn.
     missing: model that the router would use although the log could not have drawn it → share of the rated requests.
     kept: share that the router leaves as it is, so that its outcome is the logged one.
@@ -63,6 +64,7 @@ class OffPolicy:
     requests: int
     sessions: int
     ess: float
+    expected_ess: float
     support: float
     missing: Mapping[str, float]
     kept: float
@@ -127,11 +129,13 @@ def off_policy(
     how, requests = drawn_by(logged, drawn), logged.requests(router.unit if unit is None else unit)
     followed = follow(router, logged, requests, how, "" if at is None else at.isoformat())
     rated = np.flatnonzero(~np.isnan(logged.reward))
-    rows = _rows(logged, followed, rated, predicted(requests.take(rated), logged, rated, seed))
+    rows = weighed(logged, followed, rated, predicted(requests.take(rated), logged, followed, rated, seed))
     kept = followed.kept[rated]
-    ess, support = _effective(rows, kept), float(np.average(rows.supported, weights=rows.weight))
-    verdict = "bounds" if support < 1 else "none" if ess < NONE else "few" if ess < FEW else "estimate"
-    found = table(rows, TOP[reward], ess >= NONE)
+    decided = rows if kept.all() else rows.take(~kept)
+    ess, expected = effective_sessions(decided), expected_sessions(decided, requests.unit == how == "request")
+    support, least = float(np.average(rows.chance > 0, weights=rows.weight)), min(ess, expected)
+    verdict = "bounds" if support < 1 else "none" if least < NONE else "few" if least < FEW else "estimate"
+    found = table(rows, TOP[reward], least >= NONE)
     return OffPolicy(
         found.assign(ess=ess, max_weight=rows.ratio.max(), evidence=["measured", *["estimated"] * (len(found) - 1)]),
         verdict,
@@ -143,6 +147,7 @@ def off_policy(
         len(rated),
         int(rows.session.max()) + 1,
         ess,
+        expected,
         support,
         _missing(logged, followed, rated),
         float(np.average(kept, weights=rows.weight)),
@@ -151,28 +156,7 @@ def off_policy(
     )
 
 
-def _rows(logged: Logged, followed: Followed, rated: NDArray[np.int64], q: NDArray[np.float64]) -> Weighed:
-    """Bring the rated rows to what the estimators sum."""
-    each, weight, ratio = np.arange(len(rated)), logged.weight[rated], followed.ratio[rated]
-    supported = followed.supported[rated]
-    return Weighed(
-        reward=logged.reward[rated],
-        ratio=ratio,
-        direct=np.where(supported, q[each, followed.code[rated]], 0.0),
-        own=q[each, logged.action[rated]],
-        supported=supported.astype(float),
-        session=np.unique(logged.session[rated], return_inverse=True)[1],
-        weight=weight,
-        reach=weight * ratio,
-    )
-
-
 def _missing(logged: Logged, followed: Followed, rated: NDArray[np.int64]) -> dict[str, float]:
     """Return each model that the log could not have drawn where the router wants it, with its share."""
-    lost = np.bincount(followed.code[rated], logged.weight[rated] * ~followed.supported[rated], len(logged.models))
+    lost = np.bincount(followed.code[rated], logged.weight[rated] * (followed.chance[rated] <= 0), len(logged.models))
     return {m: float(x) for m, x in zip(logged.models, lost / logged.weight[rated].sum(), strict=True) if x > 0}
-
-
-def _effective(rows: Weighed, kept: NDArray[np.bool_]) -> float:
-    """Count the sessions that the router decides; where it decides none, all."""
-    return effective_sessions(rows if kept.all() else rows.take(~kept))

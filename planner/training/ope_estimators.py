@@ -17,11 +17,11 @@ from scipy.special import stdtrit
 
 from planner.stats import effective_clusters
 
-__all__ = ["ESTIMATORS", "Weighed", "effective_sessions", "interval", "table"]
+__all__ = ["ESTIMATORS", "Weighed", "effective_sessions", "expected_sessions", "interval", "table"]
 
 F64 = NDArray[np.float64]
 #: Columns of the sums per session.
-_N, _LOGGED, _HIT, _RATIO, _DIRECT, _OWN, _SUPPORTED, _FIT = range(8)
+_N, _LOGGED, _HIT, _RATIO, _DIRECT, _OWN, _SUPPORTED = range(7)
 _NAN = float("nan")
 #: What a line is without a point estimate.
 _VALUELESS = dict.fromkeys(("value", "se", "diff", "diff_se"), _NAN)
@@ -35,22 +35,20 @@ class Weighed:
     ----------
     reward: what was observed under the logged action.
     ratio: target probability of the logged action over its logged propensity; of the whole session where that decides.
+    chance: probability under the logged policy of what a deterministic target would choose; 0 is no support.
     direct: Σₐ π(a) q̂(x, a) over the actions that the logged policy could take.
     own: q̂ of the logged action.
-    supported: Σₐ π(a) over the actions that the logged policy could take; 1 where nothing is missing.
     session: codes from 0, each occurring.
     weight: requests that the row stands for.
-    reach: how much the row's residual moves the mean of ``direct`` through the fit of q̂; 0 where q̂ is given.
     """
 
     reward: F64
     ratio: F64
+    chance: F64
     direct: F64
     own: F64
-    supported: F64
     session: NDArray[np.int64]
     weight: F64
-    reach: F64
 
     def take(self, rows: NDArray[np.bool_]) -> Weighed:
         """Keep the rows where the mask is true."""
@@ -58,10 +56,10 @@ class Weighed:
         return Weighed(**kept | {"session": np.unique(kept["session"], return_inverse=True)[1]})
 
     def sums(self) -> F64:
-        """Return the sums per session that every estimator is made of, (sessions, 8)."""
-        w, residual = self.weight, self.reward - self.own
-        columns = (w, w * self.reward, w * self.ratio * self.reward, w * self.ratio, w * self.direct, w * self.ratio * self.own)
-        return np.column_stack([np.bincount(self.session, c) for c in (*columns, w * self.supported, self.reach * residual)])
+        """Return the sums per session that every estimator is made of, (sessions, 7)."""
+        w, hit = self.weight, self.weight * self.ratio
+        columns = (w, w * self.reward, hit * self.reward, hit, w * self.direct, hit * self.own, w * (self.chance > 0))
+        return np.column_stack([np.bincount(self.session, c) for c in columns])
 
 
 def _dr(s: F64) -> F64:
@@ -74,7 +72,7 @@ def _snips(s: F64) -> F64:
     return s[..., _HIT] / mass * s[..., _SUPPORTED] / s[..., _N]
 
 
-#: Estimator → its value from sums of shape (…, 8). Horvitz & Thompson 1952; Swaminathan & Joachims 2015 (self-normalised);
+#: Estimator → its value from sums of shape (…, 7). Horvitz & Thompson 1952; Swaminathan & Joachims 2015 (self-normalised);
 #: Dudík, Langford & Li 2011 (doubly robust).
 ESTIMATORS: Mapping[str, Callable[[F64], F64]] = {
     "IPS": lambda s: s[..., _HIT] / s[..., _N],
@@ -88,31 +86,52 @@ def effective_sessions(rows: Weighed) -> float:
     """Return (Σω)² / Σω² of the sessions' total importance weights ω (Kish).
 
     >>> one = np.ones(2)
-    >>> effective_sessions(Weighed(one, np.array([2.0, 0.0]), one, one, one, np.array([0, 1]), one, one * 0))
+    >>> effective_sessions(Weighed(one, np.array([2.0, 0.0]), one / 2, one, one, np.array([0, 1]), one))
     1.0
     """
     return effective_clusters(rows.sums()[:, _RATIO])
 
 
+def expected_sessions(rows: Weighed, independent: bool) -> float:
+    """Return the effective sessions that the propensities lead one to expect, (Σ E ω)² / Σ E ω², whatever was drawn.
+
+    A log that by chance lacks its few heaviest sessions looks better than it is by its weights; not by their expectation.
+    ``independent``: the turns of a session were drawn, and are decided, each for itself; else one draw decides them all.
+
+    >>> one = np.ones(2)
+    >>> expected_sessions(Weighed(one, one * 0, one / 4, one, one, np.array([0, 1]), one), False)
+    0.5
+    """
+    w, inverse = rows.weight * (rows.chance > 0), 1 / np.where(rows.chance > 0, rows.chance, 1.0)
+    mean = np.bincount(rows.session, w)
+    square = np.bincount(rows.session, w * np.sqrt(inverse)) ** 2
+    if independent:
+        square = np.bincount(rows.session, w**2 * (inverse - 1)) + mean**2
+    return float(mean.sum() ** 2 / square.sum()) if square.sum() > 0 else 0.0
+
+
 def table(rows: Weighed, top: float = 1.0, readable: bool = True) -> pd.DataFrame:
     """Return one line an estimator, the logged policy's own first: value, 95 % interval, standard error, difference to logged.
 
-    The difference is paired session by session, and has its own interval. Where part of the target's choices is not supported,
-    there is no value, and the interval reaches from a reward of 0 on that part to one of ``top``. Where the weights are not
-    ``readable`` (too few effective sessions), there is nothing, or with missing support the bounds that rest on no weight.
+    The difference is paired session by session, and has its own interval. The interval of DM holds what the fit of q̂ adds, as
+    if it weighed residuals like the ratios (where q̂ is right, DM and DR have one influence function); its bias it does not hold.
+    Where part of the target's choices is not supported, there is no value, and the interval reaches from a reward of 0 on that
+    part to one of ``top``. Where the weights are not ``readable`` (too few effective sessions), there is nothing, or with missing
+    support the bounds that rest on no weight.
 
     >>> one = np.ones(200)
-    >>> rows = Weighed(np.tile([0.0, 1.0], 100), one, one, one, one, np.arange(200), one, one * 0)
+    >>> rows = Weighed(np.tile([0.0, 1.0], 100), one, one, one, one, np.arange(200), one)
     >>> table(rows).loc[["logged", "SNIPS"], ["value", "diff"]].to_numpy().tolist()
     [[0.5, 0.0], [0.5, 0.0]]
     """
     sums = rows.sums()
     logged = _replicated(sums, lambda s: s[..., _LOGGED] / s[..., _N])
     missing = _replicated(sums, lambda s: 1 - s[..., _SUPPORTED] / s[..., _N])
+    through_fit = len(sums) * (sums[:, _HIT] - sums[:, _OWN]) / sums[:, _N].sum()
     lines = {"logged": _line(*logged, *logged)}
     for name, statistic in ESTIMATORS.items():
         value, pseudo = _replicated(sums, statistic)
-        pseudo = pseudo + (len(sums) * sums[:, _FIT] / sums[:, _N].sum() if name == "DM" else 0.0)
+        pseudo = pseudo + (through_fit if name == "DM" else 0.0)
         lines[name] = _line(value, pseudo, *logged)
         if missing[0] > 0:
             above = _line(value + top * missing[0], pseudo + top * missing[1], *logged)

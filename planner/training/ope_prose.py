@@ -38,7 +38,7 @@ def _logged(found: OffPolicy) -> str:
 
 
 def _estimate(found: OffPolicy) -> str:
-    warning = f" Take care: {found.ess:,.0f} effective sessions are fewer than 250, and the intervals may be too short."
+    warning = f" Take care: {_effective(found)} effective sessions are fewer than 250, and the intervals may be too short."
     return (
         f"On {_where(found)}, router {found.router} would have a mean {found.reward} of {_shown(found, found.value())} (estimated, doubly "
         f"robust, 95 % by session), against {_logged(found)} of the logged policy. The difference is "
@@ -57,7 +57,7 @@ def _said(found: OffPolicy) -> str:
 
 def _refusal(found: OffPolicy) -> str:
     return (
-        f"No estimate for router {found.router}: on {_where(found)} only {found.ess:,.1f} effective sessions were drawn as it would "
+        f"No estimate for router {found.router}: on {_where(found)} only {_effective(found)} effective sessions were drawn as it would "
         f"choose, and fewer than 30 say nothing. The logged policy's own {found.reward} is {_logged(found)}. Log more sessions, or draw "
         "what the router chooses more often."
     )
@@ -76,10 +76,16 @@ def _bounds(found: OffPolicy) -> str:
     )
 
 
+def _effective(found: OffPolicy) -> str:
+    """Count effective sessions, and those to be expected where they are fewer."""
+    less = f" ({found.expected_ess:,.0f} by the propensities)" if found.expected_ess < 0.9 * found.ess else ""
+    return f"{found.ess:,.0f}{less}"
+
+
 def _weights(found: OffPolicy) -> str:
     if found.verdict == "none":
         return ""
-    return f"The weights leave {found.ess:,.0f} effective sessions; the largest is {found.max_weight:.3g}, and none is clipped."
+    return f"The weights leave {_effective(found)} effective sessions; the largest is {found.max_weight:.3g}, and none is clipped."
 
 
 def _kept(found: OffPolicy) -> str:

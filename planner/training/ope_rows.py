@@ -12,6 +12,7 @@ are taken as given, whichever model answered them.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +21,16 @@ from planner.errors import InputError, NeedsError
 from planner.router import Requests, Router, features
 from planner.router.capabilities import KEEP
 from planner.training.learn import SPECS, design, weighting
+from planner.training.ope_estimators import Weighed
 from planner.training.ope_logged import Logged
 from planner.training.ridge import fit_ridge
 
-__all__ = ["Followed", "drawn_by", "follow", "predicted"]
+__all__ = ["Followed", "drawn_by", "follow", "predicted", "weighed"]
 
 F64 = NDArray[np.float64]
 UNITS = ("session", "request")
+#: What a row that the router would send elsewhere counts in the fit, where a followed one counts at least 1.
+_ELSEWHERE = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,14 +41,15 @@ class Followed:
     ----------
     code: the model it would use, a position in ``Logged.models``.
     kept: it leaves the row as it is.
-    ratio: target over logged probability of what was drawn, of the whole session where that was decided or drawn as one.
-    supported: the log could have drawn what the router would use.
+    chance: the probability that the log drew what the router would use; of a whole session where the router decides by session;
+        1 where it is kept, 0 where the log could not have drawn it.
+    ratio: 1 / chance where the log drew that, else 0.
     """
 
     code: NDArray[np.int64]
     kept: NDArray[np.bool_]
+    chance: F64
     ratio: F64
-    supported: NDArray[np.bool_]
 
 
 def follow(router: Router, logged: Logged, requests: Requests, drawn: str, at: str = "") -> Followed:
@@ -55,16 +60,19 @@ def follow(router: Router, logged: Logged, requests: Requests, drawn: str, at: s
     kept = why == KEEP
     code = np.where(kept, logged.action, codes)
     chance = np.where(kept, 1.0, logged.propensities[np.arange(len(code)), code])
-    followed = (code == logged.action) & (chance > 0)
-    ratio = np.where(followed, 1 / np.where(chance > 0, chance, 1.0), 0.0)
-    if requests.unit == "request":
-        return Followed(code, kept, ratio, chance > 0)
-    if drawn == "session":
-        return Followed(code, kept, ratio[logged.first], (chance > 0)[logged.first])
-    product, able = np.ones(logged.session.max() + 1), np.ones(logged.session.max() + 1, bool)
-    np.multiply.at(product, logged.session, ratio)
-    np.logical_and.at(able, logged.session, chance > 0)
-    return Followed(code, kept, product[logged.session], able[logged.session])
+    same = code == logged.action
+    if requests.unit == "session" and drawn == "session":
+        chance, same = chance[logged.first], same[logged.first]
+    elif requests.unit == "session":
+        chance, same = _product(chance, logged.session), _product(same, logged.session) > 0
+    return Followed(code, kept, chance, np.where(same & (chance > 0), 1 / np.where(chance > 0, chance, 1.0), 0.0))
+
+
+def _product(values: NDArray[Any], session: NDArray[np.int64]) -> F64:
+    """Return for each row the product over its session."""
+    out = np.ones(session.max() + 1)
+    np.multiply.at(out, session, values)
+    return out[session]
 
 
 def drawn_by(logged: Logged, stated: str | None = None) -> str:
@@ -97,15 +105,33 @@ def drawn_by(logged: Logged, stated: str | None = None) -> str:
     return "request"
 
 
-def predicted(requests: Requests, logged: Logged, rows: NDArray[np.int64], seed: int = 0) -> F64:
+def predicted(requests: Requests, logged: Logged, followed: Followed, rows: NDArray[np.int64], seed: int = 0) -> F64:
     """Return q̂ (len(rows), models): each model's reward on each of ``rows``, by a ridge that has not seen the row's session.
 
-    ``requests`` are the requests of those rows. Predictions stay within what was observed of the reward.
+    ``requests`` are the requests of those rows. The ridge counts a row by its importance ratio, so that it fits best where the
+    router would use a model and shrinks towards the model's mean there (Kang & Schafer, *Demystifying double robustness*, 2007,
+    §3.4); rows that the router would send elsewhere keep a small part. Predictions stay within what was observed of the reward.
     """
     n, observed = len(rows), logged.reward[rows]
     found = features(requests, SPECS[0] if len(set(requests.app)) > 1 else replace(SPECS[0], app_bits=0))
     target = np.full((n, len(logged.models)), np.nan)
     target[np.arange(n), logged.action[rows]] = observed
     session = logged.session[rows]
-    fit = fit_ridge(design(found, weighting(found, session)), target, logged.weight[rows], session, seed=seed)
+    fit = fit_ridge(
+        design(found, weighting(found, session)), target, logged.weight[rows] * (followed.ratio[rows] + _ELSEWHERE), session, seed=seed
+    )
     return np.clip(fit.oof, observed.min(), observed.max())
+
+
+def weighed(logged: Logged, followed: Followed, rated: NDArray[np.int64], q: F64) -> Weighed:
+    """Bring the rated rows to what the estimators sum."""
+    each, chance = np.arange(len(rated)), followed.chance[rated]
+    return Weighed(
+        reward=logged.reward[rated],
+        ratio=followed.ratio[rated],
+        chance=chance,
+        direct=np.where(chance > 0, q[each, followed.code[rated]], 0.0),
+        own=q[each, logged.action[rated]],
+        session=np.unique(logged.session[rated], return_inverse=True)[1],
+        weight=logged.weight[rated],
+    )
