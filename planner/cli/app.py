@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli import apps, audit, decide, export, lab, labels, plan, read, simulate, train
+from planner.cli import apps, audit, decide, export, lab, labels, off_policy, plan, read, simulate, train
 
 __all__ = ["app"]
 
@@ -35,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _verb in (read.read, audit.audit, plan.plan, train.train, simulate.simulate, export.export, decide.decide):
+for _verb in (read.read, audit.audit, plan.plan, train.train, simulate.simulate, off_policy.off_policy, export.export, decide.decide):
     app.command()(_verb)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(lab.lab)
 app.add_typer(apps.app, name="apps")
