@@ -111,7 +111,7 @@ def test_no_objects(bundle):
 def test_the_manifest_says_where_it_comes_from(training, bundle):
     """The manifest names versions, hashes, models, rates, the evaluation and the statement."""
     manifest = json.loads((bundle / MANIFEST).read_bytes())
-    assert (manifest["format"], manifest["version"]) == ("planner.bundle", 1)
+    assert (manifest["format"], manifest["version"]) == ("planner.bundle", 2)
     assert manifest["training"]["labels_hash"] == training.labels_hash
     assert manifest["router"]["candidates"] == ["large", "middle", "small"]
     assert manifest["router"]["costs"]["usd_per_request"] == [20.0, 5.0, 1.0]
@@ -240,10 +240,13 @@ def test_paths_out_of_the_folder_are_refused(copy, name):
         Router.load(copy)
 
 
-def test_a_newer_format_is_refused(copy):
-    """A bundle of a newer format says that planner must be upgraded."""
-    rewrite(copy, lambda m: m.update(version=2))
-    with pytest.raises(BundleError, match=r"bundle version 2; expected at most 1.*upgrade"):
+def test_a_newer_or_older_format_is_refused(copy):
+    """A bundle of a newer format says that planner must be upgraded, one of an older format that it must be made again."""
+    rewrite(copy, lambda m: m.update(version=3))
+    with pytest.raises(BundleError, match=r"bundle version 3; expected at most 2.*upgrade"):
+        Router.load(copy)
+    rewrite(copy, lambda m: m.update(version=1))
+    with pytest.raises(BundleError, match=r"bundle version 1; expected 2. Make it again"):
         Router.load(copy)
 
 
