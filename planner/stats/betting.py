@@ -24,9 +24,9 @@ _PRIOR, _MOMENT = 10.0, 0.1
 #: Share of the wealth that the worst observation can take.
 STAKE = 0.99
 #: Bets are set anew after each 1/_BETS of the observations still to come.
-_BETS = 100
+_BETS = 50
 #: Hypotheses tested at once in a fixed sequence.
-_CHUNK = 16
+_CHUNK = 32
 
 
 def p_values(gains: F64, lowest: float, level: float = 0.05, moment: F64 | None = None) -> F64:
