@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,12 @@ from tqdm import tqdm
 
 from benchmarks.routing import report
 from benchmarks.routing.data import Data, pose
+from benchmarks.routing.ensemble import Kept, ensembles
 from benchmarks.routing.evaluate import Outcome, Setting, evaluate, single
 from benchmarks.routing.folds import tasks
+from benchmarks.routing.learning_curve import CHEAP, learning_curve, text
 from benchmarks.routing.method import Method
-from benchmarks.routing.roster import needs_met, roster
+from benchmarks.routing.roster import left_out, needs_met, roster
 from planner.errors import InputError, PlannerError
 from planner.labels import read_labels
 
@@ -36,14 +38,21 @@ def measure(data: Data, methods: Sequence[Method], setting: Setting, jobs: int =
     means = np.average(data.quality[data.whole], axis=0, weights=data.weight[data.whole])
     found = [single(data, "cheapest", int(data.rates.argmin()), setting), single(data, "best", int(means.argmax()), setting)]
     folds = sum(map(len, setting.folds))
+    kept: Kept = {}
     with tqdm(total=folds * len(methods), desc=data.name, disable=not show, file=sys.stderr) as bar:
         for method in methods:
             bar.set_postfix_str(method.name)
-            try:
-                found += evaluate(data, method, setting, bar.update, _mapped(jobs))
-            except (ValueError, ArithmeticError, np.linalg.LinAlgError, PlannerError) as error:
-                found.append(Outcome(method.name, method.inputs, method.role, {}, note=f"{type(error).__name__}: {error}"))
+            found += _outcomes(data, method, lambda m: evaluate(data, m, setting, bar.update, _mapped(jobs), kept))
+    for method in ensembles(kept):
+        found += _outcomes(data, method, lambda m: evaluate(data, m, setting))
     return found
+
+
+def _outcomes(data: Data, method: Method, run: Callable[[Method], list[Outcome]]) -> list[Outcome]:
+    try:
+        return run(method)
+    except (ValueError, ArithmeticError, np.linalg.LinAlgError, PlannerError) as error:
+        return [Outcome(method.name, method.inputs, method.role, {}, note=f"{type(error).__name__}: {error}")]
 
 
 def _mapped(jobs: int) -> Any:
@@ -93,6 +102,8 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--max-rows", type=int)
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--curve", action="store_true", help="quality by number of labels instead, for the methods fitted in seconds")
+    parser.add_argument("--draws", type=int, default=30, help="draws of --curve")
     parser.add_argument("--cache", type=Path, help="folder that keeps embeddings (default: the user's cache folder)")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args(given)
@@ -102,17 +113,25 @@ def main(given: Sequence[str] | None = None) -> int:
     """Measure and print; errors in what was given are one sentence on stderr."""
     options = arguments(given)
     try:
-        found = []
-        for data in datasets(options):
-            data, methods, notes = needs_met(data, roster(options.methods), options.cache, show=True)
-            setting = Setting(tasks(data.unit, options.repeats, options.seed), options.bootstrap, options.seed)
-            outcomes = measure(data, methods, setting, options.jobs)
-            found += report.lines(data, outcomes, setting, notes)
+        found: list[dict[str, Any]] = []
+        for read in datasets(options):
+            data, methods, notes = needs_met(read, roster(options.methods or (CHEAP if options.curve else None)), options.cache)
+            found += _curve(data, methods, options) if options.curve else _lines(data, methods, notes, options)
     except PlannerError as error:
         print(error, file=sys.stderr)
         return 2
-    print(json.dumps(found, indent=1) if options.json else report.table(found))
+    print(json.dumps(found, indent=1) if options.json else (text if options.curve else report.table)(found))
     return 0
+
+
+def _lines(data: Data, methods: Sequence[Method], notes: dict[str, str], options: argparse.Namespace) -> list[dict[str, Any]]:
+    setting = Setting(tasks(data.unit, options.repeats, options.seed), options.bootstrap, options.seed)
+    return report.lines(data, measure(data, methods, setting, options.jobs), setting, notes | left_out(options.methods))
+
+
+def _curve(data: Data, methods: Sequence[Method], options: argparse.Namespace) -> list[dict[str, Any]]:
+    with tqdm(desc=f"{data.name}: curve", file=sys.stderr) as bar:
+        return learning_curve(data, methods, draws=options.draws, seed=options.seed, each=bar.update)
 
 
 if __name__ == "__main__":

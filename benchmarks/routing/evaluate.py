@@ -17,6 +17,7 @@ from scipy import sparse
 
 from benchmarks.routing import frontier, metrics
 from benchmarks.routing.data import Data
+from benchmarks.routing.ensemble import Kept, keep
 from benchmarks.routing.folds import Task
 from benchmarks.routing.method import Fitted, Method
 
@@ -77,11 +78,17 @@ def diff_metric(data: Data) -> str:
 
 
 def evaluate(
-    data: Data, method: Method, setting: Setting, each: Callable[[], object] = lambda: None, run: Callable[..., Any] | None = None
+    data: Data,
+    method: Method,
+    setting: Setting,
+    each: Callable[[], object] = lambda: None,
+    run: Callable[..., Any] | None = None,
+    kept: Kept | None = None,
 ) -> list[Outcome]:
     """Fit and judge ``method``; a planner's row comes with its cost-matched shuffle.
 
-    ``each`` is called after every fold; ``run`` maps a function over tasks, in this process when None.
+    ``each`` is called after every fold; ``run`` maps a function over tasks, in this process when None. ``kept`` gathers what an
+    ensemble is made of.
     """
     start = time.perf_counter()
     flat = [t for repeat in setting.folds for t in repeat]
@@ -92,6 +99,9 @@ def evaluate(
         fitted.append(found)
         each()
     seconds = time.perf_counter() - start
+    if kept is not None:
+        for task, one in zip(flat, fitted, strict=True):
+            keep(kept, method, task, one)
     ends = np.cumsum([0, *map(len, setting.folds)])
     pooled = [_pooled(data, method, f, fitted[a:b]) for f, a, b in zip(setting.folds, ends[:-1], ends[1:], strict=True)]
     value, draws = _judged(data, [own for own, _ in pooled], setting)

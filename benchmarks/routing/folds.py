@@ -17,7 +17,7 @@ from planner.training.ridge import fold_of
 __all__ = ["INNER", "OUTER", "Task", "tasks"]
 
 #: Outer folds judge, inner folds tune.
-OUTER, INNER = 5, 5
+OUTER, INNER = 5, 3
 I64 = NDArray[np.int64]
 
 

@@ -64,7 +64,8 @@ def apgr(by: Ranking, lost: F64, weights: F64) -> F64:
     after = mass.sum(1, keepdims=True) - np.cumsum(mass, axis=1) + mass / 2
     gap = won.sum(1)
     area = np.einsum("rb,rb->r", won, after) / mass.sum(1)
-    return np.divide(area, gap, out=np.full(len(gap), np.nan), where=gap != 0)
+    found: F64 = np.divide(area, gap, out=np.full(len(gap), np.nan), where=gap != 0)
+    return found
 
 
 def cpt(curve: tuple[F64, F64], part: float) -> float:

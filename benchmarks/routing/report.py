@@ -15,8 +15,8 @@ from benchmarks.routing.evaluate import Outcome, Setting, diff_metric
 
 __all__ = ["lines", "table"]
 
-#: Roles that a planner's row is compared with; bounds know the answers, and a shuffle is made of the row itself.
-_PEERS = ("peer", "rule", "mix")
+#: Roles that a planner's row is compared with: bounds know the answers, a shuffle is made of the row itself.
+_PEERS = ("peer", "rule", "mix", "ensemble")
 _PLAIN = ("cpt50", "cpt80", "quality_at_25", "quality_at_50", "quality_at_75", "cost_at_best_single")
 _WITH_INTERVAL = ("apgr", "aiq", "quality_max", "matched_quality_diff")
 _DIGITS = 5
@@ -66,7 +66,8 @@ def _against(data: Data, own: Outcome, others: Sequence[Outcome]) -> dict[str, A
     peers = {o.name: o for o in others if o.role in _PEERS and o.inputs in seen and o.value and not o.name.startswith("shuffle_")}
     diffs = {n: list(map(_number, own.interval(metric, o))) for n, o in peers.items()} if own.value else {}
     quality = {n: list(map(_number, own.interval("quality_max", o))) for n, o in peers.items()} if own.value else {}
-    best = max(diffs, key=lambda n: peers[n].value[metric], default=None)
+    ranked = [n for n in diffs if peers[n].role != "ensemble" and diffs[n][0] is not None]
+    best = max(ranked, key=lambda n: peers[n].value[metric], default=None)
     value, low, high = diffs[best] if best is not None else (None, None, None)
     return {
         "diff_metric": metric,

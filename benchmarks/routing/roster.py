@@ -6,6 +6,7 @@ left out by name and reason where they cannot be. Knows nothing of metrics.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,15 +15,22 @@ from tqdm import tqdm
 
 from benchmarks.routing import minilm
 from benchmarks.routing.data import Data
+from benchmarks.routing.embedding_peers import EMBEDDING_PEERS
 from benchmarks.routing.method import Method
 from benchmarks.routing.ours import OURS
 from benchmarks.routing.rules import RULES
 from benchmarks.routing.text_peers import TEXT_PEERS
 from planner.errors import InputError
 
-__all__ = ["needs_met", "roster"]
+__all__ = ["left_out", "needs_met", "roster"]
 
-ALL = (*RULES, *OURS, *TEXT_PEERS)
+#: Checked with llmrouter-lib 0.4.0.
+LLMROUTER = (
+    "not run: every router of llmrouter-lib subclasses torch.nn.Module and embeds with a downloaded Longformer, so neither import nor "
+    "inference works offline without torch; its kNN, SVM and MLP are scikit-learn classifiers of the best model, the peers "
+    "knn_minilm, svm_minilm and mlp_minilm here with the gain as target; its matrix factorisation is mf_minilm"
+)
+ALL = (*RULES, *OURS, *TEXT_PEERS, *EMBEDDING_PEERS)
 
 
 def roster(names: Sequence[str] | None = None) -> list[Method]:
@@ -33,19 +41,24 @@ def roster(names: Sequence[str] | None = None) -> list[Method]:
     return [m for m in ALL if not names or any(m.name.startswith(n) for n in names)]
 
 
-def needs_met(data: Data, methods: Sequence[Method], cache: Path | None, show: bool) -> tuple[Data, list[Method], dict[str, str]]:
+def left_out(names: Sequence[str] | None = None) -> dict[str, str]:
+    """Return the library whose own code does not run here, with the reason; nothing where only some methods were asked for."""
+    return {} if names else {"llmrouter_lib": LLMROUTER}
+
+
+def needs_met(data: Data, methods: Sequence[Method], cache: Path | None) -> tuple[Data, list[Method], dict[str, str]]:
     """Return data with embeddings where needed, the methods that can run, and why each other one cannot.
 
     Without a domain column the rows that see it would repeat those that do not.
     """
-    left_out: dict[str, str] = {}
+    absent: dict[str, str] = {}
     if data.domains == 1:
         repeated = [m.name for m in methods if m.inputs == "all" and m.role != "planner"]
-        left_out |= dict.fromkeys(repeated, "no domain column: the row of text alone is the same")
+        absent |= dict.fromkeys(repeated, "no domain column: the row of text alone is the same")
     if missing := minilm.absent():
-        left_out |= {m.name: missing for m in methods if m.needs_embedding}
-    kept = [m for m in methods if m.name not in left_out]
+        absent |= {m.name: missing for m in methods if m.needs_embedding}
+    kept = [m for m in methods if m.name not in absent]
     if any(m.needs_embedding for m in kept):
-        with tqdm(total=len(data), desc=f"{data.name}: MiniLM", disable=not show) as bar:
+        with tqdm(total=len(data), desc=f"{data.name}: MiniLM", file=sys.stderr) as bar:
             data = replace(data, embedding=minilm.embed(data.text, cache or minilm.cache_folder(), bar.update))
-    return data, kept, left_out
+    return data, kept, absent

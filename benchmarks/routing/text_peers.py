@@ -8,6 +8,8 @@ equal). Knows nothing of metrics.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,8 @@ from scipy import sparse
 
 from benchmarks.routing.data import Data
 from benchmarks.routing.folds import Task
-from benchmarks.routing.method import Fitted, Method
+from benchmarks.routing.method import Fitted, Method, tuned
+from benchmarks.routing.separate import separated
 from planner.training.ridge import fit_ridge
 
 __all__ = ["TEXT_PEERS", "onehot"]
@@ -24,7 +27,7 @@ __all__ = ["TEXT_PEERS", "onehot"]
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 #: Scales of the domain's columns beside rows of length 1.
-SCALES = (0.5, 1.0, 2.0)
+SCALES = (0.5, 1.0)
 
 
 def vectorizer() -> Any:
@@ -80,8 +83,60 @@ def _ridge(inputs: str) -> Callable[[Data, Task], Fitted]:
     return fit
 
 
+def _scored(train: Callable[..., Callable[[Any], F64]], settings: Sequence[float], inputs: str) -> Callable[[Data, Task], Fitted]:
+    """Fit a peer that gives scores; ``train`` takes a matrix, Data, rows and a setting to a function from matrices to scores."""
+
+    def fit(data: Data, task: Task) -> Fitted:
+        found, train_matrix, test_matrix = words(data, task)
+        place = np.zeros(len(data), np.int64)
+        place[task.train], place[task.test] = np.arange(len(task.train)), len(task.train) + np.arange(len(task.test))
+        both = sparse.csr_matrix(sparse.vstack([train_matrix, test_matrix]))
+        last: list[Any] = []
+
+        def run(rows: I64, out: I64, grid: Sequence[Any]) -> list[F64]:
+            scored = []
+            for setting, scale in grid:
+                last[:] = [train(beside(both[place[rows]], data, rows, scale), data, rows, setting)]
+                scored.append(last[0](beside(both[place[out]], data, out, scale)))
+            return scored
+
+        inside, outside, (setting, scale) = tuned(data, task, run, list(product(settings, scales(inputs))), scores=True)
+        chosen = {"C": setting, "domain_scale": scale}
+        return Fitted(inside, outside, chosen, lambda row: last[0](beside(found.transform([data.text[row]]), data, np.array([row]), scale)))
+
+    return fit
+
+
+def difficulty(x: Any, data: Data, rows: I64, penalty: float) -> Callable[[Any], F64]:
+    """Logistic regression on "the weak model fails": the naive design, whose score knows nothing of what the strong one adds."""
+    from sklearn.linear_model import LogisticRegression
+
+    right, weight = data.quality[rows, weak(data)], data.weight[rows]
+    at = np.concatenate([np.flatnonzero(right < 1), np.flatnonzero(right > 0)])  # a grade between 0 and 1 is a bit of both
+    fails = np.arange(len(at)) < (right < 1).sum()
+    mass = weight[at] * np.where(fails, 1 - right[at], right[at])
+    if len(set(fails.tolist())) < 2:
+        return lambda matrix: np.zeros((matrix.shape[0], 1))
+    model = LogisticRegression(C=penalty, solver="liblinear", max_iter=200).fit(x[at], fails, sample_weight=mass / mass.mean())
+    return lambda matrix: np.asarray(model.predict_proba(matrix)[:, 1:], float)
+
+
+def weak(data: Data) -> int:
+    """Return the model whose failures make a request difficult: the other of two, else the cheapest beside the reference."""
+    return int(np.where(np.arange(data.k) == data.reference, np.inf, data.rates).argmin())
+
+
+def svm(x: Any, data: Data, rows: I64, penalty: float) -> Callable[[Any], F64]:
+    """A linear support vector machine on the sign of each gain, weighted by its size."""
+    return separated(x, data.gain[rows], data.weight[rows], penalty, lambda matrix: matrix)
+
+
 def _methods(name: str, fit: Callable[[str], Callable[[Data, Task], Fitted]]) -> Sequence[Method]:
     return [Method(f"{name}_{inputs}", inputs, "peer", fit(inputs)) for inputs in ("text", "all")]
 
 
-TEXT_PEERS = (*_methods("tfidf_ridge", _ridge),)
+TEXT_PEERS = (
+    *_methods("tfidf_ridge", _ridge),
+    *_methods("tfidf_difficulty", partial(_scored, difficulty, (0.3, 1.0, 3.0, 10.0))),
+    *_methods("tfidf_svm", partial(_scored, svm, (0.01, 0.03, 0.1, 0.3))),
+)
