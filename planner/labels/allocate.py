@@ -83,6 +83,9 @@ def _density(strata: Strata, mean_stake: Floats) -> Floats:
 def _solve(strata: Strata, density: Floats, merit: Floats, floor: Floats, units: Floats, budget_usd: float) -> Floats:
     """Return units per app: the largest λ·merit, within [floor, units], that costs no more than the budget."""
     low, high = 0.0, float((units / np.maximum(merit, 1e-300))[merit > 0].max())
+    whole_log = np.where(merit > 0, units, 0.0)
+    if _cost(strata, density, whole_log) <= budget_usd:
+        return whole_log
     for _ in range(80):
         middle = (low + high) / 2
         fits = _cost(strata, density, np.clip(middle * merit, floor, units)) <= budget_usd
@@ -106,7 +109,7 @@ def _within(strata: Strata, density: Floats, per_app: Floats) -> Floats:
         found = np.minimum(found + step, room)
         if np.abs(per_app - strata.total(found)).max(initial=0.0) < 1e-9 or not share.any():
             break
-    return found
+    return np.where(room - found < 1e-6, room, found)
 
 
 def whole(target: Floats, app: NDArray[np.int64], start: Floats) -> NDArray[np.int64]:

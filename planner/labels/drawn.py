@@ -15,9 +15,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from planner.labels.asking import Terms
+from planner.labels.draw import Drawn
 from planner.labels.quotes import OVERHEAD_TOKENS, ask_pusd, at_most_pusd
 from planner.labels.texts import group_of
-from planner.labels.units import Units
 from planner.labels.work import Work, ask_id
 from planner.schema import LABEL_ITEMS, TOKEN_BUCKETS
 from planner.stats import draws
@@ -31,21 +31,13 @@ _ANSWER = ("model", "response", "finish_reason", "latency_ms", *TOKEN_BUCKETS)
 _ITEM = tuple(n for n in LABEL_ITEMS.names if n not in ("group", "weight"))
 
 
-def work_of(
-    traffic: Traffic,
-    terms: Terms,
-    units: Units,
-    picked: Ints,
-    probability: NDArray[np.float64],
-    size: Ints,
-    meta: Mapping[str, Any],
-    seed: int,
-) -> Work:
-    """Return the work of the units ``picked`` (m,), drawn with ``probability`` (m,), in an order that chance decides.
+def work_of(traffic: Traffic, terms: Terms, found: Drawn, size: Ints, meta: Mapping[str, Any], seed: int) -> Work:
+    """Return the work of a draw, in an order that chance decides.
 
     ``size`` (n,) [bytes] of the messages: no text has more tokens than bytes. Where a run stops early, what it reached is itself a
     sample, since the order is drawn by request id.
     """
+    units, picked, probability = found.units, found.picked, found.probability[found.picked]
     rows = units.row[picked]
     text = _loaded(traffic, rows)
     order = np.argsort(draws.uniform(seed, draws.key(text["request_id"]), "label/order"), kind="stable")

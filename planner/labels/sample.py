@@ -10,35 +10,21 @@ import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-
-from planner.errors import InputError, NeedsError
+from planner.errors import InputError
 from planner.labels import eligible
-from planner.labels.allocate import Strata, targets, whole
-from planner.labels.asking import Asked, Terms, terms_of
+from planner.labels.asking import Asked, terms_of
+from planner.labels.draw import Ready, draw
 from planner.labels.drawn import work_of
 from planner.labels.sampled import Sample, account, by_app
-from planner.labels.texts import Texts, texts_of
-from planner.labels.units import Units, units_of
+from planner.labels.texts import texts_of
 from planner.prices import PriceBook
-from planner.stats import draws
-from planner.text.prints import joint_keys
 from planner.traffic import Apps, Traffic
-from planner.units import PUSD_PER_USD
 
-__all__ = ["LEAST", "sample_labels"]
+__all__ = ["LEAST", "prepare", "sample_labels"]
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 #: The fewest requests of an app that gets any: fewer cannot tell a loss of a few points from none.
 LEAST = 50
-#: What the draw costs on average, as a share of the budget: one drawn sample costs a little more or less.
-_PLANNED = 0.97
 _COLUMNS = ("request_id", "timestamp", "user", "session_id", "provider", "model", "prompt_version", "max_tokens", "weight", "service_tier")
-#: Requests with one of the first four reasons never were part of a session that a model answered.
-_OUTSIDE = 4
 
 
 def sample_labels(
@@ -82,23 +68,34 @@ def sample_labels(
     """
     asked = Asked(expected_output or {}, limit_tokens, grader_usd, providers)
     _check(budget_usd, unit, least, asked)
-    book = book or PriceBook.load()
+    ready = prepare(traffic, candidates, asked, apps=apps, book=book or PriceBook.load(), unit=unit, schemas=schemas or {}, at=at)
+    found, terms = draw(ready, budget_usd, least, seed), ready.terms
+    meta = {
+        "traffic": traffic.hash, "candidates": list(candidates), "budget_usd": budget_usd, "grader_usd": grader_usd, "seed": seed,
+        "unit": unit, "prices": terms.book.name, "at": str(terms.at), "schemas": dict(schemas or {}),
+    }  # fmt: skip
+    work = work_of(traffic, terms, found, ready.texts.size, meta, seed)
+    return Sample(work, account(ready.frame, terms, found), by_app(ready.frame, terms, found, work))
+
+
+def prepare(
+    traffic: Traffic,
+    candidates: Sequence[str],
+    asked: Asked,
+    *,
+    apps: Apps | None,
+    book: PriceBook,
+    unit: str,
+    schemas: Mapping[str, Mapping[str, Any]],
+    at: dt.date | None,
+) -> Ready:
+    """Read and price a log once: everything that a draw needs and that no seed changes."""
     frame = traffic.frame(*_COLUMNS, *eligible.COLUMNS)
     apps = (apps or Apps.draft(traffic)).require(frame["app"][frame["purpose"] == "user"].unique())
     texts = texts_of(traffic)
     terms = terms_of(traffic, frame, candidates, apps.apps, book, at or book.date, asked)
-    reason = terms.refused(eligible.reasons(frame, texts, terms.priced, apps.apps, {*(schemas or {})}))
-    units = _with_stake(frame, terms, _units(frame, texts, reason, unit, seed))
-    strata, of = _strata(frame, texts, terms, units)
-    target = targets(strata, _PLANNED * budget_usd, least)
-    probability = (target / strata.units)[of]
-    picked = _pick(frame, units, strata, of, target, seed)
-    meta = {
-        "traffic": traffic.hash, "candidates": list(candidates), "budget_usd": budget_usd, "grader_usd": grader_usd, "seed": seed,
-        "unit": unit, "prices": book.name, "at": str(terms.at), "schemas": dict(schemas or {}),
-    }  # fmt: skip
-    work = work_of(traffic, terms, units, picked, probability[picked], texts.size, meta, seed)
-    return Sample(work, account(frame, terms, units, picked, probability > 0), by_app(frame, terms, units, picked, work))
+    reason = terms.refused(eligible.reasons(frame, texts, terms.priced, apps.apps, {*schemas}))
+    return Ready(frame, texts, terms, reason, unit)
 
 
 def _check(budget_usd: float, unit: str, least: int, asked: Asked) -> None:
@@ -110,62 +107,3 @@ def _check(budget_usd: float, unit: str, least: int, asked: Asked) -> None:
         raise InputError(f"least {least}, limit_tokens {asked.limit_tokens}", "whole numbers from 1 on")
     if not 0 <= asked.grader_usd < float("inf"):
         raise InputError(f"grader_usd {asked.grader_usd!r}", "dollars from 0 on")
-
-
-def _units(frame: pd.DataFrame, texts: Texts, reason: NDArray[np.int8], unit: str, seed: int) -> Units:
-    codes = [pd.factorize(frame[c])[0] for c in ("app", "model", "response_format")]
-    units = units_of(
-        reason,
-        (reason > 0) & (reason <= _OUTSIDE),
-        frame["session_id"] if unit == "session" else None,
-        frame["timestamp"].dt.tz_localize(None).to_numpy(),
-        joint_keys(np.where(texts.group == 0, np.uint64(1), texts.group), *codes),
-        frame["weight"].to_numpy(float),
-        draws.uniform(seed, draws.key(frame["request_id"]), "label/duplicate"),
-    )
-    if not len(units.row):
-        most = eligible.REASONS[int(np.bincount(reason).argmax())]
-        raise NeedsError(f"no request of this log can be labelled; most often: {most}", fix="see what the log lacks: planner read LOG")
-    return units
-
-
-def _with_stake(frame: pd.DataFrame, terms: Terms, units: Units) -> Units:
-    """Leave out the units of apps in which no candidate is cheaper than today's model."""
-    app = pd.factorize(frame["app"])[0][units.row]
-    sums = np.bincount(app, weights=units.total(terms.stake_pusd.astype(float)))
-    if not (sums > 0).any():
-        raise NeedsError("no candidate is cheaper than today's model on any request", fix="name cheaper ones: --candidate MODEL")
-    return units.keep(sums[app] > 0, eligible.CHEAPEST)
-
-
-def _strata(frame: pd.DataFrame, texts: Texts, terms: Terms, units: Units) -> tuple[Strata, Ints]:
-    """Sort units into strata: app, template, length, kind of text, day, and a few groups of users; return each unit's too."""
-    rows = frame.iloc[units.row]
-    versions = pd.factorize(rows["prompt_version"])[0]
-    keys = {
-        "app": pd.factorize(rows["app"], sort=True)[0],
-        "template": np.where(versions >= 0, versions.astype(np.uint64), texts.template[units.row]),
-        "length": np.log2(np.maximum(texts.size[units.row], 1)).astype(np.int64),
-        "kind": texts.kind[units.row],
-        "day": rows["timestamp"].dt.floor("D").to_numpy(),
-        "users": draws.key(rows["user"].fillna("").astype(str)) % np.uint64(4),
-    }
-    of: Ints = pd.DataFrame(keys).groupby(list(keys), sort=True).ngroup().to_numpy().astype(np.int64)
-    weight = frame["weight"].to_numpy(float)
-    stake = units.total(terms.stake_pusd * weight) / PUSD_PER_USD
-    count = np.bincount(of).astype(float)
-    app = np.zeros(len(count), np.int64)
-    app[of] = keys["app"]
-    mean = {n: np.bincount(of, weights=v) / count for n, v in (("s", stake), ("p", terms.unit_pusd[units.row] / PUSD_PER_USD))}
-    return Strata(app, count, mean["s"], mean["p"]), of
-
-
-def _pick(frame: pd.DataFrame, units: Units, strata: Strata, of: Ints, target: Floats, seed: int) -> Ints:
-    """Draw: whole numbers per stratum with mean ``target``, and in each stratum the units whose own draw is least."""
-    names = sorted(frame["app"].iloc[units.row].unique())
-    counts = whole(target, strata.app, draws.uniform(seed, draws.key(names), "label/start"))
-    own = draws.uniform(seed, draws.key(frame["request_id"].iloc[units.row]), "label/unit")
-    order = np.lexsort((own, of))
-    starts = np.concatenate([[0], np.cumsum(strata.units.astype(np.int64))[:-1]])
-    place = np.arange(len(of)) - starts[of[order]]
-    return np.sort(order[place < counts[of[order]]])

@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from planner.labels.asking import Terms
+from planner.labels.draw import Drawn
 from planner.labels.eligible import REASONS, UNREACHED
 from planner.labels.quotes import dollars
-from planner.labels.units import Units
 from planner.labels.work import Work
 from planner.units import PUSD_PER_USD
 
@@ -76,15 +75,15 @@ class Sample:
         return f"<pre>{html.escape(self.text)}</pre>{self.apps.to_html(escape=True, index=False)}"
 
 
-def account(frame: pd.DataFrame, terms: Terms, units: Units, picked: NDArray[np.int64], reached: NDArray[np.bool_]) -> pd.DataFrame:
-    """Say of every request what became of it; ``reached`` (m,): the unit could have been drawn."""
-    state = units.keep(reached, UNREACHED)
+def account(frame: pd.DataFrame, terms: Terms, found: Drawn) -> pd.DataFrame:
+    """Say of every request what became of it."""
+    state = found.units.keep(found.probability > 0, UNREACHED)
     what = np.array(REASONS, object)[state.reason]
     inside = state.unit >= 0
     what[inside] = _REST
     what[inside & state.turn] = _TURN
     what[inside & state.duplicate] = _DUPLICATE
-    what[units.row[picked]] = CHOSEN
+    what[found.units.row[found.picked]] = CHOSEN
     usd = np.where(terms.priced, terms.spend_pusd, 0) * frame["weight"].to_numpy(float) / PUSD_PER_USD
     table = pd.DataFrame({"what": what, "requests": 1, "usd": usd}).groupby("what", sort=False).sum()
     order = [CHOSEN, _REST, _TURN, _DUPLICATE, *REASONS[1:]]
@@ -92,14 +91,15 @@ def account(frame: pd.DataFrame, terms: Terms, units: Units, picked: NDArray[np.
     return table.assign(share_of_spend=table["usd"] / max(table["usd"].sum(), 1e-300))
 
 
-def by_app(frame: pd.DataFrame, terms: Terms, units: Units, picked: NDArray[np.int64], work: Work) -> pd.DataFrame:
+def by_app(frame: pd.DataFrame, terms: Terms, found: Drawn, work: Work) -> pd.DataFrame:
     """Return one row per app that is labelled, most at stake first."""
+    units = found.units
     weight = frame["weight"].to_numpy(float)
     table = pd.DataFrame(
         {"app": frame["app"].to_numpy()[units.row], "units": 1, "stake_usd": units.total(terms.stake_pusd * weight) / PUSD_PER_USD}
     )
     table["items"] = 0
-    table.loc[picked, "items"] = 1
+    table.loc[found.picked, "items"] = 1
     table = table.groupby("app", as_index=False)[["units", "items", "stake_usd"]].sum()
     app = work.items.set_index("request_id")["app"]
     price = work.asks["price_pusd"].groupby(work.asks["request_id"].map(app)).sum() / PUSD_PER_USD
