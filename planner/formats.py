@@ -21,6 +21,7 @@ VERSIONS: Mapping[str, int] = {
     "labels": 1,
     "label_work": 1,
     "answers": 1,
+    "comparisons": 1,
     "plan": 1,
     "prices": 1,
     "summary": 1,

@@ -23,7 +23,7 @@ from planner.labels.answers import Answers
 from planner.labels.table import Labels
 from planner.schema import LABELS
 
-__all__ = ["LOGGED", "UNGRADED", "Case", "Grade", "Graded", "Grader", "Verdicts", "grade", "rowwise"]
+__all__ = ["LOGGED", "UNGRADED", "Case", "Grade", "Graded", "Grader", "Verdicts", "compared", "grade", "rowwise"]
 
 _KEY = ["request_id", "model", "prompt_variant", "repeat"]
 #: As ``Grader.against``: whatever answered in the log.
@@ -148,23 +148,33 @@ def grade(answers: Answers, grader: Grader, *, references: Mapping[str, str] | N
     >>> grade(Answers.of(items, rows), four).text
     '2 answers: 1 graded by four v1, 1 not (1 rate_limit). Mean quality: m 1.000.'
     """
-    rows = answers.rows.reset_index(drop=True)
-    home = _home(answers, grader.against) if grader.against else None
-    rows = rows.assign(reference=_references(rows, home, references or {}), app=rows["request_id"].map(_items(answers, "app")))
+    rows = _beside(answers, grader.against, references or {})
     settled = {i: Grade(reason=str(s)) for i, s in rows["status"].items() if s != "ok"}
-    if home is not None:
-        own = (rows["status"] == "ok") & (rows["model"] == rows["request_id"].map(home)) & (rows["prompt_variant"] == "")
-        settled |= {i: Grade(TIE, checks={"reference": True}) for i in rows.index[own]}
+    settled |= {i: Grade(TIE, checks={"reference": True}) for i in rows.index[rows["own"]]}
     if grader.needs_reference:
         settled |= {i: Grade(reason="no reference") for i in rows.index[rows["reference"].isna()] if i not in settled}
     asked = [i for i in rows.index if i not in settled]
-    cases = _cases(rows.loc[asked], _items(answers, "messages"))
-    settled |= dict(zip(asked, _checked(grader, cases), strict=True))
+    settled |= dict(zip(asked, _checked(grader, _cases(rows.loc[asked])), strict=True))
     return _graded(answers, rows, [settled[i] for i in rows.index], grader)
 
 
-def _items(answers: Answers, column: str) -> pd.Series:
-    return answers.items.set_index("request_id")[column]
+def compared(answers: Answers, against: str) -> list[Case]:
+    """Return every answer that can be compared with one of ``against`` (a model, or ``"log"``), which is its reference."""
+    rows = _beside(answers, against, {})
+    return _cases(rows[(rows["status"] == "ok") & ~rows["own"] & rows["reference"].notna()])
+
+
+def _beside(answers: Answers, against: str | None, given: Mapping[str, str]) -> pd.DataFrame:
+    """Return the answers with what was asked, the ``reference`` of each, and whether it is the home model's ``own`` answer."""
+    rows = answers.rows.reset_index(drop=True)
+    home = rows["request_id"].map(_home(answers, against)) if against else pd.Series(index=rows.index, dtype="object")
+    rows["own"] = (rows["status"] == "ok") & (rows["model"] == home) & (rows["prompt_variant"] == "")
+    items = answers.items.set_index("request_id")
+    return rows.assign(
+        reference=_home_text(rows) if against else rows["request_id"].map(dict(given)).astype("string"),
+        app=rows["request_id"].map(items["app"]),
+        messages=rows["request_id"].map(items["messages"]),
+    )
 
 
 def _home(answers: Answers, against: str) -> pd.Series:
@@ -180,24 +190,21 @@ def _home(answers: Answers, against: str) -> pd.Series:
     return pd.Series(against, index=answers.items["request_id"])
 
 
-def _references(rows: pd.DataFrame, home: pd.Series | None, given: Mapping[str, str]) -> pd.Series:
-    """Return the text beside which each answer is read: the given one, or the home model's of the same repeat, else of its first."""
-    if home is None:
-        return rows["request_id"].map(dict(given)).astype("string")
-    own = rows[(rows["status"] == "ok") & (rows["model"] == rows["request_id"].map(home)) & (rows["prompt_variant"] == "")]
-    own = own.sort_values("repeat", kind="stable").assign(response=own["response"].fillna(""))
+def _home_text(rows: pd.DataFrame) -> pd.Series:
+    """Return the home model's text for each answer: of the same repeat, else of its first."""
+    own = rows[rows["own"]].sort_values("repeat", kind="stable")
+    own = own.assign(response=own["response"].fillna(""))
     first = own.drop_duplicates("request_id").set_index("request_id")["response"]
     same = own.set_index(["request_id", "repeat"])["response"]
     exact = pd.Series(same.reindex(pd.MultiIndex.from_frame(rows[["request_id", "repeat"]])).to_numpy(), rows.index)
     return exact.fillna(rows["request_id"].map(first)).astype("string")
 
 
-def _cases(rows: pd.DataFrame, messages: pd.Series) -> list[Case]:
+def _cases(rows: pd.DataFrame) -> list[Case]:
     columns = [rows[n].tolist() for n in (*_KEY, "app")]
-    responses, references = (_texts(rows[n]) for n in ("response", "reference"))
-    asked = _texts(rows["request_id"].map(messages))
-    made = zip(*columns, asked, responses, references, strict=True)
-    return [Case(i, m, v, int(r), a, q, text or "", right) for i, m, v, r, a, q, text, right in made]
+    texts = (_texts(rows[n]) for n in ("messages", "response", "reference"))
+    made = zip(*columns, *texts, strict=True)
+    return [Case(i, m, v, int(r), a, asked, text or "", right) for i, m, v, r, a, asked, text, right in made]
 
 
 def _texts(column: pd.Series) -> list[str | None]:

@@ -16,8 +16,10 @@ import yaml
 
 from planner.errors import InputError, did_you_mean
 from planner.labels import columns, graders
+from planner.labels.ab import human
 from planner.labels.command import command
 from planner.labels.grade import Grader
+from planner.labels.judge_model import judge
 from planner.traffic.records import records
 from planner.traffic.unknown import system_error
 
@@ -46,6 +48,8 @@ _MAKERS: Mapping[str, Callable[..., Grader]] = {
     "contains": graders.contains,
     "grounded": graders.grounded,
     "command": command,
+    "judge": judge,
+    "human": human,
 }
 
 
