@@ -21,23 +21,39 @@ __all__ = ["RETRIED", "Journal", "Past", "lines", "past"]
 
 #: Failures after which the same call may succeed later.
 RETRIED = ("transport", "rate_limit")
+#: HTTP statuses that speak of the caller and not of the request.
+_ABOUT_US = (401, 402, 403, 404, 407)
 
 
 @dataclass(frozen=True)
 class Past:
-    """What a journal says: ``ended`` ask → its last end, ``spent_pusd`` with the most that calls without an end may have cost.
+    """What a journal says.
 
-    ``lost`` are those calls; ``unreadable`` lines were broken off.
+    Parameters
+    ----------
+    ended: ask → its answer, else its last end. answering: the models that have answered anything.
+    spent_pusd: with the most that calls without an end may have cost; ``lost`` are those calls.
+    unreadable: lines that were broken off.
     """
 
     ended: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    answering: frozenset[str] = frozenset()
     spent_pusd: int = 0
     lost: int = 0
     unreadable: int = 0
 
     def done(self, ask: str) -> bool:
-        """Say whether ``ask`` needs no further call: it was answered, or fails however often it is asked."""
-        return ask in self.ended and self.ended[ask]["status"] not in RETRIED
+        """Say whether ``ask`` needs no further call: it was answered, or fails however often it is asked.
+
+        A refusal is final only from a model that answers others, and not when it is about the key, the money or the model's name.
+        """
+        end = self.ended.get(ask, {"status": "transport"})
+        refused = (
+            end["status"] in RETRIED
+            or end.get("http") in _ABOUT_US
+            or (end["status"] == "validation" and str(end.get("model")) not in self.answering)
+        )
+        return end["status"] == "ok" or not refused
 
 
 def lines(path: Path) -> Iterator[tuple[int, bytes, dict[str, Any] | None]]:
@@ -70,7 +86,8 @@ def past(path: Path) -> Past:
                     ended[ask] = line or {}
             case _:
                 unreadable += line is None
-    return Past(ended, spent + sum(open_calls.values()), len(open_calls), unreadable)
+    answering = frozenset(str(end.get("model")) for end in ended.values() if end["status"] == "ok")
+    return Past(ended, answering, spent + sum(open_calls.values()), len(open_calls), unreadable)
 
 
 class Journal:

@@ -23,6 +23,8 @@ __all__ = ["answer_of", "cost_pusd", "error_of"]
 
 #: LiteLLM writes the class of an error into its message.
 _CLASS = re.compile(r"\b([A-Z]\w+(?:Error|Exception|Timeout))\b")
+#: How a refusal of the text is said where the code that says it was lost on the way, as in LiteLLM's proxy.
+_REFUSED = re.compile(r"content[ _](management )?(policy|filter)|ContentPolicyViolation|safety system", re.IGNORECASE)
 _NOON = dt.time(12)
 
 
@@ -78,6 +80,8 @@ def error_of(body: Any, http: int | None) -> tuple[str, str]:
     name = (
         (named[1] if named else None) or (code if code and not code.isdigit() else None) or kind or (f"HTTP {http}" if http else "unknown")
     )
+    if code not in CODES and _REFUSED.search(said or ""):
+        return "content", name
     if code in CODES:
         return failure_kind(None, code), name
     return failure_kind(named[1] if named else None, _CODES.get(kind or "") or http or code), name

@@ -33,8 +33,8 @@ Ask: TypeAlias = dict[Hashable, Any]
 _LOG = logging.getLogger(__name__)
 #: A wait between tries [s]: doubled from the first, never longer than the second, whatever the endpoint asks for.
 _WAIT_S, _LONGEST_S = 1.0, 60.0
-#: So many calls one after the other without an answer mean that the endpoint has none to give.
-_HOPELESS = 20
+#: So many failures one after the other, from the start or later, mean that the endpoint has no answer to give.
+_HOPELESS_FIRST, _HOPELESS = 10, 20
 _TICK_S = 0.1
 
 
@@ -75,7 +75,8 @@ class _State:
         with self.lock:
             self.finished += 1
             self.answered += reply.status == "ok"
-            self.failures = self.failures + 1 if reply.status in RETRIED else 0
+            failed = reply.status in RETRIED or (reply.status == "validation" and not self.answered)
+            self.failures = self.failures + 1 if failed else 0
 
 
 def run_labels(
@@ -242,7 +243,7 @@ def _call(state: _State, ask: Ask) -> Reply:
     known = cost_pusd(state.book, ask["provider"], ask["model"], "standard", reply.answer, state.at)
     cost, evidence = known or (most if reply.unseen or reply.answer else 0, "assumed")
     state.journal.write(
-        "end", call=call, ask=name, status=reply.status, error_class=reply.error_class, http=reply.http,
+        "end", call=call, ask=name, model=ask["model"], status=reply.status, error_class=reply.error_class, http=reply.http,
         latency_ms=round(reply.latency_ms, 1), cost_pusd=cost, evidence=evidence, body=reply.body,
     )  # fmt: skip
     state.budget.settle(most, cost)
@@ -259,8 +260,8 @@ def _hopeless(state: _State, reply: Reply) -> bool:
         )
     elif not reply.sent and not state.answered:
         state.halt(f"nothing answers at {state.where.url} ({reply.error_class})")
-    elif state.failures >= _HOPELESS:
-        state.halt(f"the last {_HOPELESS} calls failed, this one with {reply.error_class}")
+    elif state.failures >= (_HOPELESS if state.answered else _HOPELESS_FIRST):
+        state.halt(f"the last {state.failures} calls failed, this one with {reply.error_class}")
     return state.stop.is_set()
 
 
