@@ -40,7 +40,15 @@ def measure(name: str, labels: Labels, reference: str | None = None, seed: int =
     """Return the lines of one dataset: fitted on half of the units; a quarter corrects; the last quarter is traffic."""
     problem = pose(labels, reference=reference, cost=ranked(labels), seed=seed)
     fit, corrects = problem.part == "fit", problem.part == "judge"
-    learned = learn(problem.requests.take(fit), problem.gain[fit], problem.weight[fit], problem.unit[fit], problem.reference_code, seed)
+    learned = learn(
+        problem.requests.take(fit),
+        problem.gain[fit],
+        problem.weight[fit],
+        problem.unit[fit],
+        problem.reference_code,
+        seed,
+        quality=problem.quality[fit],
+    )
     if not isinstance(learned.scorer, LinearScorer):
         raise TypeError(f"the learned router scores with {type(learned.scorer).__name__}, not with features")
     model = fit_quality(problem, learned.scorer, fit, seed)

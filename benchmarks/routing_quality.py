@@ -25,7 +25,9 @@ from benchmarks.routing.evaluate import Outcome, Setting, evaluate, single
 from benchmarks.routing.folds import tasks
 from benchmarks.routing.learning_curve import CHEAP, learning_curve, text
 from benchmarks.routing.method import Method
+from benchmarks.routing.minilm import cache_folder
 from benchmarks.routing.roster import left_out, needs_met, roster
+from benchmarks.routing.store import fingerprint, stored
 from planner.errors import InputError, PlannerError
 from planner.labels import read_labels
 
@@ -33,24 +35,30 @@ from planner.labels import read_labels
 PUBLIC: Mapping[str, str | None] = {"routellm_mmlu": "gpt_4_1106_preview", "llmrouter_train": None}
 
 
-def measure(data: Data, methods: Sequence[Method], setting: Setting, jobs: int = 1, show: bool = True) -> list[Outcome]:
-    """Return the outcome of every method, single models first; one that cannot be fitted to these rows says why in its note."""
+def measure(
+    data: Data, methods: Sequence[Method], setting: Setting, jobs: int = 1, show: bool = True, reuse: Path | None = None
+) -> list[Outcome]:
+    """Return the outcome of every method, single models first; one that cannot be fitted to these rows says why in its note.
+
+    ``reuse`` is a folder that keeps the outcomes of all but the planner's rows.
+    """
     means = np.average(data.quality[data.whole], axis=0, weights=data.weight[data.whole])
     found = [single(data, "cheapest", int(data.rates.argmin()), setting), single(data, "best", int(means.argmax()), setting)]
     folds = sum(map(len, setting.folds))
-    kept: Kept = {}
+    kept, mark = Kept(), fingerprint(data, setting) if reuse else ""
     with tqdm(total=folds * len(methods), desc=data.name, disable=not show, file=sys.stderr) as bar:
         for method in methods:
             bar.set_postfix_str(method.name)
-            found += _outcomes(data, method, lambda m: evaluate(data, m, setting, bar.update, _mapped(jobs), kept))
+            run = partial(evaluate, data, method, setting, bar.update, _mapped(jobs), kept)
+            found += _outcomes(method, partial(stored, None if method.role == "planner" else reuse, mark, method.name, run))
     for method in ensembles(kept):
-        found += _outcomes(data, method, lambda m: evaluate(data, m, setting))
+        found += _outcomes(method, partial(stored, reuse, mark, method.name, partial(evaluate, data, method, setting)))
     return found
 
 
-def _outcomes(data: Data, method: Method, run: Callable[[Method], list[Outcome]]) -> list[Outcome]:
+def _outcomes(method: Method, run: Callable[[], list[Outcome]]) -> list[Outcome]:
     try:
-        return run(method)
+        return run()
     except (ValueError, ArithmeticError, np.linalg.LinAlgError, PlannerError) as error:
         return [Outcome(method.name, method.inputs, method.role, {}, note=f"{type(error).__name__}: {error}")]
 
@@ -104,7 +112,8 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--curve", action="store_true", help="quality by number of labels instead, for the methods fitted in seconds")
     parser.add_argument("--draws", type=int, default=30, help="draws of --curve")
-    parser.add_argument("--cache", type=Path, help="folder that keeps embeddings (default: the user's cache folder)")
+    parser.add_argument("--cache", type=Path, default=cache_folder(), help="folder that keeps embeddings (default: %(default)s)")
+    parser.add_argument("--reuse", action="store_true", help="keep the outcomes of the peers there too, and take those that are")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args(given)
 
@@ -126,7 +135,8 @@ def main(given: Sequence[str] | None = None) -> int:
 
 def _lines(data: Data, methods: Sequence[Method], notes: dict[str, str], options: argparse.Namespace) -> list[dict[str, Any]]:
     setting = Setting(tasks(data.unit, options.repeats, options.seed), options.bootstrap, options.seed)
-    return report.lines(data, measure(data, methods, setting, options.jobs), setting, notes | left_out(options.methods))
+    outcomes = measure(data, methods, setting, options.jobs, reuse=options.cache if options.reuse else None)
+    return report.lines(data, outcomes, setting, notes | left_out(options.methods))
 
 
 def _curve(data: Data, methods: Sequence[Method], options: argparse.Namespace) -> list[dict[str, Any]]:

@@ -63,7 +63,7 @@ def mlp(x: NDArray[Any], gain: F64, weight: F64, alpha: float, seed: int) -> Cal
 
     scale = np.sqrt(x.shape[1])
     stop = {"early_stopping": len(x) >= 100, "n_iter_no_change": 5, "max_iter": 40}
-    model = MLPRegressor(hidden_layer_sizes=(100,), alpha=alpha, batch_size=min(256, len(x)), random_state=seed, **stop)
+    model = MLPRegressor(hidden_layer_sizes=(100,), alpha=alpha, batch_size=min(256, max(1, int(0.8 * len(x)))), random_state=seed, **stop)
     target = filled(gain, weight)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -190,8 +190,8 @@ def _methods(name: str, train: Path, settings: Sequence[Any], scores: bool = Fal
 
 EMBEDDING_PEERS = (
     *_methods("knn_minilm", knn, (25, 50, 100, 200, 400)),
-    *_methods("mlp_minilm", one_by_one(mlp), (30.0, 300.0)),
-    *_methods("svm_minilm", one_by_one(svm), tuple(product((1.0, 3.0), (0.003, 0.03))), scores=True),
+    *_methods("mlp_minilm", one_by_one(mlp), (30.0, 100.0)),
+    *_methods("svm_minilm", one_by_one(svm), tuple(product((1.0, 3.0), (0.01, 0.1))), scores=True),
     *_methods("mf_minilm", one_by_one(factorised), (1e-3, 3e-3, 1e-2)),
     *_methods("clusters_minilm", one_by_one(clustered), ((60, 1), (60, 4), (150, 4))),
 )

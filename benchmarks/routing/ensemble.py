@@ -20,12 +20,14 @@ __all__ = ["Kept", "ensembles", "keep"]
 
 #: Method name → task's seed → what was fitted.
 Kept = dict[str, dict[int, Fitted]]
+#: Rows times models beyond which nothing is kept: it would not fit into memory.
+_MOST = 200_000
 _PARTS = ("tfidf_ridge", "knn_minilm", "mlp_minilm", "mf_minilm", "domain_table")
 
 
 def keep(kept: Kept, method: Method, task: Task, fitted: Fitted) -> None:
-    """Remember what an ensemble will be made of."""
-    if method.name.startswith(_PARTS):
+    """Remember what an ensemble will be made of, unless it is too much."""
+    if method.name.startswith(_PARTS) and fitted.inside.size + fitted.outside.size <= _MOST:
         kept.setdefault(method.name, {})[task.seed] = replace(fitted, decide=None)
 
 

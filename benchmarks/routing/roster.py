@@ -30,6 +30,8 @@ LLMROUTER = (
     "inference works offline without torch; its kNN, SVM and MLP are scikit-learn classifiers of the best model, the peers "
     "knn_minilm, svm_minilm and mlp_minilm here with the gain as target; its matrix factorisation is mf_minilm"
 )
+#: Rows times models beyond which a separate machine per model takes hours.
+_MOST = 200_000
 ALL = (*RULES, *OURS, *TEXT_PEERS, *EMBEDDING_PEERS)
 
 
@@ -46,7 +48,7 @@ def left_out(names: Sequence[str] | None = None) -> dict[str, str]:
     return {} if names else {"llmrouter_lib": LLMROUTER}
 
 
-def needs_met(data: Data, methods: Sequence[Method], cache: Path | None) -> tuple[Data, list[Method], dict[str, str]]:
+def needs_met(data: Data, methods: Sequence[Method], cache: Path) -> tuple[Data, list[Method], dict[str, str]]:
     """Return data with embeddings where needed, the methods that can run, and why each other one cannot.
 
     Without a domain column the rows that see it would repeat those that do not.
@@ -57,8 +59,11 @@ def needs_met(data: Data, methods: Sequence[Method], cache: Path | None) -> tupl
         absent |= dict.fromkeys(repeated, "no domain column: the row of text alone is the same")
     if missing := minilm.absent():
         absent |= {m.name: missing for m in methods if m.needs_embedding}
+    if len(data) * data.k > _MOST:
+        slow = [m.name for m in methods if "_svm_" in m.name or m.name.startswith("svm_")]
+        absent |= dict.fromkeys(slow, f"would take hours on {len(data):,} rows and {data.k} models: --max-rows brings it back")
     kept = [m for m in methods if m.name not in absent]
     if any(m.needs_embedding for m in kept):
         with tqdm(total=len(data), desc=f"{data.name}: MiniLM", file=sys.stderr) as bar:
-            data = replace(data, embedding=minilm.embed(data.text, cache or minilm.cache_folder(), bar.update))
+            data = replace(data, embedding=minilm.embed(data.text, cache, bar.update))
     return data, kept, absent
