@@ -28,8 +28,8 @@ __all__ = ["FLOORS", "SD", "Before", "Stake", "before", "calibration_labels"]
 FLOORS = (0.005, 0.01, 0.02, 0.03, 0.05)
 #: SD of the loss per request (assumed): 15 % of requests are answered right by exactly one of two models.
 SD = math.sqrt(0.15)
-#: What the bets take beyond the normal approximation, by simulation.
-_BETS = 1.05
+#: What the bets take beyond the normal approximation, and beyond what it takes to see no loss at all, by simulation.
+_BETS, _UNSEEN = 1.05, 1.1
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,14 @@ def calibration_labels(
     ``design_effect`` is 1 + (rows a unit − 1) · ICC. InputError when the loss is not below the floor.
 
     >>> calibration_labels(0.02), calibration_labels(0.02, sd=0.05)
-    (2435, 149)
+    (2435, 164)
     """
     if not loss < floor < 1 or not sd >= 0 or not 0 < delta < 1 or not 0 < power < 1:
         raise InputError(
             f"floor {floor}, loss {loss}, sd {sd}, delta {delta}, power {power}", "a floor above the loss, chances within 0 and 1"
         )
     normal = ((ndtri(1 - delta) + ndtri(power)) * sd / (floor - loss)) ** 2
-    unseen = math.log(delta) / math.log1p(-floor)
+    unseen = _UNSEEN * math.log(delta) / math.log1p(-floor)
     return math.ceil(design_effect * max(_BETS * normal, unseen))
 
 

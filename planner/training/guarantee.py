@@ -38,13 +38,13 @@ def sequence(rows: Judged, scores: Scores, points: int = 200, floor: float | Non
     earlier one is left out. Evenly spread over the saving, each halfway between the thresholds of two requests. Given the
     ``floor``, the first is the τ that is likeliest to be certified: one before it would save less and fail sooner.
     """
-    thresholds, codes = _steps(scores, rows)
-    finite = np.unique(thresholds[np.isfinite(thresholds)])
+    thresholds, codes = steps(scores.gains, scores.cost_usd, scores.feasible, rows.reference)
+    finite = np.unique(thresholds[np.isfinite(thresholds) & (scores.abstain == 0)[:, None]])
     if not len(finite):
         return np.zeros(0)
     between = np.append((finite[:-1] + finite[1:]) / 2, finite[-1] + 1e-3)
     tried = between[np.unique(np.linspace(0, len(between) - 1, 10 * points).astype(int))]
-    saved = np.array([_spend(rows, rows.reference) - _spend(rows, lookup(thresholds, codes, rows.reference, t)) for t in tried])
+    saved = np.array([_spend(rows, rows.reference) - _spend(rows, _picked(thresholds, codes, rows, scores, t)) for t in tried])
     more = saved > np.maximum.accumulate(np.concatenate([[0.0], saved]))[:-1]
     tried, saved = tried[more], saved[more]
     if len(tried) > points:
@@ -127,11 +127,11 @@ def certify(
 
 def outcomes(rows: Judged, scores: Scores, taus: F64) -> tuple[F64, F64]:
     """Return what each row loses against its reference and what it costs [USD] at each τ, both (n, T)."""
-    thresholds, codes = _steps(scores, rows)
+    thresholds, codes = steps(scores.gains, scores.cost_usd, scores.feasible, rows.reference)
     home, at = rows.quality_of(rows.reference), np.arange(len(rows.weight))
     loss, cost = np.empty((len(home), len(taus))), np.empty((len(home), len(taus)))
     for t, tau in enumerate(taus):
-        picked = lookup(thresholds, codes, rows.reference, tau)
+        picked = _picked(thresholds, codes, rows, scores, tau)
         loss[:, t], cost[:, t] = home - rows.quality[at, picked], rows.cost_usd[at, picked]
     return loss, cost
 
@@ -166,10 +166,9 @@ def _human_sums(rows: Judged, scores: Scores, taus: F64, floor: float, human: F6
     return _unit_sums(by_people, floor - outcomes(by_people, scores, taus)[0])[0], whole
 
 
-def _steps(scores: Scores, rows: Judged) -> tuple[F64, NDArray[np.int64]]:
-    """Return each row's thresholds and codes; where the router abstains there is none to pass."""
-    thresholds, codes = steps(scores.gains, scores.cost_usd, scores.feasible, rows.reference)
-    return np.where(scores.abstain[:, None] > 0, np.inf, thresholds), codes
+def _picked(thresholds: F64, codes: NDArray[np.int64], rows: Judged, scores: Scores, tau: float) -> NDArray[np.int64]:
+    """Return the code chosen for each row at ``tau``; where the router abstains, the row's reference at every τ."""
+    return np.where(scores.abstain > 0, rows.reference, lookup(thresholds, codes, rows.reference, tau))
 
 
 def _spend(rows: Judged, codes: NDArray[np.int64]) -> float:
