@@ -43,7 +43,7 @@ class Verdict:
     method: what to use now, whatever the kind: ``learned``, the name of a simple rule, a model, or ``today``.
     table: one line a comparison at equal cost, each method's closest first: ``method, vs, diff, low, high, p_value,
         labels_needed``, see :func:`planner.training.equal_cost.compare`.
-    more_labels: judging labels to add; 0 unless the kind is ``not enough labels``.
+    more_labels: judging labels that would tell whether the learned router is worth it; 0 where that is told.
     text: the decision in words.
     """
 
@@ -113,8 +113,8 @@ def verdict(
     now = max(shown, key=lambda n: field.saving(field.rules[n])) if shown else _constant(field, fit_rows, floor)
     more = _more(learned, len(rows.weight)) if field.saving(field.learned) > 0 and _may_be_worth(learned) else 0
     kind = KINDS[1] if shown else KINDS[3] if more else KINDS[2]
-    words = [_use(now, field, floor, bool(shown)), _why_not(learned.iloc[0], certified, len(rows.weight), more, usd_per_label)]
-    text = " ".join(reversed(words) if kind == KINDS[3] else words)
+    use, why = _use(now, field, floor, bool(shown)), _why_not(learned.iloc[0], certified, len(rows.weight), more, usd_per_label)
+    text = f"{why} Until then, {use[0].lower()}{use[1:]}" if kind == KINDS[3] else f"{use} {why}"
     return Verdict(kind, now, table, more, text)
 
 
@@ -192,8 +192,12 @@ def _why_not(closest: pd.Series, certified: bool, judged: int, more: int, usd_pe
     where = f"on {judged:,} labelled requests that neither trained nor calibrated it (measured; 95 % by unit)"
     if not more:
         return f"{nothing}The learned router is not shown to be better: {seen}, {where}."
-    price = "" if usd_per_label is None else f", about ${more * usd_per_label:,.0f}"
+    price = "" if usd_per_label is None else f" (about ${_dollars(more * usd_per_label)})"
     return (
         f"{nothing}Not enough labels to tell whether the learned router is worth it: {seen}, {where}. "
         f"About {more:,} more judging labels{price} would show an advantage of {max(closest['diff'], MATERIAL):.4f} in four draws of five."
     )
+
+
+def _dollars(amount: float) -> str:
+    return f"{amount:,.0f}" if amount >= 10 else f"{amount:.2f}"
