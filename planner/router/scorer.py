@@ -1,4 +1,4 @@
-"""The learned scorer: predicted quality gain of every candidate over the reference, linear in the features.
+"""The learned scorer: predicted quality gain of every candidate over the reference, from sums linear in the features.
 
 In: Requests. Out: float32 gains (n, K); the reference's column is exactly 0. Training weighs its design matrix with the same
 ``weigh``. Knows nothing of costs, thresholds or how the weights came about.
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from planner.router.features import Features, FeatureSpec
 from planner.router.hashing import I64
+from planner.router.link import Link
 from planner.router.requests import Requests
 from planner.router.table import Table
 
@@ -65,6 +66,7 @@ class LinearScorer:
     ----------
     spec, weighting: how features are made and weighed.
     weights: float32 (dim, K). structure_weights: float32 (len(STRUCTURE), K). intercept: float32 (K,).
+    link: with one, the weights have K + L columns, direct gains and levels of quality, and ``link`` makes gains of them.
     """
 
     spec: FeatureSpec
@@ -72,13 +74,26 @@ class LinearScorer:
     weights: F32
     structure_weights: F32
     intercept: F32
+    link: Link | None = None
 
     def gains(self, requests: Requests) -> F32:
         """Return predicted gains over the reference, float32 (n, K)."""
+        raw = self._sums(requests)
+        gains: F32 = (raw if self.link is None else self.link.gains(raw)).astype(np.float32)
+        return gains
+
+    def levels(self, requests: Requests) -> F32 | None:
+        """Return predicted quality of every candidate, float32 (n, K), unbounded; None where only gains were learned."""
+        if self.link is None:
+            return None
+        levels: F32 = self._sums(requests)[:, len(self.link.own) + self.link.own].astype(np.float32)
+        return levels
+
+    def _sums(self, requests: Requests) -> NDArray[np.float64]:
         hashed, shape = self._table.sums(requests)
         scaled = (_scaled(shape, self.weighting)[:, :, None] * self.structure_weights).sum(1)
-        gains: F32 = (self.intercept + scaled + hashed).astype(np.float32)
-        return gains
+        sums: NDArray[np.float64] = self.intercept + scaled + hashed
+        return sums
 
     @cached_property
     def _table(self) -> Table:
@@ -86,8 +101,9 @@ class LinearScorer:
 
     def take(self, columns: I64) -> LinearScorer:
         """Keep the candidates at ``columns``."""
+        link, columns = (None, columns) if self.link is None else self.link.take(columns)
         w, s, b = (np.ascontiguousarray(a[..., columns]) for a in (self.weights, self.structure_weights, self.intercept))
-        return LinearScorer(self.spec, self.weighting, w, s, b)
+        return LinearScorer(self.spec, self.weighting, w, s, b, link)
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Return settings and arrays; only buckets that carry weight are stored."""
@@ -101,7 +117,11 @@ class LinearScorer:
             "structure_weights": self.structure_weights,
             "intercept": self.intercept,
         }
-        return {"features": self.spec.state(), "block": list(self.weighting.block)}, arrays
+        settings = {"features": self.spec.state(), "block": list(self.weighting.block)}
+        if self.link is None:
+            return settings, arrays
+        link, more = self.link.state()
+        return {**settings, "link": link}, {**arrays, **more}
 
     @classmethod
     def of(cls, state: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> LinearScorer:
@@ -110,4 +130,5 @@ class LinearScorer:
         idf, weights = np.zeros(spec.dim, np.float32), np.zeros((spec.dim, arrays["weights"].shape[1]), np.float32)
         idf[arrays["buckets"]], weights[arrays["buckets"]] = arrays["idf"], arrays["weights"]
         weighting = Weighting(idf, arrays["structure_mean"], arrays["structure_scale"], tuple(state["block"]))
-        return cls(spec, weighting, weights, arrays["structure_weights"], arrays["intercept"])
+        link = Link.of(state["link"], arrays) if "link" in state else None
+        return cls(spec, weighting, weights, arrays["structure_weights"], arrays["intercept"], link)

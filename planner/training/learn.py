@@ -1,7 +1,8 @@
-"""From a problem to a scorer: the gain ridge on hashed n-grams, structure and app.
+"""From a problem to a scorer: quality ridges on hashed n-grams, structure and app, stacked into gains.
 
-In: requests, gains (NaN where unlabelled), weights and units of the rows to fit. Out: a LinearScorer with its out-of-fold
-gains. Which n-grams and which penalty is decided by cross-validation inside these rows. Knows nothing of costs or thresholds.
+In: requests, qualities and gains (NaN where unlabelled), weights and units of the rows to fit. Out: a LinearScorer with its
+out-of-fold gains. Penalties, and how far text is trusted beside a table of apps, are decided by cross-validation inside these
+rows. Knows nothing of costs or thresholds.
 """
 
 from __future__ import annotations
@@ -14,26 +15,25 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from planner.router import Features, FeatureSpec, LinearScorer, Requests, Weighting, features, weigh
-from planner.training.ridge import RidgeFit, fit_ridge
+from planner.router.link import Link
+from planner.training.ridge import RidgePath, fit_ridge, ridge_path
+from planner.training.stack import Stack, fit_stack
 
-__all__ = ["SPECS", "Learned", "design", "learn", "weighting"]
+__all__ = ["SPECS", "Learned", "design", "learn", "refit", "weighting"]
 
-#: Tried in this order; a later one must predict clearly better.
-SPECS = (FeatureSpec(char_bits=0, char_n=()), FeatureSpec(char_n=(4,)))
-#: Share of the squared error by which a larger feature set must be better.
-_BETTER = 0.005
-#: Rows on which feature sets are compared.
-_TRIAL = 2_500
-#: Length that structure columns have after scaling, beside 1 for each block of n-grams.
-_STRUCTURE = 0.1
+F64 = NDArray[np.float64]
+#: What is read of a request: token 1- and 2-grams, the template, the app, and structure.
+SPECS = (FeatureSpec(token_bits=18, word_bits=0, char_bits=0, char_n=()),)
+#: Length that structure columns have after scaling, beside 1 for each block of n-grams; and beside apps alone.
+_STRUCTURE, _BESIDE_APPS = 0.03, 0.3
 
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """A scorer, its cross-fitted gains on the rows it was fitted on (n, K), the penalty, and error by feature set."""
+    """A scorer, its cross-fitted gains on the rows it was fitted on (n, K), the penalty of the text, and error by kind of fit."""
 
     scorer: LinearScorer
-    oof: NDArray[np.float64]
+    oof: F64
     alpha: float
     trials: dict[str, float]
 
@@ -69,56 +69,71 @@ def design(found: Features, by: Weighting) -> sparse.csr_matrix:
 
 def learn(
     requests: Requests,
-    gain: NDArray[np.float64],
-    weight: NDArray[np.float64],
+    gain: F64,
+    weight: F64,
     unit: NDArray[Any],
     reference: int,
     seed: int = 0,
-    specs: tuple[FeatureSpec, ...] = SPECS,
+    spec: FeatureSpec = SPECS[0],
+    *,
+    quality: F64 | None = None,
 ) -> Learned:
-    """Fit gains over the reference (whose column stays exactly 0)."""
-    apps = len(set(requests.app)) > 1
-    tried = [replace(s, app_bits=s.app_bits if apps else 0) for s in specs]
-    trials = _trials(tried, requests, gain, weight, unit, seed)
-    spec = tried[0]
-    for other in tried[1:]:
-        if trials[_name(other)] < (1 - _BETTER) * trials[_name(spec)]:
-            spec = other
+    """Fit gains over the reference (whose column stays exactly 0).
+
+    Parameters
+    ----------
+    gain, quality: (n, K), NaN where unlabelled. Without ``quality`` gains are learned alone, which knows less: where both
+        models fail, or both succeed, there is little to gain.
+    """
+    level = gain if quality is None else quality
+    if len(set(requests.app)) < 2:
+        spec = replace(spec, app_bits=0)
     found = features(requests, spec)
     by = weighting(found, unit)
-    fit = fit_ridge(design(found, by), gain, weight, unit, seed=seed)
-    return Learned(_scorer(spec, by, fit, reference), _zeroed(fit.oof, reference), fit.alpha, trials)
+    whole = design(found, by)
+    text = ridge_path(whole, level, weight, unit, seed=seed)
+    table = ridge_path(_apps_and_structure(whole, spec), level, weight, unit, seed=seed)
+    stack = fit_stack(text, table, level, gain, weight, unit, reference, seed)
+    scorer = _scorer(spec, by, stack, _folded(text, table, stack, spec, reference), reference)
+    return Learned(scorer, stack.oof, text.alphas[stack.text_at], stack.trials)
 
 
-def _trials(
-    specs: list[FeatureSpec], requests: Requests, gain: NDArray[np.float64], weight: NDArray[np.float64], unit: NDArray[Any], seed: int
-) -> dict[str, float]:
-    """Return the cross-validated squared error of each feature set on at most _TRIAL rows of whole units."""
-    if len(specs) == 1:
-        return {_name(specs[0]): float("nan")}
-    _, code = np.unique(unit, return_inverse=True)
-    place = np.random.default_rng(seed).permutation(code.max() + 1)[code]
-    rows = np.sort(np.argsort(place, kind="stable")[:_TRIAL])
-    part = requests.take(rows)
-    errors = {}
-    for spec in specs:
-        found = features(part, spec)
-        by = weighting(found, unit[rows])
-        errors[_name(spec)] = min(fit_ridge(design(found, by), gain[rows], weight[rows], unit[rows], seed=seed).mse)
-    return errors
+def refit(like: LinearScorer, requests: Requests, target: F64, weight: F64, unit: NDArray[Any], seed: int = 0) -> tuple[LinearScorer, F64]:
+    """Fit any targets (n, K; NaN = unlabelled) on the features of ``like``; return a scorer without link and its cross-fitted fit."""
+    fit = fit_ridge(design(features(requests, like.spec), like.weighting), target, weight, unit, seed=seed)
+    coef, dim = fit.coef.astype(np.float32), like.spec.dim
+    return LinearScorer(like.spec, like.weighting, coef[:dim], coef[dim:], fit.intercept.astype(np.float32)), fit.oof
 
 
-def _name(spec: FeatureSpec) -> str:
-    return "words" + "".join(f" + {n}-grams" for n in spec.char_n)
+def _apps_and_structure(whole: sparse.csr_matrix, spec: FeatureSpec) -> sparse.csr_matrix:
+    """Return the columns that few labels can teach, structure in the measure that suits them."""
+    coarse = whole[:, spec.offsets[-2] :]
+    size = coarse.shape[1]
+    measure = np.where(np.arange(size) < spec.dim - spec.offsets[-2], 1.0, _BESIDE_APPS / _STRUCTURE)
+    return sparse.csr_matrix(coarse @ sparse.diags(measure))
 
 
-def _scorer(spec: FeatureSpec, by: Weighting, fit: RidgeFit, reference: int) -> LinearScorer:
-    coef = _zeroed(fit.coef, reference).astype(np.float32)
-    intercept = _zeroed(fit.intercept[None], reference)[0].astype(np.float32)
-    return LinearScorer(spec, by, coef[: spec.dim], coef[spec.dim :], intercept)
+def _folded(text: RidgePath, table: RidgePath, stack: Stack, spec: FeatureSpec, reference: int) -> tuple[F64, F64]:
+    """Return weights (dim + structure, 2K) and intercepts (2K,): every linear share in one direct column, then the levels."""
+    k = len(stack.intercept)
+    level, level_base = text.fit(stack.level_at)
+    gain, gain_base = text.fit(np.full(k, stack.text_at))
+    coarse, coarse_base = table.fit(np.full(k, stack.table_at))
+    measure = np.where(np.arange(len(coarse)) < spec.dim - spec.offsets[-2], 1.0, _BESIDE_APPS / _STRUCTURE)
+    wide = np.zeros_like(level)
+    wide[spec.offsets[-2] :] = coarse * measure[:, None]
+    parts = [
+        (gain - gain[:, [reference]], gain_base - gain_base[reference]),
+        (wide - wide[:, [reference]], coarse_base - coarse_base[reference]),
+        (level, level_base),
+        (np.repeat(level[:, [reference]], k, 1), np.repeat(level_base[reference], k)),
+    ]
+    direct = sum((part * stack.share[:, i] for i, (part, _) in enumerate(parts)), np.zeros_like(level))
+    base = sum((own * stack.share[:, i] for i, (_, own) in enumerate(parts)), stack.intercept)
+    return np.hstack([direct, level]), np.concatenate([base, level_base])
 
 
-def _zeroed(values: NDArray[np.float64], column: int) -> NDArray[np.float64]:
-    out = values.copy()
-    out[:, column] = 0
-    return out
+def _scorer(spec: FeatureSpec, by: Weighting, stack: Stack, fitted: tuple[F64, F64], reference: int) -> LinearScorer:
+    coef, intercept = (a.astype(np.float32) for a in fitted)
+    link = Link(np.arange(len(stack.centre)), reference, stack.centre.astype(np.float32), stack.bend.astype(np.float32))
+    return LinearScorer(spec, by, coef[: spec.dim], coef[spec.dim :], intercept, link)

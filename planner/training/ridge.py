@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.model_selection import GroupKFold
 
-__all__ = ["ALPHAS", "RidgeFit", "fit_ridge", "fold_of"]
+__all__ = ["ALPHAS", "RidgeFit", "RidgePath", "fit_ridge", "fold_of", "ridge_path", "squared"]
 
 F64 = NDArray[np.float64]
 #: Penalties tried, for rows of length about one to two.
@@ -72,6 +72,61 @@ def fit_ridge(
     The intercept is the weighted mean plus the coefficient of a constant column, which the penalty hardly touches. A column
     without variation or labels gets zero coefficients.
     """
+    path = ridge_path(X, Y, weights, groups, alphas, seed, folds)
+    mse = path.errors(Y, weights).sum(1)
+    best = int(np.argmin(mse))
+    coef, intercept = path.fit(np.full(Y.shape[1], best))
+    return RidgeFit(coef, intercept, float(alphas[best]), path.oof[best], tuple(mse.tolist()))
+
+
+@dataclass(frozen=True, eq=False)
+class RidgePath:
+    """Ridge fits at A penalties.
+
+    Parameters
+    ----------
+    oof: (A, n, K) predictions for each row by a fit without its group. alphas: (A,) the penalties.
+    """
+
+    oof: F64
+    alphas: tuple[float, ...]
+    _design: sparse.csr_matrix
+    _duals: F64
+    _means: F64
+    _used: NDArray[np.int64]
+    _dim: int
+
+    def errors(self, wanted: F64, weights: F64 | None = None) -> F64:
+        """Return each column's share of the mean squared out-of-fold error against ``wanted`` (n, K; NaN = unknown), (A, K)."""
+        return squared(self.oof, wanted, weights)
+
+    def fit(self, at: NDArray[np.int64]) -> tuple[F64, F64]:
+        """Return coefficients (dim, K) and intercepts (K,) of the fit on all rows, each column k at penalty ``at[k]``."""
+        columns = np.arange(len(at))
+        found = self._design.T @ self._duals[at, :, columns].T
+        coef = np.zeros((self._dim, len(at)))
+        coef[self._used] = found[:-1]
+        return coef, self._means + found[-1]
+
+
+def squared(predicted: F64, wanted: F64, weights: F64 | None = None) -> F64:
+    """Return each column's share of the weighted mean squared error of ``predicted`` (A, n, K), (A, K)."""
+    known = np.where(np.isnan(wanted), 0.0, (np.ones(len(wanted)) if weights is None else weights / weights.mean())[:, None])
+    filled = np.nan_to_num(wanted)
+    errors: F64 = np.array([(known * np.square(p - filled)).sum(0) for p in predicted]) / max(known.sum(), 1e-300)
+    return errors
+
+
+def ridge_path(
+    X: sparse.csr_matrix,  # noqa: N803
+    Y: F64,  # noqa: N803
+    weights: F64 | None = None,
+    groups: NDArray[Any] | None = None,
+    alphas: tuple[float, ...] = ALPHAS,
+    seed: int = 0,
+    folds: int = 5,
+) -> RidgePath:
+    """Fit at every penalty, cross-fitted; as ``fit_ridge``, which then picks one."""
     n, k = Y.shape
     fold = fold_of(np.arange(n) if groups is None else groups, folds, seed)
     base = np.where(np.isnan(Y), 0.0, (np.ones(n) if weights is None else weights / weights.mean())[:, None])
@@ -85,12 +140,7 @@ def fit_ridge(
     for a, dual in enumerate(duals):
         predicted = (design @ (design.T @ dual) + means).reshape(n, folds + 1, k)
         oof[a] = predicted[np.arange(n), fold]
-    mse = [float((base * np.square(p - np.nan_to_num(Y))).sum() / max(base.sum(), 1e-300)) for p in oof]
-    best = int(np.argmin(mse))
-    found = design.T @ duals[best][:, -k:]
-    coef = np.zeros((X.shape[1], k))
-    coef[used] = found[:-1]
-    return RidgeFit(coef, means[-k:] + found[-1], float(alphas[best]), oof[best], tuple(mse))
+    return RidgePath(oof, alphas, design, duals[:, :, -k:].copy(), means[-k:], used, X.shape[1])
 
 
 def _dual(design: Any, target: F64, weights: F64, alphas: F64) -> tuple[F64, F64]:
