@@ -316,7 +316,9 @@ def test_files_that_score_differently_are_never_left(training, tmp_path, monkeyp
 
     def shifted(path: Path) -> Router:
         read = real(path)
-        object.__setattr__(read.scorer, "intercept", read.scorer.intercept + np.float32([0, 1e-4, 0]))
+        off = np.zeros(len(read.scorer.intercept), np.float32)
+        off[1] = 1e-4
+        object.__setattr__(read.scorer, "intercept", read.scorer.intercept + off)
         return read
 
     monkeypatch.setattr(writing, "load", shifted)
