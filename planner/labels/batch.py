@@ -19,7 +19,7 @@ import pandas as pd
 
 from planner.errors import InputError, NeedsError
 from planner.labels.bodies import LIMIT_FIELDS, anthropic_body, openai_body, pairs_of
-from planner.labels.journal import past
+from planner.labels.journal import Past, past
 from planner.labels.quotes import OVERHEAD_TOKENS, ask_pusd, at_most_pusd, dollars
 from planner.labels.work import JOURNAL, Work
 from planner.prices import PriceBook
@@ -121,7 +121,7 @@ def _folder(out: Path) -> Path:
 
 def _lines(work: Work, format: str, rules: Format, names: Mapping[str, str], limit_field: str) -> tuple[pd.DataFrame, dict[str, int]]:
     """Return the asks that the format takes, with their ``line``, and how many are left out why."""
-    done = past(work.folder / JOURNAL) if work.folder else past(Path())
+    done = past(work.folder / JOURNAL) if work.folder else Past()
     left = {"answered by a run already": 0, f"served by another provider than {' or '.join(rules.providers)}": 0, "no shape of it there": 0}
     answered, elsewhere, shapeless = left
     kept = []

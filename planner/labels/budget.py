@@ -58,6 +58,12 @@ class Budget:
             self._held += at_most_pusd
             return True
 
+    def close(self) -> None:
+        """Let nothing more be reserved, and whoever waits go."""
+        with self._settled:
+            self._closed = True
+            self._settled.notify_all()
+
     def settle(self, reserved_pusd: int, cost_pusd: int) -> None:
         """Turn what was reserved into what it cost."""
         with self._settled:

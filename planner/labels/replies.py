@@ -84,7 +84,7 @@ def error_of(body: Any, http: int | None) -> tuple[str, str]:
         return "content", name
     if code in CODES:
         return failure_kind(None, code), name
-    return failure_kind(named[1] if named else None, _CODES.get(kind or "") or http or code), name
+    return failure_kind(named[1] if named else None, http or _CODES.get(kind or "") or code), name
 
 
 #: Anthropic's error types → the HTTP status that goes with them: batch results have no status of their own.

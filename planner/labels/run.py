@@ -215,6 +215,7 @@ def _work(state: _State) -> None:
     except BaseException as error:  # a thread has no caller: the main one raises it
         state.error = state.error or error
         state.stop.set()
+        state.budget.close()
 
 
 def _ask(state: _State, ask: Ask) -> None:
