@@ -9,7 +9,9 @@ certified τ on the population. ``saving_vs_attainable``: over the largest savin
 most ε, z = 1.645: what a test that knows σ certifies in every second set. ``saving_vs_clairvoyant``: over the largest saving of any τ
 with a population loss of at most ε. ``z_test`` has both rates for the same sequence under the asymptotic test, which promises
 nothing. With ``clusters``, units are groups of so many rows, made so that the loss at the clairvoyant τ has the stated ICC; σ is
-then that of unit means. Standard errors are over the sets.
+then that of unit means. Fewer units than about 3 / ε certify nothing by any test that is valid for every distribution: a unit in 1/ε that
+loses everything would hardly be seen; σ knows nothing of it, so that "attainable" is out of reach there. Standard errors are over
+the sets.
 """
 
 from __future__ import annotations
@@ -100,14 +102,14 @@ def measure(made: World, n: int, sets: int, floor: float, delta: float, seed: in
     drawn, mean = n // groups.shape[1], dense.mean(0)
     bound = mean + Z * dense.std(0) / np.sqrt(drawn)
     attainable, clairvoyant = (max(made.dense_saving[b <= floor].max(initial=0.0), 0.0) for b in (bound, mean))
-    moment = made.moment if not clusters else np.square(floor - loss).mean(0)
+    moment = made.moment * ((1 + (clusters - 1) * icc) / clusters if clusters else 1)
     kept = {"betting": np.zeros(sets, np.int64), "z_test": np.zeros(sets, np.int64)}
     squares = np.square(floor - loss)
     for s, draw in enumerate(_draws(len(groups), drawn, sets, seed)):
         kept["betting"][s] = _certified(loss, draw, floor, delta, moment)
         times = np.bincount(draw, minlength=len(groups)) / drawn
         gain = floor - times @ loss
-        passes = gain >= Z * np.sqrt((times @ squares - gain**2) / drawn)
+        passes = gain >= Z * np.sqrt(np.maximum(times @ squares - gain**2, 0) / drawn)
         kept["z_test"][s] = len(passes) if passes.all() else passes.argmin()
     risky = np.concatenate([[False], loss.mean(0) > floor])
     saved = np.concatenate([[0.0], made.saving])
@@ -165,6 +167,8 @@ def _clusters(made: World, floor: float, size: int, icc: float, seed: int) -> ND
     def grouped(pull: float) -> NDArray[np.int64]:
         return np.argsort(pull * loss + noise, kind="stable")[:whole].reshape(-1, size)
 
+    if not loss.any():
+        return grouped(0.0)
     pull = brentq(lambda x: _icc(loss[grouped(x)]) - icc, 0.0, 20.0, xtol=1e-3)
     return np.random.default_rng(seed + 1).permuted(grouped(pull), axis=1)
 

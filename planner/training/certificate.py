@@ -28,7 +28,8 @@ class Guarantee:
     delta: the chance that the statement is false, at most.
     rows, units: calibration rows, and the users, sessions and duplicate groups they come from.
     heaviest: what one unit counts for at most, in mean units; ``trimmed_share`` of the rows' weight is above that and not counted.
-    table: one row a τ in the order of testing: ``tau, loss, p_value, usd_per_1k, saving, certified``; p is NaN where not tested.
+    table: one row a τ in the order of testing: ``tau, loss, p_value, usd_per_1k, saving, certified``; p is NaN where not tested. All
+        certified τ hold together, so a slider may move among them (``holds``, ``at``); at any other τ it is exploratory.
     saving: share of the spend on the calibration rows that ``tau`` saves (measured); 0 on requests that the router leaves alone.
     abstained_share: share of that spend on requests that the router leaves as they are, unread.
     grader: who graded. ``verified``: False for an LLM judge that no human subset corrects.

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from support.labels import COST, made_labels
+from support.small import traffic_of, world_of
 
 from planner.errors import InputError
 from planner.labels import Labels
-from planner.router import Scores
+from planner.router import Requests, Scores
 from planner.stats.betting import p_values
 from planner.training import Judged, train
 from planner.training.guarantee import certify, outcomes, sequence, start
@@ -181,6 +183,28 @@ def test_a_log_whose_long_prompts_are_cut():
     assert (codes[cut] == problem.reference_code).all()
     assert (codes[~cut] != problem.reference_code).any()
     assert found.saving <= 1 - cut.mean()
+
+
+def test_a_log_and_labels_whose_long_prompts_are_cut(tmp_path: Path):
+    """Trained with the log, the router leaves every cut request of it with today's model, however cheap the τ, and others not."""
+    traffic, labels = world_of(tmp_path / "log", n=1200, labelled=700)
+    frame = traffic.frame("request_id", "messages", "app", "model", "input_tokens", "source_cost_usd", "text_state")
+    cut = frame["input_tokens"].to_numpy() > 1500
+    log = traffic_of(tmp_path / "cut", frame.assign(provider="openai", status="ok", text_state=np.where(cut, "cut", "full")))
+    whole = ~labels.items["request_id"].isin(frame["request_id"][cut])
+    made = train(labels.take(whole.to_numpy()), log, floor=0.1)
+    router = made.router.with_tau(np.inf)
+    requests = Requests.of(**{c: log.frame(c)[c].tolist() for c in ("messages", "app", "text_state")})
+    scores = router.scores(requests, "")
+    codes = router.choose(scores)[0]
+    assert (scores.abstain[cut] == 6).all()
+    assert (codes[cut] == scores.home[cut]).all()
+    assert (codes[~cut] != scores.home[~cut]).all()
+    cost = np.tile(router.costs.usd_per_request, (1200, 1))
+    rows = Judged(np.ones(cost.shape), cost, np.ones(1200), frame["request_id"].to_numpy(str), scores.home)
+    found = certify(rows, scores, np.array([np.inf]), 0.1)
+    assert found.abstained_share == pytest.approx(cut.mean())
+    assert found.saving == pytest.approx((1 - cut.mean()) * (1 - cost[0].min() / cost[0, scores.home[0]]))
 
 
 def test_the_statement_names_its_grader_and_its_limits():
