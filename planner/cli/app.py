@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli import apps, audit, decide, export, lab, labels, off_policy, plan, read, simulate, train
+from planner.cli import apps, audit, decide, export, lab, labels, labels_grade, off_policy, plan, read, simulate, train
 
 __all__ = ["app"]
 
@@ -40,6 +40,8 @@ for _verb in (read.read, audit.audit, plan.plan, train.train, simulate.simulate,
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(lab.lab)
 app.add_typer(apps.app, name="apps")
 app.add_typer(labels.app, name="labels")
+labels.app.command()(labels_grade.grade)
+labels.app.command()(labels_grade.noise)
 
 
 def _version(wanted: bool) -> None:

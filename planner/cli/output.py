@@ -28,6 +28,8 @@ _SPOKEN = (
     ("output_tokens=…, for example 1 for", "--expected-output MODEL=TOKENS, for example 1 token for"),
     ("Apps.draft(traffic).save(path)", "planner apps init"),
     ("and pass it", "and pass it with --apps"),
+    ("base_url=…", "--base-url URL"),
+    ("budget_usd=…", "--budget USD"),
 )
 _MAPPING = re.compile(r"mapping=\{([^}]*)\}")
 _ARGUMENT = re.compile(r"(?<![-\w])(format|prompt|quality|cost|app_from)=(\S|\s)")

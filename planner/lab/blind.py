@@ -15,7 +15,7 @@ import ipywidgets as widgets
 
 from planner.labels.ab import CHOICES, Pair, Store
 from planner.labels.answers import Answers
-from planner.labels.grade import LOGGED
+from planner.labels.grading import LOGGED
 
 __all__ = ["Blind", "ab"]
 

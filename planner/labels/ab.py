@@ -23,7 +23,7 @@ import pandas as pd
 from planner import formats
 from planner.errors import InputError
 from planner.labels.answers import Answers
-from planner.labels.grade import LOGGED, TIE, Case, Grade, Grader, compared, rowwise
+from planner.labels.grading import LOGGED, TIE, Case, Grade, Grader, compared, rowwise
 from planner.labels.journal import lines, torn
 from planner.labels.judging import request_text
 from planner.stats.draws import key, uniform, words

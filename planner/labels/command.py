@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
 from planner.errors import InputError
-from planner.labels.grade import Case, Grade, Grader, Verdicts
+from planner.labels.grading import Case, Grade, Grader, Verdicts
 
 __all__ = ["command"]
 

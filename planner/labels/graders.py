@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Any
 
 from planner.errors import InputError
-from planner.labels.grade import Case, Grade, Grader, rowwise
+from planner.labels.grading import Case, Grade, Grader, rowwise
 from planner.text.checks import final_number, grounding, missing, normalised, schema_check, unfenced
 from planner.text.messages import conversation
 

@@ -21,7 +21,7 @@ from planner.labels import judging
 from planner.labels.bodies import LIMIT_FIELDS
 from planner.labels.budget import Budget
 from planner.labels.client import endpoint
-from planner.labels.grade import TIE, Case, Grade, Grader
+from planner.labels.grading import TIE, Case, Grade, Grader
 from planner.labels.journal import lines, past
 from planner.labels.quotes import OVERHEAD_TOKENS, at_most_pusd
 from planner.labels.replies import answer_of

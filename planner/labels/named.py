@@ -18,7 +18,7 @@ from planner.errors import InputError, did_you_mean
 from planner.labels import columns, graders
 from planner.labels.ab import human
 from planner.labels.command import command
-from planner.labels.grade import Grader
+from planner.labels.grading import Grader
 from planner.labels.judge_model import judge
 from planner.traffic.records import records
 from planner.traffic.unknown import system_error
@@ -59,7 +59,7 @@ def grader(spec: str | Mapping[str, Any] | Grader, **defaults: Any) -> Grader:
     Parameters
     ----------
     spec: a name; a name with its main setting, ``numeric: 0.01``; or a name with settings by name,
-        ``{numeric: {rel: 0.01, abs: 0.5}}``. A text is read as YAML, so a shell says the same as a file.
+        ``{numeric: {rel: 0.01, abs: 0.5}}``. A text is read as YAML, so a shell says the same as a file, and may name one.
     defaults: settings for graders that have them and do not say otherwise, such as where the judge answers.
 
     InputError names what is unknown, with what there is.
@@ -83,6 +83,8 @@ def grader(spec: str | Mapping[str, Any] | Grader, **defaults: Any) -> Grader:
 
 
 def _parsed(spec: str | Mapping[str, Any]) -> tuple[str, Any]:
+    if isinstance(spec, str) and spec.endswith((".yaml", ".yml")) and Path(spec).is_file():
+        spec = Path(spec).read_text("utf-8").strip()
     value: Any = _yaml(spec) if isinstance(spec, str) else spec
     if isinstance(value, str):
         head, colon, tail = value.partition(":")

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from planner.errors import InputError
 from planner.labels.ab import CHOICES, Pair, Store, choices, human
-from planner.labels.agreement import agreement, krippendorff
 from planner.labels.answers import Answers
-from planner.labels.grade import grade
+from planner.labels.grading import grade
 from planner.labels.named import grader
+from planner.labels.raters import agreement, krippendorff
 
 
 def answers_of(n: int = 6, models: tuple[str, ...] = ("home", "cheap")) -> Answers:

@@ -18,7 +18,7 @@ from support.judges import judging, parts
 from planner.errors import InputError, NeedsError, PriceError
 from planner.labels import judging as prompts
 from planner.labels.answers import Answers
-from planner.labels.grade import Graded, grade
+from planner.labels.grading import Graded, grade
 from planner.labels.judge_model import judge
 from planner.prices import PriceBook
 

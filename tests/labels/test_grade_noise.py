@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from planner.errors import InputError, NeedsError
-from planner.labels.noise import noise, orders, shares
+from planner.labels.grade_noise import noise, orders, shares
 from planner.labels.table import Labels
 
 

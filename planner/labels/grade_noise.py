@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from planner.errors import InputError, NeedsError, did_you_mean
-from planner.labels.grade import LOGGED, TIE
+from planner.labels.grading import LOGGED, TIE
 from planner.labels.table import Labels
 from planner.stats import BUCKETS, Estimate, jackknife
 from planner.stats.draws import key, uniform

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from planner.errors import InputError
 from planner.labels.answers import ANSWER_STATES, Answers
 from planner.labels.command import command
-from planner.labels.grade import Case, Grade, Grader, grade, rowwise
 from planner.labels.graders import contains, exact, grounded, json_schema, numeric, regex
+from planner.labels.grading import Case, Grade, Grader, grade, rowwise
 from planner.labels.named import grader, read_references
 from planner.labels.table import Labels
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from planner.labels.ab import CHOICES, choices
-from planner.labels.noise import shares
+from planner.labels.grade_noise import shares
 from planner.stats import BUCKETS, Estimate
 from planner.stats.draws import key, uniform
 
