@@ -134,7 +134,9 @@ def table(rows: Weighed, top: float = 1.0, readable: bool = True) -> pd.DataFram
         pseudo = pseudo + (through_fit if name == "DM" else 0.0)
         lines[name] = _line(value, pseudo, *logged)
         if missing[0] > 0:
-            above = _line(value + top * missing[0], pseudo + top * missing[1], *logged)
+            above = {"high": top, "diff_high": top}
+            if np.isfinite(top):
+                above = _line(value + top * missing[0], pseudo + top * missing[1], *logged)
             lines[name] |= _VALUELESS | {k: above[k] for k in ("high", "diff_high")}
         if not readable:
             low, high = (0.0, top) if missing[0] > 0 else (_NAN, _NAN)
@@ -151,10 +153,11 @@ def _replicated(sums: F64, statistic: Callable[[F64], F64]) -> tuple[float, F64]
 
 
 def _line(value: float, pseudo: F64, logged: float, home: F64) -> dict[str, float]:
+    gap = 0.0 if np.isclose(value, logged, rtol=1e-12, atol=0) else value - logged  # equal but for the last bits
     low, high, se = interval(value, pseudo)
-    diff_low, diff_high, diff_se = interval(value - logged, pseudo - home)
+    diff_low, diff_high, diff_se = interval(gap, pseudo - home)
     line = {"value": value, "low": low, "high": high, "se": se}
-    return line | {"diff": value - logged, "diff_low": diff_low, "diff_high": diff_high, "diff_se": diff_se}
+    return line | {"diff": gap, "diff_low": diff_low, "diff_high": diff_high, "diff_se": diff_se}
 
 
 def interval(value: float, pseudo: F64, level: float = 0.95) -> tuple[float, float, float]:

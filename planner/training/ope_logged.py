@@ -100,7 +100,8 @@ def load_logged(traffic: Traffic, candidates: Sequence[str], reward: str = "qual
     summed = np.zeros((len(frame), len(models)))
     code = np.array([models.index(m) for m in columns])
     np.add.at(summed.T, code, propensities.T)
-    session = pd.factorize(frame["session_id"].map(lambda s: f"s {s}", na_action="ignore").fillna("r " + frame["request_id"]))[0]
+    alone, own_id = frame["session_id"].isna(), "r " + frame["request_id"].astype(object)
+    session = pd.factorize(("s " + frame["session_id"].astype(object).astype(str)).where(~alone, own_id))[0]
     left_out = {
         "not a user's own call, or answered from a cache": int((~own).sum()),
         "no propensities": int((own & ~drawn).sum()),
@@ -181,13 +182,13 @@ def _models(frame: pd.DataFrame, names: Sequence[str], candidates: Sequence[str]
             raise InputError(
                 f"action {name!r}, answered by {', '.join(sorted(by))}",
                 "one model behind it",
-                f"say which: actions={{{name!r}: {by[0]!r}}}",
+                f"say which: actions={{{name!r}: {by[0]!r}}} (--action {name}={by[0]})",
             )
         found.append(stated.get(name, by[0]))
     if not {*found} & {*candidates}:
         raise NeedsError(
             f"actions {', '.join(names)} in the log",
             f"at least one of the router's candidates ({', '.join(candidates)})",
-            f"say which model an action is: actions={{{names[0]!r}: {candidates[0]!r}}}",
+            f"say which model an action is: actions={{{names[0]!r}: {candidates[0]!r}}} (--action {names[0]}={candidates[0]})",
         )
     return found

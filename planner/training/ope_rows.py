@@ -29,6 +29,8 @@ __all__ = ["Followed", "drawn_by", "follow", "predicted", "weighed"]
 
 F64 = NDArray[np.float64]
 UNITS = ("session", "request")
+#: Penalties tried: coarse and not small, since followed rows are few.
+_ALPHAS = (10.0, 100.0, 1000.0)
 #: What a row that the router would send elsewhere counts in the fit, where a followed one counts at least 1.
 _ELSEWHERE = 0.01
 
@@ -87,7 +89,7 @@ def drawn_by(logged: Logged, stated: str | None = None) -> str:
     changing = np.unique(logged.session[changed])
     if stated == "session" and len(changing):
         row = logged.request_id[np.argmax(changed)]
-        raise InputError(f"request {row!r}, drawn otherwise than its session's first", "one draw a session", "leave drawn=session out")
+        raise InputError(f"request {row!r}, drawn otherwise than its session's first", "one draw a session", "leave drawn= (--drawn) out")
     if stated is not None:
         return stated
     if not len(changing):
@@ -100,7 +102,7 @@ def drawn_by(logged: Logged, stated: str | None = None) -> str:
         raise NeedsError(
             f"{len(changing):,} sessions that change their model, where draws at every turn would change about {expected:,.0f}",
             "a log that draws by session or by request",
-            "say which with drawn=, and log as action what was drawn, not what answered after a fallback",
+            "say which with drawn= (--drawn), and log as action what was drawn, not what answered after a fallback",
         )
     return "request"
 
