@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.outcomes.recalibrate import Recalibration, recalibrate
-from planner.router import LinearScorer, Requests, TableRule, features
-from planner.training.learn import design
+from planner.router import LinearScorer, Requests, TableRule
+from planner.training.learn import refit
 from planner.training.problem import Problem
-from planner.training.ridge import fit_ridge, fold_of
+from planner.training.ridge import fold_of
 
 __all__ = ["QualityModel", "fit_quality"]
 
@@ -77,20 +77,18 @@ def fit_quality(problem: Problem, like: LinearScorer, rows: NDArray[np.bool_], s
     """
     part = problem.requests.take(rows)
     quality, weight, unit = problem.quality[rows], problem.weight[rows], problem.unit[rows]
-    fit = fit_ridge(design(features(part, like.spec), like.weighting), quality, weight, unit, seed=seed)
-    coef, dim = fit.coef.astype(np.float32), like.spec.dim
-    scorer = LinearScorer(like.spec, like.weighting, coef[:dim], coef[dim:], fit.intercept.astype(np.float32))
+    scorer, scores = refit(like, part, quality, weight, unit, seed)
     read, fold = part.text_state == 0, fold_of(unit, 5, seed)
     train = read if read.any() else np.ones(len(read), bool)
-    recalibration = recalibrate(fit.oof[train], quality[train], weight[train], problem.reference_code)
+    recalibration = recalibrate(scores[train], quality[train], weight[train], problem.reference_code)
     oof = np.zeros(quality.shape)
     for f in np.unique(fold):
         own, rest = fold == f, fold != f
         oof[own] = _means(part.take(rest).app, quality[rest], weight[rest]).gains(part.take(own))
         if (train & rest).any():
             at = train & rest
-            without = recalibrate(fit.oof[at], quality[at], weight[at], problem.reference_code)
-            oof[own & read] = without.apply(fit.oof[own & read])
+            without = recalibrate(scores[at], quality[at], weight[at], problem.reference_code)
+            oof[own & read] = without.apply(scores[own & read])
     return QualityModel(problem.models, scorer, recalibration, _means(part.app, quality, weight), oof.astype(np.float32))
 
 
