@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from planner.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from planner import figures, lab, policies, synthetic
+    from planner import figures, lab, outcomes, policies, synthetic, training
     from planner.bundle.export import export
     from planner.comparison.compare import compare
     from planner.comparison.recommend import recommend
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from planner.traffic import Apps, Traffic
     from planner.traffic.coverage import coverage
     from planner.traffic.read import read
+    from planner.training.off_policy import off_policy
     from planner.training.train import train
 
 __all__ = [
@@ -61,6 +62,8 @@ __all__ = [
     "frontier",
     "lab",
     "load_sample",
+    "off_policy",
+    "outcomes",
     "policies",
     "read",
     "read_labels",
@@ -68,6 +71,7 @@ __all__ = [
     "simulate",
     "synthetic",
     "train",
+    "training",
 ]
 
 #: Where each public name lives: ``module`` for a module itself, ``module:`` for a name in it.
@@ -89,6 +93,8 @@ _HOMES = {
     "frontier": "simulation:",
     "lab": "lab",
     "load_sample": "synthetic:",
+    "off_policy": "training:",
+    "outcomes": "outcomes",
     "policies": "policies",
     "read": "traffic:",
     "read_labels": "labels:",
@@ -96,6 +102,7 @@ _HOMES = {
     "simulate": "simulation:",
     "synthetic": "synthetic",
     "train": "training:",
+    "training": "training",
 }
 _EXTRA = {"figures": "lab", "lab": "lab"}
 

@@ -8,7 +8,18 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-__all__ = ["PUSD_PER_TOKEN_PER_USD_MTOK", "PUSD_PER_USD", "Ms", "Pusd", "Tokens", "Usd", "UsdPerMtok", "pusd_to_usd", "usd_to_pusd"]
+__all__ = [
+    "DAYS_PER_MONTH",
+    "PUSD_PER_TOKEN_PER_USD_MTOK",
+    "PUSD_PER_USD",
+    "Ms",
+    "Pusd",
+    "Tokens",
+    "Usd",
+    "UsdPerMtok",
+    "pusd_to_usd",
+    "usd_to_pusd",
+]
 
 Usd: TypeAlias = float
 Pusd: TypeAlias = int
@@ -16,6 +27,8 @@ UsdPerMtok: TypeAlias = float
 Tokens: TypeAlias = int
 Ms: TypeAlias = float
 
+#: Of a mean month, in which all monthly amounts are.
+DAYS_PER_MONTH = 365.25 / 12
 PUSD_PER_USD = 1_000_000_000_000
 PUSD_PER_TOKEN_PER_USD_MTOK = 1_000_000
 

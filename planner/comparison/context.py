@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 from planner.errors import PriceError
 from planner.prices import PriceBook, on_date
 from planner.schema import EVIDENCE
-from planner.simulation import DAYS_PER_MONTH, WEEK
+from planner.simulation import WEEK
 from planner.stats import weakest
 from planner.text.prints import VERSION, Prefixes, joint_keys, prefix_keys, text_keys
 from planner.traffic import Traffic
 from planner.traffic.apps import Apps
 from planner.traffic.rows import Rows, load_rows
+from planner.units import DAYS_PER_MONTH
 
 __all__ = ["Context", "State", "context_of"]
 

@@ -2,8 +2,10 @@
 
 from planner.figures.bands import shares
 from planner.figures.curve import frontier
+from planner.figures.evidence import certificate, verdict
+from planner.figures.learning import learning_curve, reliability
 from planner.figures.levers import coverage
 from planner.figures.spend import money_map
 from planner.figures.style import Picture
 
-__all__ = ["Picture", "coverage", "frontier", "money_map", "shares"]
+__all__ = ["Picture", "certificate", "coverage", "frontier", "learning_curve", "money_map", "reliability", "shares", "verdict"]

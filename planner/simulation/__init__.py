@@ -3,14 +3,13 @@
 from planner.simulation.accounting import AS_LOGGED, price_date
 from planner.simulation.frontier import Frontier, frontier, trace
 from planner.simulation.ledger import ledger
-from planner.simulation.result import DAYS_PER_MONTH, WEEK, Simulation
+from planner.simulation.result import WEEK, Simulation
 from planner.simulation.simulate import run, simulate
 from planner.simulation.summary import Summary, SummaryHeader, merge
 from planner.simulation.world import World
 
 __all__ = [
     "AS_LOGGED",
-    "DAYS_PER_MONTH",
     "WEEK",
     "Frontier",
     "Simulation",

@@ -24,14 +24,14 @@ from planner.schema import EVIDENCE
 from planner.simulation import noise
 from planner.simulation.accounting import price_date
 from planner.simulation.flows import Switches, tau_grid
-from planner.simulation.result import DAYS_PER_MONTH, quality_shift
+from planner.simulation.result import quality_shift
 from planner.simulation.summarise import labelled_values, paired_values, part_costs, weigh_cost
 from planner.simulation.summary import LABELLED, MICRO, PAIRED, SummaryHeader, add_up
 from planner.simulation.world import Side, World
 from planner.stats import BUCKETS, jackknife
 from planner.traffic import Traffic
 from planner.traffic.rows import Coded, Rows
-from planner.units import PUSD_PER_USD
+from planner.units import DAYS_PER_MONTH, PUSD_PER_USD
 
 __all__ = ["Frontier", "frontier", "trace"]
 

@@ -19,12 +19,10 @@ from planner.schema import EVIDENCE, TOKEN_BUCKETS
 from planner.simulation import noise
 from planner.simulation.summary import LABELLED, MICRO, NANO, PAIRED, Summary
 from planner.stats import REFUSE, WARN, Estimate, Interval, effective_clusters, jackknife
-from planner.units import PUSD_PER_USD
+from planner.units import DAYS_PER_MONTH, PUSD_PER_USD
 
-__all__ = ["DAYS_PER_MONTH", "WEEK", "Simulation", "quality_level", "quality_shift"]
+__all__ = ["WEEK", "Simulation", "quality_level", "quality_shift"]
 
-#: A month is a twelfth of 365.25 days.
-DAYS_PER_MONTH = 365.25 / 12
 #: What the assumed part of a saving takes for granted, in words.
 ASSUMED = (
     "Assumed is that a moved request keeps its prompt-cache hits, that later turns of a moved session stay as they were, and "

@@ -12,13 +12,13 @@ import pandas as pd
 from planner.errors import InputError
 from planner.outcomes import Outcomes
 from planner.prices import PriceBook
-from planner.simulation import DAYS_PER_MONTH, Frontier, World, price_date
+from planner.simulation import Frontier, World, price_date
 from planner.simulation.summary import MICRO, PAIRED
 from planner.synthetic.sample import sample_folder
 from planner.synthetic.truth import Truth, read_truth
 from planner.traffic import Traffic
 from planner.traffic.rows import Coded
-from planner.units import PUSD_PER_USD
+from planner.units import DAYS_PER_MONTH, PUSD_PER_USD
 
 __all__ = ["best_reachable"]
 

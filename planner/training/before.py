@@ -20,9 +20,11 @@ import pandas as pd
 from scipy.special import ndtri
 
 from planner.errors import InputError
+from planner.prices.audit import Audit
 from planner.training.split import PARTS
+from planner.units import DAYS_PER_MONTH
 
-__all__ = ["FLOORS", "SD", "Before", "Stake", "before", "calibration_labels"]
+__all__ = ["FLOORS", "SD", "Before", "Stake", "before", "calibration_labels", "stakes"]
 
 #: Floors of the table: half a point to five points.
 FLOORS = (0.005, 0.01, 0.02, 0.03, 0.05)
@@ -67,6 +69,14 @@ class Before:
 
     def _repr_html_(self) -> str:
         return f"<p>{html.escape(self.text)}</p>{self.table.round(4).to_html()}"
+
+
+def stakes(spend: Audit, usd_per_label: float) -> dict[str, Stake]:
+    """Return every app's stake from the audit of its log; a label costs the same in all of them [USD]."""
+    table = spend.by("app")
+    first, last = (spend.traffic.frame("timestamp")["timestamp"].agg(end) for end in ("min", "max"))
+    months = max((last - first) / pd.Timedelta(days=1), 1.0) / DAYS_PER_MONTH
+    return {str(r.app): Stake(r.requests / months, r.usd / months, usd_per_label) for r in table.itertuples()}
 
 
 def calibration_labels(

@@ -19,12 +19,11 @@ from planner.stats.draws import key, uniform
 from planner.stats.estimate import Estimate
 from planner.stats.resample import BUCKETS, jackknife
 from planner.traffic import Traffic
+from planner.units import DAYS_PER_MONTH
 
 __all__ = ["Harm", "harm", "requests_per_month"]
 
 F64 = NDArray[np.float64]
-#: Days of a mean month.
-_MONTH = 365.25 / 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,5 +111,5 @@ def requests_per_month(traffic: Traffic) -> dict[str, float]:
     frame = traffic.frame("timestamp", "app", "purpose", "weight")
     frame = frame[frame["purpose"] == "user"]
     days = max((frame["timestamp"].max() - frame["timestamp"].min()) / pd.Timedelta(days=1), 1.0)
-    counts = frame.groupby("app", sort=True)["weight"].sum() * (_MONTH / days)
+    counts = frame.groupby("app", sort=True)["weight"].sum() * (DAYS_PER_MONTH / days)
     return {str(app): float(n) for app, n in counts.items()}

@@ -99,7 +99,7 @@ def _scorers(problem: Problem, at: NDArray[np.int64], seed: int) -> dict[str, Sc
     """Fit the learned scorer and the rules that have a threshold on the rows ``at``."""
     part, gain, weight = problem.requests.take(at), problem.gain[at], problem.weight[at]
     return {
-        "learned": learn(part, gain, weight, problem.unit[at], problem.reference_code, seed).scorer,
+        "learned": learn(part, gain, weight, problem.unit[at], problem.reference_code, seed, quality=problem.quality[at]).scorer,
         "per app": fit_table(part, gain, weight),
         "length": fit_length(part, gain, weight),
     }

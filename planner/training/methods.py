@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.router import ALWAYS_TAU, AlwaysRule, Requests, Router, Scores, Support, rebased
+from planner.router import ALWAYS_TAU, AlwaysRule, Router, Scores, Support, rebased
 from planner.router.state import Scorer
 from planner.training.guarantee import sequence
 from planner.training.judge import Judged
@@ -42,7 +42,7 @@ class Method:
 
 
 def methods(
-    problem: Problem, learned: Learned, references: Mapping[str, str], blind: frozenset[str], seed: int
+    problem: Problem, learned: Learned, references: Mapping[str, str], blind: frozenset[str], floor: float, seed: int
 ) -> tuple[dict[str, Method], Judged]:
     """Return the methods by name, ``learned`` first, and the fit rows that every candidate answered.
 
@@ -50,7 +50,7 @@ def methods(
     """
     fit = problem.rows("fit")
     part, gain, weight, unit = problem.requests.take(fit), problem.gain[fit], problem.weight[fit], problem.unit[fit]
-    support = _support(problem.requests.take(problem.part != "judge"), blind)
+    support = Support.of(problem.requests.take(problem.part != "judge"), blind)
     base = Router(
         problem.models, problem.reference, learned.scorer, problem.costs, problem.capabilities, support, -np.inf, part.unit
     ).with_references(references)
@@ -60,7 +60,7 @@ def methods(
         router = replace(base, scorer=scorer)
         found = router.scores(part, problem.day)
         scores = replace(found, gains=rebased(gains.astype(np.float32), found.home)).take(whole)
-        return Method(router, sequence(rows, scores) if tau is None else np.array([tau]), scores)
+        return Method(router, sequence(rows, scores, floor=floor) if tau is None else np.array([tau]), scores)
 
     k, home = len(problem.models), problem.reference_code
     best = AlwaysRule.model(int(np.argmax(np.average(rows.quality, axis=0, weights=rows.weight))), home, k)
@@ -82,8 +82,3 @@ def judged_rows(problem: Problem, part: str, router: Router) -> tuple[Judged, ND
     keep = at[whole]
     home = router.home([problem.requests.app[i] for i in keep])
     return Judged(problem.quality[keep], problem.cost_usd[keep], problem.weight[keep], problem.unit[keep], home), whole
-
-
-def _support(seen: Requests, blind: frozenset[str]) -> Support:
-    apps = tuple(sorted(set(seen.app) - blind))
-    return Support(None if apps == ("default",) else apps, int(seen.input_tokens.max(initial=0)), bool((seen.text_state == 1).any()))

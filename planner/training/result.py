@@ -15,7 +15,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from planner.router import Router
-from planner.training.guarantee import Guarantee
+from planner.training.by_app import AppGuarantees
+from planner.training.certificate import Guarantee
+from planner.training.harm import Harm
 from planner.training.problem import Problem
 from planner.training.prose import worth
 from planner.training.verdict import Verdict
@@ -32,7 +34,9 @@ class Training:
     router: the learned router, at the largest τ certified for ``floor``; −∞ where none is.
     rules: the simple rules as routers: ``cheapest``, ``best``, ``per app``, ``length``; each at its own τ, certified likewise.
     guarantees: what is certified of ``learned`` and of each rule, on rows that neither fit nor judge.
+    by_app: what is certified of the learned router app by app, where an owner states a floor; else None.
     verdict: which of them to use.
+    harm: how many more answers a month the learned router gets wrong; None where no log tells the volume.
     split: ``fit``, ``calibrate`` or ``judge`` for each label item, in their order.
     oof_gains: predicted gains on the fit rows by a fit without their unit, (fit rows, K).
     gains: predicted gains of the router on the rows that judge, (judge rows, K).
@@ -44,7 +48,9 @@ class Training:
     router: Router
     rules: Mapping[str, Router]
     guarantees: Mapping[str, Guarantee] = field(repr=False)
+    by_app: AppGuarantees | None = field(repr=False)
     verdict: Verdict = field(repr=False)
+    harm: Harm | None = field(repr=False)
     problem: Problem = field(repr=False)
     oof_gains: NDArray[np.float64] = field(repr=False)
     gains: NDArray[np.float32] = field(repr=False)
@@ -68,7 +74,8 @@ class Training:
     @property
     def text(self) -> str:
         """The decision in words: the verdict, then what is certified and measured of the learned router."""
-        return f"{self.verdict.text} {self._of('learned', self.router)}"
+        wrong = "" if self.harm is None or np.isneginf(self.router.tau) else self.harm.text
+        return f"{self.verdict.text} {self._of('learned', self.router)} {wrong}".strip()
 
     def method(self, router: Router) -> str | None:
         """Return the method of ``table`` whose router this is, τ included; None when no row judged it.
@@ -88,7 +95,7 @@ class Training:
         if name is not None:
             return f"{self._of(name, router)} {self._together(name)}".strip()
         own = self.guarantees["learned"]
-        if router.family == self.router.family and own.holds(router.tau):
+        if self.by_app is None and router.family == self.router.family and own.holds(router.tau):
             return f"{own.at(router.tau).text} Not judged at this level."
         return "Not judged at this level, and nothing is certified of it."
 
@@ -97,6 +104,8 @@ class Training:
         called = "the learned router" if name == "learned" else f"the simple rule {name!r}"
         measured = worth(called, self.table.loc[name].to_dict(), self.table.loc["reference"].to_dict(), router, self.notes["judged_rows"])
         own = self.guarantees[name]
+        if name == "learned" and self.by_app is not None:
+            return f"{self.by_app.text} {measured} {self.problem.note}".strip()
         loose = f"Not certified: it is not shown to keep the loss of quality within {own.floor:g} at {1 - own.delta:.0%} confidence."
         return f"{own.text if router.tau == own.tau else loose} {measured} {self.problem.note}".strip()
 

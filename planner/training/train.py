@@ -11,23 +11,23 @@ from dataclasses import replace
 from datetime import date
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from planner.errors import InputError, PriceError
 from planner.labels import Labels
 from planner.prices import PriceBook
-from planner.router import Capability, Router
+from planner.router import Capability
 from planner.traffic import Apps, Traffic
-from planner.training.guarantee import Guarantee, certify
-from planner.training.judge import Judged, apgr, curve, judge, mixed, onehot, oracle, tau_for
+from planner.training.appraise import appraise
+from planner.training.certified import certified
+from planner.training.harm import requests_per_month
+from planner.training.judge import apgr, tau_for
 from planner.training.learn import learn
-from planner.training.methods import Method, judged_rows, methods
+from planner.training.methods import methods
 from planner.training.observed import allowed, models_today, seen_capabilities, widened
 from planner.training.problem import Problem, pose
 from planner.training.result import Training
 from planner.training.split import PARTS
-from planner.training.verdict import Verdict, verdict
 
 __all__ = ["train"]
 
@@ -39,6 +39,7 @@ def train(
     traffic: Traffic | None = None,
     *,
     apps: Apps | None = None,
+    human: Labels | None = None,
     reference: str | None = None,
     references: Mapping[str, str] | None = None,
     candidates: Sequence[str] | None = None,
@@ -61,6 +62,8 @@ def train(
     traffic: the log the router is for: it shows each app's model of today, which becomes that app's reference, and what
         each model has been seen to do. An app whose model of today has no labels is left as it is.
     apps: what each app allows: candidates and providers that its owner states are kept to; a guess of the draft forbids nothing.
+        Where one states a quality floor, the router is certified app by app.
+    human: grades by people of some of the same answers, to correct a judge's.
     reference: the model in use today where no log tells; by default the best single model on the fit rows.
     references: {app: model} instead of what the log shows.
     candidates: the models to choose among; by default all that are labelled.
@@ -102,28 +105,33 @@ def train(
     tell("labels checked", 0.1)
     fit = problem.rows("fit")
     part = problem.requests.take(fit)
-    learned = learn(part, problem.gain[fit], problem.weight[fit], problem.unit[fit], problem.reference_code, seed)
+    graded, home = problem.quality[fit], problem.reference_code
+    learned = learn(part, problem.gain[fit], problem.weight[fit], problem.unit[fit], home, seed, quality=graded)
     tell("gains fitted", 0.7)
-    made, rows = methods(problem, learned, homes, blind, seed)
+    made, rows = methods(problem, learned, homes, blind, floor, seed)
     tell("rules fitted", 0.8)
     usd = _usd_per_label(problem)
-    guarantees = _certified(problem, made, floor, delta, _graders(labels), usd, seed)
+    held_to = {"floor": floor, "usd_per_label": usd}
+    certain = certified(problem, made, rows, labels, delta=delta, apps=apps, human=human, seed=seed, **held_to)
     tell("floor certified", 0.9)
-    routers = {name: method.at(guarantees[name].tau) for name, method in made.items()}
-    table, curves, use = _judged(problem, routers, rows, tau_for(rows, made["learned"].fitted, floor), floor, usd)
+    hoped = tau_for(rows, made["learned"].fitted, floor)
+    volume = None if traffic is None else requests_per_month(traffic)
+    found = appraise(problem, certain.routers, rows, hoped_tau=hoped, per_month=volume, **held_to)
     held = problem.rows("judge")
     gains = learned.scorer.gains(problem.requests.take(held))
     tell("judged", 1.0)
     return Training(
-        routers.pop("learned"),
-        routers,
-        guarantees,
-        use,
+        certain.routers["learned"],
+        {name: router for name, router in certain.routers.items() if name != "learned"},
+        certain.guarantees,
+        certain.by_app,
+        found.verdict,
+        found.harm,
         problem,
         learned.oof,
         gains,
-        table,
-        curves,
+        found.table,
+        found.curves,
         _apgr(problem, fit, learned.oof, held, gains) if len(problem.models) == 2 else {},
         floor,
         labels.hash,
@@ -135,10 +143,6 @@ def train(
             "units": "sessions and duplicates are never split" if problem.note else "users, sessions and duplicates are never split",
         },
     )
-
-
-def _graders(labels: Labels) -> list[str]:
-    return sorted({str(g) for g in labels.outcomes["grader"].dropna() if g})
 
 
 def _providers(models: Sequence[str], traffic: Traffic | None, book: PriceBook | None) -> dict[str, str]:
@@ -168,44 +172,10 @@ def _silent(stage: str, share: float) -> None:
     return None
 
 
-def _certified(
-    problem: Problem, made: Mapping[str, Method], floor: float, delta: float, graders: Sequence[str], usd_per_label: float, seed: int
-) -> dict[str, Guarantee]:
-    """Return what the calibration rows certify of each method."""
-    part = problem.requests.take(problem.rows("calibrate"))
-    grader, verified = " and ".join(graders) or "unknown", not any(g.startswith("judge") for g in graders)
-    found = {}
-    for name, method in made.items():
-        rows, whole = judged_rows(problem, "calibrate", method.router)
-        scores = method.router.scores(part, problem.day).take(whole)
-        found[name] = certify(rows, scores, method.taus, floor, delta, seed, grader=grader, verified=verified, usd_per_label=usd_per_label)
-    return found
-
-
 def _usd_per_label(problem: Problem) -> float:
     """Return what one more labelled request costs in answers of all candidates [USD]; NaN where costs are only a ranking."""
     ranking = problem.costs.basis.startswith("stated")
     return float("nan") if ranking else float(np.average(problem.cost_usd.sum(1), weights=problem.weight))
-
-
-def _judged(
-    problem: Problem, routers: Mapping[str, Router], fit_rows: Judged, hoped_tau: float, floor: float, usd_per_label: float
-) -> tuple[pd.DataFrame, pd.DataFrame, Verdict]:
-    """Judge every method on the fully labelled rows that neither fitted nor certified: the table, curves over τ, and the verdict."""
-    rows, whole = judged_rows(problem, "judge", routers["learned"])
-    part = problem.requests.take(problem.rows("judge"))
-    k, home = len(problem.models), problem.reference_code
-    scores = {name: r.scores(part, problem.day).take(whole) for name, r in routers.items()}
-    shares = {name: onehot(routers[name].choose(s)[0], k) for name, s in scores.items()}
-    cheap = int(np.average(rows.cost_usd, axis=0, weights=rows.weight).argmin())
-    spent = float(np.average((shares["learned"] * rows.cost_usd).sum(1), weights=rows.weight))
-    shuffled = np.tile(np.average(shares["learned"], axis=0, weights=rows.weight), (len(whole), 1))
-    compared = {"reference": onehot(rows.reference, k), **shares}
-    compared |= {"random mix": mixed(rows, cheap, home, spent), "shuffled": shuffled, "oracle": oracle(rows)}
-    curves = [curve(rows, scores[n]).assign(method=n) for n in ("learned", "per app", "length")]
-    price = None if np.isnan(usd_per_label) else usd_per_label
-    use = verdict(rows, scores, routers, fit_rows, floor=floor, hoped_tau=hoped_tau, usd_per_label=price)
-    return judge(rows, compared, problem.models), pd.concat(curves, ignore_index=True), use
 
 
 def _apgr(

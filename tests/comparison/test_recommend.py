@@ -16,8 +16,8 @@ from planner.comparison.ceiling import labels_needed
 from planner.comparison.changes_model import family
 from planner.errors import InputError
 from planner.prices import PriceBook
-from planner.simulation import DAYS_PER_MONTH
 from planner.traffic import App, Apps, Traffic, read
+from planner.units import DAYS_PER_MONTH
 
 DATE = dt.date(2026, 11, 1)
 #: Nobody waits, nothing may be cached, no other model: only what a test asks for can be found.

@@ -13,12 +13,13 @@ from planner.errors import InputError
 from planner.labels import Labels
 from planner.outcomes import Outcomes, fit_outcomes
 from planner.prices import PriceBook
-from planner.simulation import DAYS_PER_MONTH, Frontier, World, frontier, price_date
+from planner.simulation import Frontier, World, frontier, price_date
 from planner.simulation.summary import PAIRED
 from planner.synthetic import Truth, best_reachable, read_truth, write_sample
 from planner.traffic import Traffic, read
 from planner.traffic.rows import Coded
 from planner.training import train
+from planner.units import DAYS_PER_MONTH
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,113 @@
+"""What the calibration rows certify of every method, and the routers that follow from it.
+
+In: methods, the rows that fitted them, a floor, and what owners state for their apps. Out: a Guarantee a method, one an app
+where owners state floors, and each method's router at the τ that holds. Looks at no row that judges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from planner.labels import Labels
+from planner.router import Router
+from planner.traffic import Apps
+from planner.training.by_app import AppGuarantees, certify_apps
+from planner.training.certificate import Guarantee
+from planner.training.guarantee import certify
+from planner.training.judge import Judged
+from planner.training.methods import Method, judged_rows
+from planner.training.problem import Problem
+from planner.training.rectified import human_quality
+
+__all__ = ["Certified", "app_floors", "certified"]
+
+
+@dataclass(frozen=True, eq=False)
+class Certified:
+    """Guarantees by method, of the learned router by app (None where no owner states a floor), and the routers by method."""
+
+    guarantees: Mapping[str, Guarantee]
+    by_app: AppGuarantees | None
+    routers: Mapping[str, Router]
+
+
+def certified(
+    problem: Problem,
+    made: Mapping[str, Method],
+    fit_rows: Judged,
+    labels: Labels,
+    *,
+    floor: float,
+    delta: float,
+    usd_per_label: float,
+    apps: Apps | None = None,
+    human: Labels | None = None,
+    seed: int = 0,
+) -> Certified:
+    """Certify every method for ``floor``, and the learned router app by app where an owner states one.
+
+    ``human`` are grades by people of some of the same answers, which correct those of a judge.
+    """
+    grades = None if human is None else human_quality(human, labels.items["request_id"].tolist(), problem.models)[problem.rows("calibrate")]
+    stated: dict[str, Any] = {**_graders(labels), "usd_per_label": usd_per_label}
+    part = problem.requests.take(problem.rows("calibrate"))
+    guarantees = {}
+    for name, method in made.items():
+        rows, whole = judged_rows(problem, "calibrate", method.router)
+        scores = method.router.scores(part, problem.day).take(whole)
+        people = None if grades is None else grades[whole]
+        trained = (fit_rows, method.fitted)
+        guarantees[name] = certify(rows, scores, method.taus, floor, delta, seed, trained=trained, human=people, **stated)
+    routers = {name: method.at(guarantees[name].tau) for name, method in made.items()}
+    floors = app_floors(problem, fit_rows, apps, floor)
+    if not floors:
+        return Certified(guarantees, None, routers)
+    found = _by_app(problem, made["learned"], fit_rows, floors, delta, seed, stated)
+    tau, names = found.common()
+    routers["learned"] = made["learned"].router.with_tau(tau)
+    return Certified(guarantees, found, routers | ({"learned": routers["learned"].with_apps(names)} if names else {}))
+
+
+def _graders(labels: Labels) -> dict[str, Any]:
+    """Return who graded; a judge's grades are not verified."""
+    names = sorted({str(g) for g in labels.outcomes["grader"].dropna() if g})
+    return {"grader": " and ".join(names) or "unknown", "verified": not any(n.startswith("judge") for n in names)}
+
+
+def _by_app(
+    problem: Problem, learned: Method, fit_rows: Judged, floors: Mapping[str, float], delta: float, seed: int, stated: Mapping[str, Any]
+) -> AppGuarantees:
+    rows, whole = judged_rows(problem, "calibrate", learned.router)
+    part = problem.requests.take(problem.rows("calibrate"))
+    scores = learned.router.scores(part, problem.day).take(whole)
+    calibration = (rows, scores, np.array(part.app)[whole])
+    return certify_apps(calibration, (fit_rows, learned.fitted, _fit_apps(problem)), floors, delta, seed, **stated)
+
+
+def _fit_apps(problem: Problem) -> Any:
+    """Return the app of each fit row that every candidate answered."""
+    fit = problem.rows("fit")
+    return np.array(problem.requests.app)[fit][~np.isnan(problem.quality[fit]).any(1)]
+
+
+def app_floors(problem: Problem, fit_rows: Judged, apps: Apps | None, floor: float) -> dict[str, float]:
+    """Return the loss that each labelled app may have, or nothing when no owner states a floor.
+
+    An owner states a level of quality. How far today's model is above it is measured on the fit rows, so that the loss to certify
+    is fixed before a calibration row is seen. An app without a stated floor may lose ``floor``; one whose model of today is below
+    its own may lose nothing. A guess of the draft states nothing.
+    """
+    stated = {name: app.quality_floor for name, app in (apps.apps.items() if apps else ()) if "quality_floor" not in app.assumed}
+    levels = {name: level for name, level in stated.items() if level is not None}
+    if not levels:
+        return {}
+    named, today = _fit_apps(problem), fit_rows.quality_of(fit_rows.reference)
+    found = {}
+    for name in sorted(set(named.tolist())):
+        own = named == name
+        found[name] = float(np.average(today[own], weights=fit_rows.weight[own])) - levels[name] if name in levels else floor
+    return {name: max(allowed, 0.0) for name, allowed in found.items()}
