@@ -110,7 +110,7 @@ def _providers(frame: pd.DataFrame) -> dict[str, str]:
 
 def _spend(book: PriceBook, frame: pd.DataFrame, tokens: Ints, at: dt.date) -> tuple[Ints, Bools]:
     found = book.price(frame["provider"], frame["model"], frame["service_tier"], tokens, _when(frame, at))
-    return found.cost_pusd, found.reason == 0
+    return np.where(frame["cache_hit"].to_numpy(bool), 0, found.cost_pusd), found.reason == 0
 
 
 def _when(frame: pd.DataFrame, at: dt.date) -> NDArray[np.datetime64]:
