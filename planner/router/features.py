@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 from zlib import crc32
 
 import numpy as np
@@ -23,6 +23,9 @@ from planner.router.structure import STRUCTURE, amounts, structure
 from planner.text.tokens import token_ids
 
 __all__ = ["STRUCTURE", "FeatureSpec", "Features", "features"]
+
+#: Columns, and the turn each occurrence is in; None where there is one turn.
+Gram: TypeAlias = tuple[I64, I64 | None]
 
 #: Blocks of the deciding turn; those of the template and the app follow.
 TURN = 3
@@ -100,22 +103,22 @@ def features(requests: Requests, spec: FeatureSpec) -> Features:
     >>> len(f), f.structure.shape == (2, len(STRUCTURE)), len(f.indices) > 0
     (2, True, True)
     """
-    turns, amounts = [], []
+    turns, sizes = [], []
     for found in occurrences(requests, spec):
-        turns.append(counted(found.column, found.doc, found.n, (0, spec.offsets[TURN])))
-        amounts.append(found.amounts)
+        turns.append(counted(found.column, found.doc, found.n, np.array([0, spec.offsets[TURN]])))
+        sizes.append(found.amounts)
     blocks = [stack(turns), _templates(requests.system, spec), _apps(requests.app, spec)]
     merged = _beside(blocks)
-    shape = structure(requests, np.concatenate(amounts))
+    shape = structure(requests, np.concatenate(sizes))
     return Features(merged.indptr, merged.indices, merged.values, shape, spec)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Occurrences:
-    """What ``n`` deciding turns hold: every word, pair and n-gram as a column of the sparse part and the turn it is in, and sizes."""
+    """What ``n`` deciding turns hold: every token, word and n-gram as a column and the turn it is in (None for one turn), and amounts."""
 
     column: I64
-    doc: I64
+    doc: I64 | None
     amounts: NDArray[np.float64]
     n: int
 
@@ -123,36 +126,35 @@ class Occurrences:
 def occurrences(requests: Requests, spec: FeatureSpec) -> Iterator[Occurrences]:
     """Yield what the deciding turns hold, some requests at a time."""
     for turns in _chunks([_clip(t, *_USER) for t in requests.user]):
-        n, text = len(turns), Text.of(turns)
-        hashes, doc, _ = words(text)
-        yield Occurrences(*_joined(_grams(turns, text, hashes, doc, spec)), amounts(text, hashes, doc), n)
+        yield Occurrences(*_joined(_grams(turns, spec), len(turns)), amounts(turns), len(turns))
 
 
-def _grams(turns: Sequence[str], text: Text, hashes: U64, doc: I64, spec: FeatureSpec) -> list[tuple[I64, I64]]:
+def _grams(turns: Sequence[str], spec: FeatureSpec) -> list[Gram]:
     """Return columns and turns, block after block."""
-    found = []
+    found: list[Gram] = []
     if spec.token_bits:
         ids, bounds = token_ids(turns)
-        of = np.repeat(np.arange(len(turns)), np.diff(bounds)) if len(turns) != 1 else ids
-        found = _with_pairs(id_hashes(ids), of, len(turns), spec.token_bits, 0)
-    if spec.word_bits:
-        found += _with_pairs(hashes, doc, len(turns), spec.word_bits, spec.offsets[1])
-    if spec.char_bits:
-        grams = [byte_grams(text, size) for size in spec.char_n]
+        of = np.repeat(np.arange(len(turns)), np.diff(bounds)) if len(turns) != 1 else None
+        found += _with_pairs(id_hashes(ids), of, spec.token_bits, 0)
+    if spec.word_bits or spec.char_bits:
+        text = Text.of(turns)
+        found += _with_pairs(*words(text)[:2], spec.word_bits, spec.offsets[1]) if spec.word_bits else []
+        grams = [byte_grams(text, size) for size in spec.char_n if spec.char_bits]
         found += [(bucket(h, spec.char_bits) + spec.offsets[2], at) for h, at in grams]
     return found
 
 
-def _with_pairs(hashes: U64, doc: I64, n: int, bits: int, offset: int) -> list[tuple[I64, I64]]:
-    joined, at = pairs(hashes, doc, n)
+def _with_pairs(hashes: U64, doc: I64 | None, bits: int, offset: int) -> list[Gram]:
+    joined, at = pairs(hashes, doc)
     single, double = bucket(hashes, bits), bucket(joined, bits)
     return [(single + offset, doc), (double + offset, at)] if offset else [(single, doc), (double, at)]
 
 
-def _joined(grams: Sequence[tuple[I64, I64]]) -> tuple[I64, I64]:
-    if not grams:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    return np.concatenate([c for c, _ in grams]), np.concatenate([d for _, d in grams])
+def _joined(grams: Sequence[Gram], n: int) -> Gram:
+    column = np.concatenate([c for c, _ in grams] or [np.zeros(0, np.int64)])
+    if n == 1:
+        return column, None
+    return column, np.concatenate([d for _, d in grams if d is not None] or [np.zeros(0, np.int64)])
 
 
 def clipped(template: str) -> str:
@@ -163,9 +165,8 @@ def clipped(template: str) -> str:
 @lru_cache(256)
 def template(text: str, spec: FeatureSpec) -> Rows:
     """Count the words and pairs of one clipped template; the few that a service uses are hashed once."""
-    hashes, doc, _ = words(Text.of([text]))
-    column, doc = _joined(_with_pairs(hashes, doc, 1, spec.system_bits, 0) if spec.system_bits else [])
-    found = counted(column, doc, 1, (0, 1 << spec.system_bits))
+    grams = _with_pairs(words(Text.of([text]))[0], None, spec.system_bits, 0) if spec.system_bits else []
+    found = counted(*_joined(grams, 1), 1, np.array([0, 1 << spec.system_bits]))
     return Rows(found.indptr, found.indices + spec.offsets[TURN], found.values)
 
 

@@ -23,6 +23,9 @@ _BASE = 0x9E3779B97F4A7C15
 _MIX, _PAIR, _SEED = np.uint64(0xD6E8FEB86659FD93), np.uint64(0xA24BAED4963EE407), np.uint64(0x8EBC6AF09C88C6E3)
 _HALF = np.uint64(32)
 _B = np.uint64(_BASE)
+_FIRST = np.zeros(1, np.int64)
+#: 1 + ln of every count up to 4,095, beginning at 0, which never occurs.
+_LN = (1 + np.log(np.maximum(np.arange(4_096), 1))).astype(np.float32)
 
 U64 = NDArray[np.uint64]
 I64 = NDArray[np.int64]
@@ -54,10 +57,10 @@ class Text:
         """Return ``table[b]`` for every byte b of ``data``."""
         return np.frombuffer(self.data.translate(table), kind)
 
-    def doc(self, positions: I64) -> I64:
-        """Return the text that each of the ascending byte ``positions`` lies in."""
+    def doc(self, positions: I64) -> I64 | None:
+        """Return the text that each of the ascending byte ``positions`` lies in; None where there is one text."""
         if len(self) == 1:
-            return np.zeros(len(positions), np.int64)
+            return None
         return np.repeat(np.arange(len(self)), np.diff(positions.searchsorted(self.ends, "right"), prepend=0))
 
 
@@ -66,7 +69,7 @@ class Rows:
     """Compressed sparse rows."""
 
     indptr: I64
-    indices: I64
+    indices: NDArray[Any]
     values: NDArray[np.float32]
 
     def __len__(self) -> int:
@@ -99,8 +102,8 @@ def _mix(h: U64) -> U64:
     return h ^ (h >> _HALF)
 
 
-def words(text: Text) -> tuple[U64, I64, I64]:
-    """Return every word's hash, text and length [bytes], in order."""
+def words(text: Text) -> tuple[U64, I64 | None, I64]:
+    """Return every word's hash, text (None for one text) and length [bytes], in order."""
     inside, lower = text.mapped(_WORD, np.bool_), text.mapped(_LOWER)
     edge = (inside[1:] != inside[:-1]).nonzero()[0]
     before, last = edge[::2], edge[1::2]
@@ -118,11 +121,11 @@ def hash_word(word: str) -> int:
     return int(words(Text.of([word]))[0][0])
 
 
-def pairs(hashes: U64, doc: I64, n: int) -> tuple[U64, I64]:
-    """Return the hashes of adjacent words that are in the same of ``n`` texts, good for buckets, and the text."""
+def pairs(hashes: U64, doc: I64 | None) -> tuple[U64, I64 | None]:
+    """Return the hashes of adjacent words of the same text, good for buckets, and the text; ``doc`` is None for one text."""
     joined = _half_mix(hashes[:-1] * _PAIR + hashes[1:])
-    if n == 1:
-        return joined, doc[1:]
+    if doc is None:
+        return joined, None
     same = (doc[1:] == doc[:-1]).nonzero()[0]
     return joined.take(same), doc.take(same)
 
@@ -132,12 +135,12 @@ def id_hashes(ids: I64) -> U64:
     return _half_mix(ids.view(np.uint64) + _SEED)
 
 
-def byte_grams(text: Text, n: int) -> tuple[U64, I64]:
+def byte_grams(text: Text, n: int) -> tuple[U64, I64 | None]:
     """Return the bucket hashes of all ``n``-byte windows (n ≥ 2) inside each text, blanks at its edges included, and the text."""
     lower = text.mapped(_LOWER)
     size = len(lower) - n + 1
     if size <= 0:
-        return np.zeros(0, np.uint64), np.zeros(0, np.int64)
+        return np.zeros(0, np.uint64), text.doc(np.zeros(0, np.int64))
     h = lower[:size].astype(np.uint64)
     for k in range(1, n):
         h *= _B
@@ -145,8 +148,8 @@ def byte_grams(text: Text, n: int) -> tuple[U64, I64]:
     h = _half_mix(h + _SEED)
     starts = np.arange(size)
     doc = text.doc(starts + 1)
-    if len(text) == 1:
-        return h, doc
+    if doc is None:
+        return h, None
     inside = (starts + n - 1 <= text.ends[doc]).nonzero()[0]
     return h.take(inside), doc.take(inside)
 
@@ -156,28 +159,28 @@ def bucket(hashes: U64, bits: int) -> I64:
     return (hashes >> np.uint64(64 - bits)).view(np.int64)
 
 
-def counted(column: I64, doc: I64, n: int, cuts: tuple[int, ...]) -> Rows:
-    """Count columns into ``n`` rows of ascending columns; the value is 1 + ln count.
+def counted(column: NDArray[Any], doc: I64 | None, n: int, cuts: I64) -> Rows:
+    """Count columns into ``n`` rows of ascending columns; the value is 1 + ln count. ``doc`` is None for one row.
 
     ``cuts`` are ascending columns, the first 0, the last above all: every row is cut into the segments between them, and ``indptr``
     bounds the segments of all rows.
     """
-    if n == 1:
+    if doc is None:
         unique, values = _tallied(column)
         return Rows(unique.searchsorted(cuts), unique, values)
-    bits = (cuts[-1] - 1).bit_length()
+    bits = (int(cuts[-1]) - 1).bit_length()
     unique, values = _tallied((doc << bits) | column)
-    bounds = unique.searchsorted([*((np.arange(n) << bits)[:, None] + cuts[:-1]).ravel(), n << bits])
+    bounds = unique.searchsorted(np.concatenate([((np.arange(n) << bits)[:, None] + cuts[:-1]).ravel(), [n << bits]]))
     return Rows(bounds, unique & ((1 << bits) - 1), values)
 
 
-def _tallied(keys: I64) -> tuple[I64, NDArray[np.float32]]:
+def _tallied(keys: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.float32]]:
     """Return the different keys in ascending order, and 1 + ln of how often each stands there."""
-    keys = np.sort(keys)
-    last = np.concatenate([(keys[1:] != keys[:-1]).nonzero()[0], [len(keys) - 1]])
-    if len(last) >= len(keys):
-        return keys, np.ones(len(keys), np.float32)
-    return keys.take(last), (1 + np.log(np.diff(last, prepend=-1))).astype(np.float32)
+    keys = keys.copy()
+    keys.sort()
+    starts = np.concatenate([_FIRST[: len(keys)], (keys[1:] != keys[:-1]).nonzero()[0] + 1])
+    count = np.concatenate([starts[1:], [len(keys)]]) - starts
+    return keys.take(starts), _LN.take(count) if len(keys) < len(_LN) else (1 + np.log(count)).astype(np.float32)
 
 
 def stack(parts: Sequence[Rows]) -> Rows:

@@ -8,6 +8,7 @@ levels, which products of the levels describe. Knows nothing of features.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -46,10 +47,17 @@ class Link:
 
     def gains(self, raw: F64) -> F64:
         """Return gains (n, K) of ``raw`` (n, K + L): direct gains, then levels."""
-        k = len(self.own)
-        level = raw[:, k:] - self.centre
-        found: F64 = raw[:, :k] + (products(level[:, self.own], level[:, [self.home]] + np.zeros(k)) * self.coef).sum(-1)
+        k, (centre, own2, home2, both) = len(self.own), self._exact
+        level = raw[:, k:] - centre
+        own, home = level.take(self.own, 1), level[:, self.home : self.home + 1]
+        found: F64 = raw[:, :k] + own * (own * own2 + home * both) + home * home * home2
         return found
+
+    @cached_property
+    def _exact(self) -> tuple[F64, F64, F64, F64]:
+        """The centre, and the coefficients of ``products``, one array each."""
+        own2, home2, both = self.coef.astype(np.float64).T
+        return self.centre.astype(np.float64), own2, home2, both
 
     def take(self, columns: I64) -> tuple[Link, I64]:
         """Keep the candidates at ``columns``; also return which of the K + L columns those need."""

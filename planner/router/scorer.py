@@ -17,6 +17,7 @@ from planner.router.features import Features, FeatureSpec
 from planner.router.hashing import I64
 from planner.router.link import Link
 from planner.router.requests import Requests
+from planner.router.structure import scaled
 from planner.router.table import Table
 
 __all__ = ["LinearScorer", "Weighting", "weigh"]
@@ -51,11 +52,7 @@ def weigh(found: Features, by: Weighting) -> tuple[NDArray[np.float64], NDArray[
         segment += np.repeat(np.arange(n) * blocks, np.diff(found.indptr))
     norms = np.sqrt(np.bincount(segment, values * values, n * blocks))
     factor = np.tile(np.asarray(by.block), n) / np.where(norms > 0, norms, 1)
-    return values * factor[segment], _scaled(found.structure, by)
-
-
-def _scaled(shape: F32, by: Weighting) -> NDArray[np.float64]:
-    return ((shape.astype(np.float64) - by.mean) * by.scale).clip(-8, 8)
+    return values * factor[segment], scaled(found.structure, by.mean, by.scale)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +75,7 @@ class LinearScorer:
 
     def gains(self, requests: Requests) -> F32:
         """Return predicted gains over the reference, float32 (n, K)."""
-        raw = self._sums(requests)
+        raw = self._table.sums(requests)
         gains: F32 = (raw if self.link is None else self.link.gains(raw)).astype(np.float32)
         return gains
 
@@ -86,18 +83,13 @@ class LinearScorer:
         """Return predicted quality of every candidate, float32 (n, K), unbounded; None where only gains were learned."""
         if self.link is None:
             return None
-        levels: F32 = self._sums(requests)[:, len(self.link.own) + self.link.own].astype(np.float32)
+        levels: F32 = self._table.sums(requests)[:, len(self.link.own) + self.link.own].astype(np.float32)
         return levels
-
-    def _sums(self, requests: Requests) -> NDArray[np.float64]:
-        hashed, shape = self._table.sums(requests)
-        scaled = (_scaled(shape, self.weighting)[:, :, None] * self.structure_weights).sum(1)
-        sums: NDArray[np.float64] = self.intercept + scaled + hashed
-        return sums
 
     @cached_property
     def _table(self) -> Table:
-        return Table(self.spec, self.weighting.block, self.weighting.idf, self.weights)
+        by = self.weighting
+        return Table(self.spec, by.block, by.idf, self.weights, (by.mean, by.scale, self.structure_weights, self.intercept))
 
     def take(self, columns: I64) -> LinearScorer:
         """Keep the candidates at ``columns``."""

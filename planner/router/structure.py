@@ -1,20 +1,21 @@
 """The shape of a request as a few dense numbers: lengths, digits, code, questions, tools, formats, position.
 
-In: Requests and the bytes of their deciding turns. Out: a float32 matrix with one named column each. Knows nothing of n-grams
+In: Requests and their deciding turns. Out: a float32 matrix with one named column each. Knows nothing of n-grams
 or weights.
 """
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Sequence
+from itertools import repeat
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.router.hashing import I64, U64, Text, bucket, hash_word
 from planner.router.requests import Requests
 
-__all__ = ["REQUEST_COLUMNS", "STRUCTURE", "TEXT_COLUMNS", "amounts", "structure"]
+__all__ = ["REQUEST_COLUMNS", "STRUCTURE", "TEXT_COLUMNS", "amounts", "scaled", "structure"]
 
 TEXT_COLUMNS = (
     "ln_words",
@@ -73,7 +74,6 @@ _GROUPS = sorted(set(_BYTES))
 _GROUP_OF = bytes(map(_GROUPS.index, _BYTES))
 _LISTS = 1 << len(_WORDS)
 _CODES = len(_GROUPS) + _LISTS
-_FLAG_BITS = 16
 #: Columns that are logarithms of a count: those named ln_, question marks, and the lists of words.
 _LOGS = np.array([c.startswith("ln_") or c.endswith("_words") or c == "question_marks" for c in STRUCTURE])
 
@@ -92,41 +92,50 @@ def _columns_of_codes() -> NDArray[np.float64]:
 _ADDS = _columns_of_codes()
 
 
-@cache
-def _code_of_word() -> NDArray[np.uint8]:
-    """Return, for each hash bucket, the code of the lists with a word in it."""
-    masks = np.zeros(1 << _FLAG_BITS, np.uint8)
-    for j, words in enumerate(_WORDS.values()):
-        masks[bucket(np.array([hash_word(w) for w in words.split()], np.uint64), _FLAG_BITS)] |= 1 << j
-    return masks + np.uint8(len(_GROUPS))
+#: The code of every word that is in a list.
+_CODE_OF: dict[bytes, int] = {
+    word.encode(): len(_GROUPS) + sum(1 << j for j, words in enumerate(_WORDS.values()) if word in words.split())
+    for word in " ".join(_WORDS.values()).split()
+}
+#: The code of any other word.
+_PLAIN = repeat(len(_GROUPS))
+#: Bytes that no word is made of become blanks.
+_BLANKED = bytes(b if chr(b) in _CLASSES["word_bytes"] else 32 for b in range(256))
 
 
-def amounts(text: Text, words: U64, doc: I64) -> NDArray[np.float64]:
-    """Return the TEXT_COLUMNS of each text before logarithms, given the hashes of its words and the texts these are in."""
-    n = len(text)
-    codes = np.concatenate([text.mapped(_GROUP_OF)[1:], _code_of_word().take(bucket(words, _FLAG_BITS))])
+def amounts(texts: Sequence[str]) -> NDArray[np.float64]:
+    """Return the TEXT_COLUMNS of each text before logarithms."""
+    n, encoded = len(texts), [t.encode("utf-8", "replace") for t in texts]
+    codes = [_codes(raw) for raw in encoded]
+    flat: NDArray[Any] = np.frombuffer(b"".join(codes), np.uint8)
     if n != 1:
-        codes = codes + _CODES * np.concatenate([np.repeat(np.arange(n), text.size + 1), doc])
-    out: NDArray[np.float64] = np.bincount(codes, minlength=n * _CODES).reshape(n, _CODES) @ _ADDS
-    out[:, 2] = np.minimum(out[:, 2] / np.maximum(out[:, 0], 1), 20)
-    out[:, 3:9] /= np.maximum(text.size, 1)[:, None]
+        flat = flat + _CODES * np.repeat(np.arange(n), [len(c) for c in codes])
+    out: NDArray[np.float64] = np.bincount(flat, minlength=n * _CODES).reshape(n, _CODES).astype(float) @ _ADDS
+    out[:, 2] = np.minimum(out[:, 2] / np.maximum(out[:, 0], 1.0), 20.0)
+    out[:, 3:9] /= np.array([len(raw) or 1.0 for raw in encoded])[:, None]
     return out
+
+
+def _codes(raw: bytes) -> bytes:
+    """Return a code for every byte and for every word."""
+    return raw.translate(_GROUP_OF) + bytes(map(_CODE_OF.get, raw.lower().translate(_BLANKED).split(), _PLAIN))
 
 
 def structure(requests: Requests, text: NDArray[np.float64]) -> NDArray[np.float32]:
     """Return the STRUCTURE of each request, given the ``amounts`` of its deciding turn."""
-    at = len(TEXT_COLUMNS)
-    out = np.empty((len(requests), len(STRUCTURE)))
-    out[:, :at] = text
-    out[:, at] = [len(t) for t in requests.user]
-    out[:, at + 1] = [len(t) for t in requests.system]
-    out[:, at + 2] = requests.context
-    out[:, at + 3] = requests.turn
-    out[:, at + 4] = requests.has_tools
-    out[:, at + 5] = requests.response_format == 1
-    out[:, at + 6] = requests.response_format == 2
-    out[:, at + 7] = [m != "" for m in requests.modalities]
-    out[:, at + 8] = requests.max_tokens > 0
-    out[:, at + 9] = requests.max_tokens
+    columns = (requests.context, requests.turn, requests.has_tools, requests.response_format, requests.max_tokens)
+    rest = [
+        (len(user), len(system), context, turn, tools, form == 1, form == 2, others != "", limit > 0, limit)
+        for user, system, others, context, turn, tools, form, limit in zip(
+            requests.user, requests.system, requests.modalities, *(c.tolist() for c in columns), strict=True
+        )
+    ]
+    out = np.concatenate([text, np.array(rest, float).reshape(len(rest), len(REQUEST_COLUMNS))], 1)
     np.log1p(out, out=out, where=_LOGS)
     return out.astype(np.float32)
+
+
+def scaled(shape: NDArray[np.float32], mean: NDArray[Any], scale: NDArray[Any]) -> NDArray[np.float64]:
+    """Return structure as it is weighed: (x − mean) · scale, within ±8."""
+    within: NDArray[np.float64] = ((shape.astype(np.float64) - mean) * scale).clip(-8, 8)
+    return within
