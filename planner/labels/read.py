@@ -70,6 +70,8 @@ def read_labels(
         return Labels.open(path).renamed(models or {})
     if (Path(path) / "traffic.json").is_file():
         raise InputError(f"{path}, which is a log that was read", "a table of graded answers or a folder of labels", _NO_LABELS)
+    if (Path(path) / "answers.json").is_file():
+        raise InputError(f"{path}, whose answers nobody has graded", "graded answers", f"grade them: planner labels grade {path}")
     try:
         frame = _frame(Path(path))
     except OSError as error:

@@ -21,8 +21,8 @@ __all__ = ["Source", "find", "identity", "refuse_foreign", "short_names"]
 
 Source: TypeAlias = str | Path | Sequence[str | Path]
 _SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".parquet", ".gz", ".zst")
-#: What marks a folder of ours: traffic, labels.
-_OURS = ("traffic.json", "labels.json")
+#: What marks a folder of ours: traffic, labels, what is to be labelled, ungraded answers.
+_OURS = ("traffic.json", "labels.json", "work.json", "answers.json")
 
 
 def find(source: Source) -> list[Path]:

@@ -27,6 +27,8 @@ _HEAD_BYTES, _FOREIGN_SHARE = 4_096, 0.3
 #: What else of ours a folder may be: the file that marks it → what it is, and which verb takes it.
 _FOLDERS = {
     "labels.json": ("a folder of labels", "planner train"),
+    "work.json": ("work for labels", "planner labels run"),
+    "answers.json": ("a folder of ungraded answers", "planner labels grade"),
     "manifest.json": ("an exported router", "planner decide"),
 }
 _FIXES = {

@@ -17,7 +17,7 @@ import pytest
 
 from planner import formats
 from planner.errors import BundleError, InputError
-from planner.labels import Labels
+from planner.labels import Answers, Labels, Work
 from planner.policies import Plan, Route
 from planner.prices import PriceBook
 from planner.router import ALWAYS_TAU, AlwaysRule, Capability, Costs, Router
@@ -48,6 +48,15 @@ def test_labels_of_version_1() -> None:
     assert Labels.open(V1 / "labels").quality().tolist() == [[1.0, 1.0], [1.0, 0.0]]
 
 
+def test_work_and_answers_of_version_1() -> None:
+    """Version 1 work still says whom to ask what, and version 1 answers what they said."""
+    work, answers = Work.open(V1 / "label_work"), Answers.open(V1 / "answers")
+    assert sorted(work.items["request_id"]) == ["r0", "r1"]
+    assert {*work.asks["model"]} == {"gpt-5.4-mini", "gpt-5.4-nano"}
+    assert answers.table["answered"].tolist() == [2, 2, 2]
+    assert {*answers.rows["response"]} == {"an answer", "the answer is four words"}
+
+
 def test_plan_apps_and_prices_of_version_1() -> None:
     """A version 1 plan, apps.yaml and overrides file mean what they meant."""
     plan = plan_at(V1 / "plan.json")
@@ -66,6 +75,8 @@ def test_plan_apps_and_prices_of_version_1() -> None:
         ("plan", "plan.json", plan_at),
         ("apps", "apps.yaml", Apps.load),
         ("prices", "prices.yaml", PriceBook.load),
+        ("label_work", "label_work/work.json", lambda p: Work.open(p.parent)),
+        ("answers", "answers/answers.json", lambda p: Answers.open(p.parent)),
     ],
 )
 def test_newer_is_refused(name: str, file: str, load: Callable[[Path], Any], tmp_path: Path) -> None:

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from support.asked import CANDIDATES, log_of, work_of
 
 from planner.errors import InputError
-from planner.labels import Answers, Work, sample_labels
+from planner.labels import Answers, Work, read_labels, sample_labels
 from planner.labels.ingest import ingest_labels
 from planner.labels.journal import Journal
 from planner.prices import PriceBook
+from planner.traffic import read
 
 _TOKENS = {"prompt_tokens": 100, "completion_tokens": 10, "prompt_tokens_details": {"cached_tokens": 40}}
 
@@ -194,6 +195,18 @@ def test_answers_come_back_from_disk(tmp_path: Path, book: PriceBook) -> None:
     assert opened.meta["traffic"] == work.meta["traffic"]
     with pytest.raises(InputError, match="a folder of answers"):
         Answers.open(tmp_path / "work")
+
+
+def test_a_folder_taken_for_another_is_named(tmp_path: Path, book: PriceBook) -> None:
+    """Ungraded answers given for labels or for a log, and work given for a log, say what they are and which verb takes them."""
+    work = work_of(tmp_path, ["a"], book)
+    ingest_labels(work, [_write(tmp_path / "o.jsonl", [_openai(i) for i in work.asks["ask_id"]])], book=book).save(tmp_path / "answers")
+    with pytest.raises(InputError, match="planner labels grade"):
+        read_labels(tmp_path / "answers")
+    with pytest.raises(InputError, match=r"ungraded answers.*planner labels grade"):
+        read(tmp_path / "answers")
+    with pytest.raises(InputError, match=r"work for labels.*planner labels run"):
+        read(tmp_path / "work")
 
 
 def test_no_results_are_one_sentence(tmp_path: Path, book: PriceBook) -> None:
