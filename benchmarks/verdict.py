@@ -176,12 +176,12 @@ def _alone(own: F64, rows: Judged) -> float:
 
 #: World, labels, effect, models: what the three requirements are measured on.
 WORLDS: tuple[tuple[Callable[..., World], int, float, tuple[str, ...]], ...] = (
-    (shuffled, 1_000, 0.6, ("large", "middle", "small")),
-    (shuffled, 1_000, 0.6, ("large", "small")),
-    (length_matters, 1_000, 0.7, ("large", "middle", "small")),
-    (length_matters, 1_000, 0.7, ("large", "small")),
-    (words_matter, 2_000, 0.75, ("large", "middle", "small")),
-    (words_matter, 1_000, 0.55, ("large", "small")),
+    (shuffled, 600, 0.6, ("large", "middle", "small")),
+    (shuffled, 600, 0.6, ("large", "small")),
+    (length_matters, 600, 0.7, ("large", "middle", "small")),
+    (length_matters, 600, 0.7, ("large", "small")),
+    (words_matter, 2_400, 0.75, ("large", "middle", "small")),
+    (words_matter, 800, 0.62, ("large", "small")),
 )
 
 

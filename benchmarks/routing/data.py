@@ -24,8 +24,8 @@ __all__ = ["MIN_JUDGED", "STATED", "Data", "pose"]
 F64 = NDArray[np.float64]
 #: Fewer fully labelled rows than this judge nothing; fewer groups cannot be dealt into folds.
 MIN_JUDGED, _MIN_GROUPS = 40, 10
-#: Share of the rows that every model kept must have answered, where there are more than two.
-_WHOLE = 0.5
+#: Rows that every model kept must have answered, where there are more than two: this share, or this many.
+_WHOLE, _ENOUGH = 0.5, 1_000
 #: What stands for the cost of a model nobody has stated: from 1 to this, dearer where better.
 _DEAREST = 20.0
 _COLUMNS = ("messages", "has_tools", "response_format", "modalities", "max_tokens", "text_state")
@@ -95,9 +95,23 @@ class Data:
         return int(self.domain.max(initial=0)) + 1
 
     @property
-    def other(self) -> int:
-        """The model beside the reference, where there are two."""
-        return 1 - self.reference
+    def strong(self) -> int:
+        """The better model on the judged rows: what APGR counts the share of, whichever the reference is."""
+        return int(np.average(self.quality[self.whole], axis=0, weights=self.weight[self.whole]).argmax())
+
+    @property
+    def weak(self) -> int:
+        """The other model, where there are two."""
+        return 1 - self.strong
+
+    @cached_property
+    def lost(self) -> F64:
+        """Quality of the better of two models over the other's, (n,)."""
+        return np.asarray(self.quality[:, self.strong] - self.quality[:, self.weak])
+
+    def spared(self, gains: NDArray[Any]) -> F64:
+        """Return the weak model's predicted gain over the strong one, (n,): requests with the least need the strong one most."""
+        return np.asarray(gains[:, self.weak] - gains[:, self.strong], float)
 
     @cached_property
     def gain(self) -> F64:
@@ -168,7 +182,7 @@ def _models(labels: Labels, reference: str | None) -> tuple[F64, tuple[str, ...]
     if len(models) < 2:
         raise NeedsError(f"labels for one model ({', '.join(models)})", "at least two", "let another model answer the same requests")
     quality, kept, notes = labels.quality(models), list(range(len(models))), []
-    while len(kept) > 2 and (~np.isnan(quality[:, kept]).any(1)).mean() < _WHOLE:
+    while len(kept) > 2 and (~np.isnan(quality[:, kept]).any(1)).sum() < min(_WHOLE * len(quality), _ENOUGH):
         scarce = [k for k in kept if models[k] != reference]
         gone = max(scarce, key=lambda k: float(np.isnan(quality[:, k]).sum()))
         if not np.isnan(quality[:, gone]).any():

@@ -63,7 +63,7 @@ class Outcome:
 
 @dataclass(frozen=True, eq=False)
 class _Repeat:
-    """Pooled rows of one repeat: other model's gains (n,), cost and quality at each budget (n, T), and at equal quality (n,)."""
+    """Pooled rows of one repeat: the weak model's gains (n,), cost and quality at each budget (n, T), and at equal quality (n,)."""
 
     gain: F64
     cost: NDArray[np.float32]
@@ -87,6 +87,8 @@ def evaluate(
 ) -> list[Outcome]:
     """Fit and judge ``method``; a planner's row comes with its cost-matched shuffle.
 
+    With more than two models it comes a third time, its gains decided as freely as a peer's.
+
     ``each`` is called after every fold; ``run`` maps a function over tasks, in this process when None. ``kept`` gathers what an
     ensemble is made of.
     """
@@ -107,9 +109,13 @@ def evaluate(
     value, draws = _judged(data, [own for own, _ in pooled], setting)
     chosen = [f.chosen for f in fitted if f.chosen]
     outcomes = [Outcome(method.name, method.inputs, method.role, value, draws, micro, seconds, chosen)]
-    shuffled = [other for _, other in pooled if other is not None]
+    shuffled = [dealt for _, dealt in pooled if dealt is not None]
     if shuffled:
         outcomes.append(Outcome(f"shuffle_{method.name}", method.inputs, "mix", *_judged(data, shuffled, setting)))
+    if method.role == "planner" and data.k > 2:
+        free = replace(method, families=("tau", "lambda"))
+        again = [_pooled(data, free, f, fitted[a:b])[0] for f, a, b in zip(setting.folds, ends[:-1], ends[1:], strict=True)]
+        outcomes.append(Outcome(f"{method.name}_free", method.inputs, "variant", *_judged(data, again, setting)))
     return outcomes
 
 
@@ -140,7 +146,7 @@ def _pooled(data: Data, method: Method, folds: Sequence[Task], fitted: Sequence[
     for task, found in zip(folds, fitted, strict=True):
         rows, inner = task.test, data.whole[task.train]
         known = task.train[inner]
-        gain[rows] = found.outside[:, data.other] if data.k == 2 and method.role != "mix" else 0.0
+        gain[rows] = data.spared(found.outside) if data.k == 2 and method.role != "mix" else 0.0
         fit = (data.rates, data.cost[known], data.quality[known], data.weight[known], data.reference, method.families)
         points = frontier.corners(found.inside[inner], *fit)
         own = (points, found.outside, data.rates, data.cost[rows], data.quality[rows], data.reference)
@@ -179,7 +185,7 @@ class _Judge:
         self._two = data.k == 2
         self._models = len(data.models)
         if self._two:
-            self._lost = -data.gain[rows, data.other]
+            self._lost = data.lost[rows]
             self._by = [metrics.rank(r.gain[rows]) for r in repeats]
         self._single = self._sums(np.column_stack([np.ones(len(rows)), data.cost[rows], data.quality[rows]]))
         self._frontier = [
@@ -223,8 +229,7 @@ def _curve(data: Data, repeats: Sequence[_Repeat]) -> dict[str, float]:
     if data.k != 2:
         return {"cpt50": np.nan, "cpt80": np.nan}
     rows = np.flatnonzero(data.whole)
-    lost = -data.gain[rows, data.other]
-    curves = [metrics.pgr(metrics.rank(r.gain[rows]), lost, data.weight[rows]) for r in repeats]
+    curves = [metrics.pgr(metrics.rank(r.gain[rows]), data.lost[rows], data.weight[rows]) for r in repeats]
     return {f"cpt{p}": 100 * float(np.mean([metrics.cpt(c, p / 100) for c in curves])) for p in (50, 80)}
 
 

@@ -64,8 +64,8 @@ def score(data: Data, method: Method, given: Task, fitted: Fitted) -> float:
     inner, outer = data.whole[given.train], data.whole[given.test]
     rows, gains = given.test[outer], fitted.outside[outer]
     if data.k == 2:
-        by = metrics.rank(gains[:, data.other] * (method.role != "mix"))
-        return float(metrics.apgr(by, -data.gain[rows, data.other], data.weight[None, rows])[0])
+        by = metrics.rank(data.spared(gains) * (method.role != "mix"))
+        return float(metrics.apgr(by, data.lost[rows], data.weight[None, rows])[0])
     known = given.train[inner]
     fit = (data.rates, data.cost[known], data.quality[known], data.weight[known], data.reference, method.families)
     points = frontier.corners(fitted.inside[inner], *fit)

@@ -32,6 +32,7 @@ def lines(data: Data, outcomes: Sequence[Outcome], setting: Setting, left_out: M
         "folds": len(setting.folds[0]),
         "models": list(data.models),
         "reference": data.models[data.reference],
+        "best_single": data.models[data.strong],
         "costs": {m: _number(c) for m, c in data.costs.items()},
         "cost_basis": data.cost_basis,
         "data_notes": list(data.notes),

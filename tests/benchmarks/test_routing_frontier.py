@@ -120,3 +120,15 @@ def test_a_single_models_row_is_its_mean() -> None:
     found = single(data, "cheapest", 2, Setting(tasks(data.unit, 1), bootstrap=20))
     assert found.value["quality_max"] == pytest.approx(data.quality[:, 2].mean())
     assert found.value["matched_cost_share"] == pytest.approx(COST["small"] / COST["large"])
+
+
+def test_apgr_counts_the_better_models_share_whichever_the_reference_is() -> None:
+    """Naming the weaker model as reference changes neither the oracle's APGR nor a ranking's."""
+    labels = made_labels(300, ("large", "small"))
+    found = []
+    for reference in ("large", "small"):
+        data = pose(labels, "made", reference=reference, costs=COST)
+        oracle = evaluate(data, RULES[0], Setting(tasks(data.unit, 1), bootstrap=10))[0]
+        found.append((data.models[data.strong], oracle.value["apgr"], oracle.value["cpt50"]))
+    assert found[0] == found[1]
+    assert found[0][1] > 0.8
