@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 from hashlib import sha256
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -318,8 +319,7 @@ def test_files_that_score_differently_are_never_left(training, tmp_path, monkeyp
         read = real(path)
         off = np.zeros(len(read.scorer.intercept), np.float32)
         off[1] = 1e-4
-        object.__setattr__(read.scorer, "intercept", read.scorer.intercept + off)
-        return read
+        return replace(read, scorer=replace(read.scorer, intercept=read.scorer.intercept + off))
 
     monkeypatch.setattr(writing, "load", shifted)
     with pytest.raises(BundleError, match="gains off by more than 1e-06"):
