@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from planner.errors import InputError, NeedsError, did_you_mean
 from planner.labels.grading import LOGGED, TIE
 from planner.labels.table import Labels
-from planner.stats import BUCKETS, Estimate, jackknife
+from planner.stats import BUCKETS, Estimate, effective_clusters, jackknife
 from planner.stats.draws import key, uniform
 
 __all__ = ["FLIP", "Noise", "noise", "orders", "shares"]
@@ -170,7 +170,8 @@ def _buckets(labels: Labels) -> pd.DataFrame:
 def shares(bucket: NDArray[Any], weight: F64, parts: F64, statistic: Callable[[F64], F64] | None = None) -> Estimate | None:
     """Return a share, a statistic of the weighted sums of ``parts`` (n, k), by default first / second; None without rows.
 
-    What lies outside [0, 1] by chance is put to its end.
+    What lies outside [0, 1] by chance is put to its end. A share that is 0 or 1 in every bucket gets the exact binomial bound
+    (Clopper and Pearson 1934) at the effective number of rows, since no variance shows there.
 
     >>> shares(np.arange(40), np.ones(40), np.column_stack([np.arange(40) % 2, np.ones(40)])).value
     0.5
@@ -183,6 +184,9 @@ def shares(bucket: NDArray[Any], weight: F64, parts: F64, statistic: Callable[[F
         return None
     value, low, high = (float(np.clip(x, 0, 1)) for x in (found.value, found.low, found.high))
     least, most = (None, None) if np.isnan(low) else (low, high)
+    if statistic is None and low == high and value in (0.0, 1.0):
+        bound = 1 - 0.025 ** (1 / effective_clusters(weight))
+        least, most = (0.0, bound) if value == 0 else (1 - bound, 1.0)
     return Estimate(value, least, most, n=len(bucket), source="jackknife over buckets of near-duplicate groups")
 
 

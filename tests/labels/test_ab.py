@@ -236,3 +236,11 @@ def test_krippendorff_by_the_book() -> None:
     rows = [(unit, float(v)) for line in table.values() for unit, v in enumerate(line.split()) if v != "."]
     units, values = zip(*rows, strict=True)
     assert krippendorff(pd.Series(units), pd.Series(values)) == pytest.approx(0.849, abs=0.0005)
+
+
+def test_comparisons_of_version_1(repository: Path) -> None:
+    """A folder that version 1 wrote grades the same answers for ever: one win, one tie, one skip that was taken back."""
+    folder = repository / "tests" / "formats" / "v1" / "comparisons"
+    graded = grade(answers_of(4), human(folder))
+    assert sorted(graded.labels.outcomes.query("model == 'cheap'")["quality"]) == [0.5, 0.5, 1.0]
+    assert graded.ungraded["reason"].tolist() == ["not compared"]

@@ -151,6 +151,14 @@ def test_nothing_twice_is_refused_with_what_to_do() -> None:
         noise(single, reference="bgi")
 
 
+def test_never_seen_is_not_never() -> None:
+    """A share that was 0 in 100 rows may be up to 3.6 % (Clopper and Pearson), and not just 0."""
+    found = shares(np.arange(100), np.ones(100), np.column_stack([np.zeros(100), np.ones(100)]))
+    assert found is not None
+    assert (found.value, found.low) == (0.0, 0.0)
+    assert found.high == pytest.approx(0.0362, abs=1e-4)
+
+
 def test_few_clusters_have_no_interval() -> None:
     """Below ten effective clusters a share stands alone; no rows are no share."""
     alone = shares(np.zeros(5, np.int64), np.ones(5), np.ones((5, 2)))

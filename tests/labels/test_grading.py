@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.errors import InputError
@@ -37,6 +37,7 @@ def quality(made: Grader, response: str, reference: str | None = None, messages:
     return made.verdicts([case(response, reference, messages)])[0].quality
 
 
+@settings(max_examples=30)
 @given(
     st.lists(
         st.tuples(st.sampled_from("abc"), st.sampled_from("mst"), st.sampled_from(ANSWER_STATES)), min_size=1, unique_by=lambda t: t[:2]
