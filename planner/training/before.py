@@ -55,8 +55,8 @@ class Before:
 
     @property
     def text(self) -> str:
-        """What the table rests on, and its cheapest line for the common floor."""
-        line = self.table[self.table["floor"] == 0.02].sort_values("usd").head(1).to_dict("records")
+        """What the table rests on, and its line of least share of the spend for the common floor."""
+        line = self.table[self.table["floor"] == 0.02].sort_values("share_of_month").head(1).to_dict("records")
         example = "".join(
             f" For {r['app']} at a floor of 0.02: {r['labels']:,} labels, ${r['usd']:,.0f} ({r['share_of_month']:.0%} of a month's spend)."
             for r in line
