@@ -6,8 +6,8 @@ import json
 import re
 import shutil
 import sys
-from hashlib import sha256
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from planner.router import choose, lookup, steps
+from planner.router.decision import choose_one
 
 GRID = (-np.inf, -0.3, -0.1, -0.0, 0.0, 0.1, 0.3, np.nan, np.inf)
 
@@ -40,6 +41,14 @@ TAUS = st.one_of(st.sampled_from([-np.inf, -0.3, -0.1, 0.0, 0.1, 0.3, np.inf]), 
 def test_choose_is_the_definition(problem, tau):
     """Choosing columns at once gives what reading the definition row by row gives."""
     assert choose(*problem, tau).tolist() == slow(*problem, tau)
+
+
+@given(problems(), TAUS)
+def test_choosing_one_is_choosing_columns(problem, tau):
+    """A request by itself is given what it is given among others."""
+    gains, cost, feasible, reference = problem
+    rows = zip(gains.astype(float).tolist(), cost.tolist(), feasible.tolist(), reference.tolist(), strict=True)
+    assert [choose_one(*row, tau) for row in rows] == choose(*problem, tau).tolist()
 
 
 @given(problems(), TAUS)
