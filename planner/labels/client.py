@@ -22,7 +22,10 @@ from planner.errors import InputError
 from planner.labels.replies import answer_of, error_of
 from planner.traffic.values import Rejected
 
-__all__ = ["Endpoint", "Reply", "endpoint", "post"]
+__all__ = ["FALLBACK", "Endpoint", "Reply", "endpoint", "post"]
+
+#: The error class of an answer that LiteLLM's proxy fetched from another model than was asked.
+FALLBACK = "answered by a fallback"
 
 #: Statuses after which the model may have answered, unseen.
 _UNSEEN = (408, 502, 504, 524)
@@ -90,7 +93,10 @@ def post(where: Endpoint, body: Mapping[str, Any], key: str) -> Reply:
     start = time.monotonic()
     try:
         with _OPENER.open(request, timeout=where.timeout_s) as response:
-            return _answered(response.read(), response.status, _since(start))
+            raw, fell = response.read(), response.headers.get("x-litellm-attempted-fallbacks", "0")
+            if fell not in ("", "0"):
+                return Reply("transport", _since(start), FALLBACK, response.status, unseen=True)
+            return _answered(raw, response.status, _since(start))
     except urllib.error.HTTPError as error:
         with error:
             return _refused(error, _since(start))

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 from planner.errors import InputError
 from planner.labels.bodies import LIMIT_FIELDS, items_of, openai_body
 from planner.labels.budget import Budget
-from planner.labels.client import Endpoint, Reply, endpoint, post
+from planner.labels.client import FALLBACK, Endpoint, Reply, endpoint, post
 from planner.labels.journal import RETRIED, Journal, past
 from planner.labels.quotes import dollars
 from planner.labels.ran import Run, run_of
@@ -259,6 +259,8 @@ def _hopeless(state: _State, reply: Reply) -> bool:
         state.halt(
             f"the endpoint refuses the key or the model ({reply.http} {reply.error_class}); name the key's variable with --api-key-env"
         )
+    elif reply.error_class == FALLBACK:
+        state.halt("the gateway answered with another model than was asked: switch its fallbacks off for these calls")
     elif not reply.sent and not state.answered:
         state.halt(f"nothing answers at {state.where.url} ({reply.error_class})")
     elif state.failures >= (_HOPELESS if state.answered else _HOPELESS_FIRST):

@@ -54,7 +54,10 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
         models = [
             {"model_name": m, "litellm_params": {"model": f"openai/{m}", "api_key": "x", "api_base": f"{url}/v1"}} for m in CANDIDATES
         ]
-        config = {"model_list": models, "router_settings": {"disable_cooldowns": True, "num_retries": 0}}
+        nowhere = {"model": "openai/shaky", "api_key": "x", "api_base": "http://127.0.0.1:9/v1"}
+        models.append({"model_name": "shaky", "litellm_params": nowhere})
+        settings = {"disable_cooldowns": True, "num_retries": 0, "fallbacks": [{"shaky": [CANDIDATES[0]]}]}
+        config = {"model_list": models, "router_settings": settings}
         with gateway(tmp_path_factory.mktemp("gateway"), config) as gate:
             yield Real(gate, seen)
 
@@ -163,14 +166,14 @@ def _wait_for(work: Work, ends: int) -> None:
 
 def test_a_killed_run_goes_on_without_paying_twice(real: Real, tmp_path: Path, book: PriceBook) -> None:
     """After kill -9 in the middle, what was answered is not asked again, and calls that were cut off count as paid in full."""
-    work = work_of(tmp_path, [f"question {i}" for i in range(120)], book)
+    work = work_of(tmp_path, [f"question {i}" for i in range(45)], book)
     before = len(real.seen)
     with _command(real, tmp_path / "work") as process:
-        _wait_for(work, 15)
+        _wait_for(work, 10)
         process.kill()
     assert process.returncode == -signal.SIGKILL
     stopped = past(tmp_path / "work" / "journal.jsonl")
-    assert 15 <= len(stopped.ended) < len(work.asks)
+    assert 10 <= len(stopped.ended) < len(work.asks)
     assert stopped.lost <= 3
     assert stopped.spent_pusd >= sum(e["cost_pusd"] for e in _ends(work)) + stopped.lost
     with (tmp_path / "work" / "journal.jsonl").open("ab") as file:
@@ -191,7 +194,7 @@ def test_a_killed_run_goes_on_without_paying_twice(real: Real, tmp_path: Path, b
 
 def test_ctrl_c_leaves_a_run_that_goes_on(real: Real, tmp_path: Path, book: PriceBook) -> None:
     """Ctrl-C waits for the calls under way, leaves with 130, and loses none of them."""
-    work = work_of(tmp_path, [f"question {i}" for i in range(150)], book)
+    work = work_of(tmp_path, [f"question {i}" for i in range(50)], book)
     with _command(real, tmp_path / "work") as process:
         _wait_for(work, 10)
         process.send_signal(signal.SIGINT)
@@ -239,6 +242,16 @@ def test_a_gateway_that_fails_from_the_start_is_asked_ten_times(real: Real, tmp_
     assert ran.stopped
     assert 10 <= len(_ends(work)) <= 13
     assert real.ask(work, book).table["ok"].sum() == 100
+
+
+def test_a_gateway_that_falls_back_is_stopped(real: Real, tmp_path: Path, book: PriceBook) -> None:
+    """An answer that the proxy fetched from another model is no answer of the one asked, nor may that one's provider be allowed."""
+    work = work_of(tmp_path, [f"question {i}" for i in range(20)], book)
+    ran = real.ask(work, book, concurrency=1, names=dict.fromkeys(CANDIDATES, "shaky"))
+    assert "switch its fallbacks off" in ran.stopped
+    assert ran.table["ok"].sum() == 0
+    assert [e["error_class"] for e in _ends(work)] == ["answered by a fallback"]
+    assert ran.spent_usd == _ends(work)[0]["cost_pusd"] / 1e12 > 0
 
 
 def test_nobody_there_stops_the_run_at_once(tmp_path: Path, book: PriceBook) -> None:

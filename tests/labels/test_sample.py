@@ -28,7 +28,7 @@ from planner.labels.units import units_of
 from planner.prices import PriceBook
 from planner.traffic import App, Apps, Traffic
 
-SEEDS = 60
+SEEDS = 40
 _FOLDED = ("a later turn of a session", "a near duplicate")
 
 
@@ -93,6 +93,18 @@ def _total(drawn: Drawn, weight: NDArray[np.float64], value: NDArray[np.float64]
     """Return the Horvitz-Thompson total of ``value``, which is read at the requests that are asked."""
     mass = drawn.units.total(weight)[drawn.picked] / drawn.probability[drawn.picked]
     return float(mass @ value[drawn.units.row[drawn.picked]])
+
+
+def test_items_carry_these_weights(mixed: Traffic, book: PriceBook) -> None:
+    """Each item's weight is the requests of its unit over its probability, and its stake is theirs, whatever the order of asking."""
+    ready = prepare(mixed, CANDIDATES, Asked(), apps=None, book=book, unit="session", schemas={}, at=None)
+    found = draw(ready, 0.15, 5, 3)
+    items = _labelled(mixed, book, budget=0.15, seed=3).set_index("request_id")
+    weight, rows = ready.frame["weight"].to_numpy(float), found.units.row[found.picked]
+    items = items.loc[ready.frame["request_id"].iloc[rows]]
+    np.testing.assert_allclose(items["weight"], found.units.total(weight)[found.picked] / found.probability[found.picked])
+    np.testing.assert_allclose(items["stake_usd"], found.units.total(ready.terms.stake_pusd * weight)[found.picked] / 1e12)
+    np.testing.assert_array_equal(items["requests"], np.bincount(found.units.unit[found.units.unit >= 0])[found.picked])
 
 
 def test_a_near_duplicate_is_drawn_in_proportion_to_its_weight(book: PriceBook) -> None:
@@ -179,6 +191,16 @@ def test_the_price_stays_within_the_budget(mixed: Traffic, book: PriceBook) -> N
         assert 0.15 < graded.price_usd <= 0.2
         assert len(graded.items) < len(found.items)
         assert graded.apps["price_usd"].sum() == pytest.approx(graded.price_usd)
+
+
+def test_stated_answer_lengths_and_limits_set_the_price(tmp_path: Path, book: PriceBook) -> None:
+    """A stated length counts for its model alone, never beyond the limit; where the log states no limit, the caller's is sent."""
+    traffic = log_of(tmp_path / "log", ["a", "b"], max_tokens=[None, 60])
+    found = sample_labels(traffic, CANDIDATES, 5, book=book, least=1, expected_output={CANDIDATES[0]: 80}, limit_tokens=70)
+    asks = found.work.asks.set_index(["request_id", "model"])
+    assert asks["limit_tokens"].to_dict() == {(r, m): n for r, n in (("r0", 70), ("r1", 60)) for m in CANDIDATES}
+    assert asks["output_tokens"].unstack()[CANDIDATES[0]].tolist() == [70, 60]
+    assert asks["output_tokens"].unstack()[CANDIDATES[1]].tolist() == [50, 50]
 
 
 def test_todays_answer_is_reused(mixed: Traffic, tmp_path: Path, book: PriceBook) -> None:
