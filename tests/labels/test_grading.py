@@ -260,6 +260,12 @@ def test_a_schema_comes_from_a_file(tmp_path: Path) -> None:
     assert made.name == json_schema({"type": "array"}).name != json_schema().name
 
 
+def test_a_grader_may_stand_in_a_file(tmp_path: Path) -> None:
+    """A YAML file says what the shell would say."""
+    (tmp_path / "g.yaml").write_text("numeric:\n  rel: 0.01\n")
+    assert grader(str(tmp_path / "g.yaml")).name == grader("numeric: {rel: 0.01}").name
+
+
 def test_right_answers_come_from_a_table(tmp_path: Path) -> None:
     """CSV and JSON lines are read, columns guessed, lists kept as JSON, gaps left out and contradictions refused."""
     (tmp_path / "a.csv").write_text("id,expected\na,4\nb,\n")
