@@ -50,9 +50,9 @@ def measure(
         for method in methods:
             bar.set_postfix_str(method.name)
             run = partial(evaluate, data, method, setting, bar.update, _mapped(jobs), kept)
-            found += _outcomes(method, partial(stored, None if method.role == "planner" else reuse, mark, method.name, run))
+            found += _outcomes(method, partial(stored, None if method.role == "planner" else reuse, mark, method.name, run, kept))
     for method in ensembles(kept):
-        found += _outcomes(method, partial(stored, reuse, mark, method.name, partial(evaluate, data, method, setting)))
+        found += _outcomes(method, partial(evaluate, data, method, setting))
     return found
 
 

@@ -20,7 +20,8 @@ def _fit(inputs: str) -> Method:
     def fit(data: Data, task: Task) -> Fitted:
         requests = data.requests[inputs]
         train = task.train
-        learned = learn(requests.take(train), data.gain[train], data.weight[train], data.unit[train], data.reference, seed=task.seed)
+        rows = (requests.take(train), data.gain[train], data.weight[train], data.unit[train], data.reference)
+        learned = learn(*rows, seed=task.seed, quality=data.quality[train])
         names = data.requests["all"].app
 
         def decide(row: int) -> object:
@@ -28,7 +29,7 @@ def _fit(inputs: str) -> Method:
             return learned.scorer.gains(Requests.one(data.text[row], app))
 
         outside = learned.scorer.gains(requests.take(task.test)).astype(float)
-        return Fitted(np.asarray(learned.oof, float), outside, {"trials": getattr(learned, "trials", {})}, decide)
+        return Fitted(np.asarray(learned.oof, float), outside, {"trials": learned.trials}, decide)
 
     return Method(f"planner_{inputs}", inputs, "planner", fit, families=("tau",))
 

@@ -7,15 +7,18 @@ nothing otherwise. The planner's own rows are never kept. Knows nothing of metri
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from benchmarks.routing.data import Data
+from benchmarks.routing.ensemble import Kept
 from benchmarks.routing.evaluate import Outcome, Setting
+from benchmarks.routing.method import Fitted
 
 __all__ = ["fingerprint", "stored"]
 
@@ -36,23 +39,35 @@ def fingerprint(data: Data, setting: Setting) -> str:
     return total.hexdigest()
 
 
-def stored(folder: Path | None, mark: str, name: str, run: Callable[[], Sequence[Outcome]]) -> list[Outcome]:
-    """Return the outcome of ``name`` from ``folder``, else what ``run`` finds, kept for the next time; no folder keeps nothing."""
+def stored(folder: Path | None, mark: str, name: str, run: Callable[[], Sequence[Outcome]], kept: Kept) -> list[Outcome]:
+    """Return the outcome of ``name`` from ``folder``, else what ``run`` finds, kept for the next time; no folder keeps nothing.
+
+    What ``run`` adds to ``kept``, the parts of an ensemble, is stored with it and added again.
+    """
     path = None if folder is None else folder / "outcomes" / mark / f"{name}.npz"
     if path is not None and path.is_file():
-        return [_load(path)]
+        return [_load(path, name, kept)]
     found = list(run())
     if path is not None and len(found) == 1 and found[0].value:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        plain = replace(found[0], draws={})
-        part = path.with_suffix(".part.npz")
-        np.savez(part, line=json.dumps(vars(plain), default=list), **{f"draws_{m}": d for m, d in found[0].draws.items()})  # type: ignore[arg-type]
-        part.replace(path)
+        _save(path, found[0], kept.get(name, {}))
     return found
 
 
-def _load(path: Path) -> Outcome:
-    with np.load(path) as kept:
-        line = json.loads(str(kept["line"]))
-        draws = {n.removeprefix("draws_"): kept[n] for n in kept.files if n.startswith("draws_")}
+def _save(path: Path, outcome: Outcome, parts: Mapping[int, Fitted]) -> None:
+    arrays: dict[str, Any] = {f"draws_{m}": d for m, d in outcome.draws.items()}
+    for seed, fitted in parts.items():
+        arrays |= {f"inside_{seed}": fitted.inside.astype(np.float32), f"outside_{seed}": fitted.outside.astype(np.float32)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part.npz")
+    np.savez(part, line=json.dumps(vars(replace(outcome, draws={})), default=list), **arrays)
+    part.replace(path)
+
+
+def _load(path: Path, name: str, kept: Kept) -> Outcome:
+    with np.load(path) as found:
+        line = json.loads(str(found["line"]))
+        draws = {n.removeprefix("draws_"): found[n] for n in found.files if n.startswith("draws_")}
+        seeds = [n.removeprefix("inside_") for n in found.files if n.startswith("inside_")]
+        if seeds:
+            kept[name] = {int(s): Fitted(found[f"inside_{s}"].astype(float), found[f"outside_{s}"].astype(float)) for s in seeds}
     return Outcome(**{**line, "draws": draws})

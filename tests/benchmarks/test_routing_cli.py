@@ -155,11 +155,24 @@ def test_kept_outcomes_of_peers_are_the_same_and_the_planner_is_always_fitted_an
 ) -> None:
     """A second run with --reuse takes the peers from the folder, to the digit, and nothing for other rows."""
     path = written(tmp_path, n=80)
-    given = ("--labels", str(path), *QUICK, "--reuse", "--cache", str(tmp_path / "kept"), "--methods", "length", "planner_text")
+    given = (
+        "--labels",
+        str(path),
+        *QUICK,
+        "--reuse",
+        "--cache",
+        str(tmp_path / "kept"),
+        "--methods",
+        "length",
+        "domain_table",
+        "tfidf_ridge_text",
+        "planner_text",
+    )
     first, second = run(capsys, *given), run(capsys, *given)
     kept = sorted(p.name for p in (tmp_path / "kept").rglob("*.npz"))
-    assert kept == ["length.npz"]
+    assert kept == ["domain_table.npz", "length.npz", "tfidf_ridge_text.npz"]
+    assert "ensemble_all" in {line["method"] for line in second}
     same = [[{k: v for k, v in line.items() if k not in ("decision_us", "fit_seconds")} for line in lines] for lines in (first, second)]
     assert same[0] == same[1]
-    run(capsys, *given, "--max-rows", "70")
-    assert len(list((tmp_path / "kept").rglob("*.npz"))) == 2
+    run(capsys, *given[:-1], "--max-rows", "70")
+    assert len(list((tmp_path / "kept").rglob("*.npz"))) == 6
