@@ -61,6 +61,13 @@ class Store:
     seed: of the order of pairs and of the sides, which are drawn for each rater.
 
     Choices are one line of JSON each, on disk when ``choose`` returns. The files name models: it is the rater who is blind.
+
+    >>> from tempfile import mkdtemp
+    >>> rows = pd.DataFrame({"request_id": "a", "model": ["m", "s"], "source": ["log", "run"], "response": ["4", "four"]})
+    >>> store = Store(Answers.of(pd.DataFrame({"request_id": ["a"]}), rows), mkdtemp(), "ada")
+    >>> store.choose(store.next(), "tie")
+    >>> store.progress, store.next()
+    ((1, 1), None)
     """
 
     def __init__(self, answers: Answers, folder: str | Path, rater: str, *, against: str = LOGGED, shared: int = 50, seed: int = 0) -> None:

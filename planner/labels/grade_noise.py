@@ -104,6 +104,13 @@ def noise(labels: Labels, again: Labels | None = None, *, reference: str | None 
     The variance of a gain seen once is its true variance plus v_c + v_r, the mean variances within (request, model); of a mean of k
     gradings v/k (one-way analysis of variance). Intervals: jackknife over buckets of near-duplicate groups. Raises NeedsError
     when nothing was graded twice and no judge was asked in both orders.
+
+    >>> ids = [f"q{i}" for i in range(40)]
+    >>> first = pd.DataFrame({"request_id": ids, "model": "m", "quality": 1.0, "grader": "exact v1"})
+    >>> second = first.assign(quality=[0.0] * 4 + [1.0] * 36)
+    >>> items = pd.DataFrame({"request_id": ids})
+    >>> print(noise(Labels.of(items, first), Labels.of(items, second)).differ.value)
+    0.1
     """
     twice = _twice(labels, again)
     home = _home(labels, reference)

@@ -72,6 +72,9 @@ def judge(
 
     Answers equal to what they are compared with are ties without a call. A call that failed, a reply without a verdict and what the
     budget did not reach are reasons, not grades. Raises InputError for what is not given, PriceError for a judge without a price.
+
+    >>> judge("gpt-5-mini", against="log", base_url="http://localhost:4000/v1", budget_usd=5.0, journal="judge.jsonl").name
+    'judge:gpt-5-mini@order-swap v1'
     """
     for name, value in (("base_url", base_url), ("budget_usd", budget_usd), ("journal", journal)):
         if value is None:
