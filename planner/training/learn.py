@@ -1,8 +1,7 @@
-"""From a problem to a scorer: quality ridges on hashed n-grams, structure and app, stacked into gains.
+"""From a problem to a scorer: quality ridges on hashed n-grams, structure and app, bent into gains.
 
 In: requests, qualities and gains (NaN where unlabelled), weights and units of the rows to fit. Out: a LinearScorer with its
-out-of-fold gains. Penalties, and how far text is trusted beside a table of apps, are decided by cross-validation inside these
-rows. Knows nothing of costs or thresholds.
+out-of-fold gains. Penalties are decided by cross-validation inside these rows. Knows nothing of costs or thresholds.
 """
 
 from __future__ import annotations
@@ -15,17 +14,16 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from planner.router import Features, FeatureSpec, LinearScorer, Requests, Weighting, features, weigh
-from planner.router.link import Link
+from planner.training.bend import Bend, fit_bend
 from planner.training.ridge import RidgePath, fit_ridge, ridge_path
-from planner.training.stack import Stack, fit_stack
 
 __all__ = ["SPECS", "Learned", "design", "learn", "refit", "weighting"]
 
 F64 = NDArray[np.float64]
 #: What is read of a request: token 1- and 2-grams, the template, the app, and structure.
 SPECS = (FeatureSpec(token_bits=18, word_bits=0, char_bits=0, char_n=()),)
-#: Length that structure columns have after scaling, beside 1 for each block of n-grams; and beside apps alone.
-_STRUCTURE, _BESIDE_APPS = 0.03, 0.3
+#: Length that structure columns have after scaling, beside 1 for each block of n-grams.
+_STRUCTURE = 0.03
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,12 +88,9 @@ def learn(
         spec = replace(spec, app_bits=0)
     found = features(requests, spec)
     by = weighting(found, unit)
-    whole = design(found, by)
-    text = ridge_path(whole, level, weight, unit, seed=seed)
-    table = ridge_path(_apps_and_structure(whole, spec), level, weight, unit, seed=seed)
-    stack = fit_stack(text, table, level, gain, weight, unit, reference, seed)
-    scorer = _scorer(spec, by, stack, _folded(text, table, stack, spec, reference), reference)
-    return Learned(scorer, stack.oof, text.alphas[stack.text_at], stack.trials)
+    path = ridge_path(design(found, by), level, weight, unit, seed=seed)
+    bend = fit_bend(path, level, gain, weight, unit, reference, seed)
+    return Learned(_scorer(spec, by, path, bend, reference), bend.oof, path.alphas[bend.gain_at], bend.trials)
 
 
 def refit(like: LinearScorer, requests: Requests, target: F64, weight: F64, unit: NDArray[Any], seed: int = 0) -> tuple[LinearScorer, F64]:
@@ -105,35 +100,13 @@ def refit(like: LinearScorer, requests: Requests, target: F64, weight: F64, unit
     return LinearScorer(like.spec, like.weighting, coef[:dim], coef[dim:], fit.intercept.astype(np.float32)), fit.oof
 
 
-def _apps_and_structure(whole: sparse.csr_matrix, spec: FeatureSpec) -> sparse.csr_matrix:
-    """Return the columns that few labels can teach, structure in the measure that suits them."""
-    coarse = whole[:, spec.offsets[-2] :]
-    size = coarse.shape[1]
-    measure = np.where(np.arange(size) < spec.dim - spec.offsets[-2], 1.0, _BESIDE_APPS / _STRUCTURE)
-    return sparse.csr_matrix(coarse @ sparse.diags(measure))
-
-
-def _folded(text: RidgePath, table: RidgePath, stack: Stack, spec: FeatureSpec, reference: int) -> tuple[F64, F64]:
-    """Return weights (dim + structure, 2K) and intercepts (2K,): every linear share in one direct column, then the levels."""
-    k = len(stack.intercept)
-    level, level_base = text.fit(stack.level_at)
-    gain, gain_base = text.fit(np.full(k, stack.text_at))
-    coarse, coarse_base = table.fit(np.full(k, stack.table_at))
-    measure = np.where(np.arange(len(coarse)) < spec.dim - spec.offsets[-2], 1.0, _BESIDE_APPS / _STRUCTURE)
-    wide = np.zeros_like(level)
-    wide[spec.offsets[-2] :] = coarse * measure[:, None]
-    parts = [
-        (gain - gain[:, [reference]], gain_base - gain_base[reference]),
-        (wide - wide[:, [reference]], coarse_base - coarse_base[reference]),
-        (level, level_base),
-        (np.repeat(level[:, [reference]], k, 1), np.repeat(level_base[reference], k)),
-    ]
-    direct = sum((part * stack.share[:, i] for i, (part, _) in enumerate(parts)), np.zeros_like(level))
-    base = sum((own * stack.share[:, i] for i, (_, own) in enumerate(parts)), stack.intercept)
-    return np.hstack([direct, level]), np.concatenate([base, level_base])
-
-
-def _scorer(spec: FeatureSpec, by: Weighting, stack: Stack, fitted: tuple[F64, F64], reference: int) -> LinearScorer:
-    coef, intercept = (a.astype(np.float32) for a in fitted)
-    link = Link(np.arange(len(stack.centre)), reference, stack.centre.astype(np.float32), stack.bend.astype(np.float32))
-    return LinearScorer(spec, by, coef[: spec.dim], coef[spec.dim :], intercept, link)
+def _scorer(spec: FeatureSpec, by: Weighting, path: RidgePath, bend: Bend, reference: int) -> LinearScorer:
+    """Fold all that is linear into one direct column a candidate; the levels stand beside."""
+    level, level_base = path.fit(bend.level_at)
+    straight, base = path.fit(np.full(len(bend.level_at), bend.gain_at))
+    own, home = bend.share.T
+    direct = straight - straight[:, [reference]] + level * own + level[:, [reference]] * home
+    intercept = base - base[reference] + level_base * own + level_base[reference] * home + bend.intercept
+    coef = np.hstack([direct, level]).astype(np.float32)
+    both = np.concatenate([intercept, level_base]).astype(np.float32)
+    return LinearScorer(spec, by, coef[: spec.dim], coef[spec.dim :], both, bend.link)

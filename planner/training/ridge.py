@@ -22,7 +22,7 @@ __all__ = ["ALPHAS", "RidgeFit", "RidgePath", "fit_ridge", "fold_of", "ridge_pat
 
 F64 = NDArray[np.float64]
 #: Penalties tried, for rows of length about one to two.
-ALPHAS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+ALPHAS = (1.0, 1.8, 3.0, 5.5, 10.0, 18.0, 30.0, 55.0, 100.0, 300.0, 1000.0)
 _TOLERANCE, _STEPS = 1e-4, 80
 
 
@@ -85,10 +85,11 @@ class RidgePath:
 
     Parameters
     ----------
-    oof: (A, n, K) predictions for each row by a fit without its group. alphas: (A,) the penalties.
+    oof: (A, n, K) predictions for each row by a fit without its group. fold: (n,). alphas: (A,) the penalties.
     """
 
     oof: F64
+    fold: NDArray[np.int64]
     alphas: tuple[float, ...]
     _design: sparse.csr_matrix
     _duals: F64
@@ -140,7 +141,7 @@ def ridge_path(
     for a, dual in enumerate(duals):
         predicted = (design @ (design.T @ dual) + means).reshape(n, folds + 1, k)
         oof[a] = predicted[np.arange(n), fold]
-    return RidgePath(oof, alphas, design, duals[:, :, -k:].copy(), means[-k:], used, X.shape[1])
+    return RidgePath(oof, fold, alphas, design, duals[:, :, -k:].copy(), means[-k:], used, X.shape[1])
 
 
 def _dual(design: Any, target: F64, weights: F64, alphas: F64) -> tuple[F64, F64]:
