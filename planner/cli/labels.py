@@ -33,6 +33,7 @@ Labels: choose what to label, let the candidates answer, grade the answers.
     planner labels sample proxy.jsonl.zst --candidate gpt-5-mini --budget 50 --out work
     planner labels run work --base-url http://localhost:4000/v1 --budget 50
     planner labels ingest work --out answers
+    planner labels grade answers --grader exact --references right.csv --out labels
 """
 
 app = typer.Typer(help=_HELP, no_args_is_help=True, rich_markup_mode="rich")

@@ -32,7 +32,7 @@ REASONS = (
     "its tools may act (side_effects in apps.yaml): never asked again",
     "tools were offered, and the log holds no definitions of them",
     "images, audio or files in the prompt: no price before asking",
-    "its JSON schema is not in the log: state it with schemas=",
+    "its JSON schema is not in the log (it can be stated)",
     "no candidate may see it (allowed_providers, candidates in apps.yaml)",
     "no candidate's context window holds it",
     "no candidate is cheaper than today's model in this app",

@@ -183,7 +183,7 @@ def _fits(asks: list[Ask], budget: Budget) -> None:
         raise InputError(
             f"{dollars(max(left, 0))} left of the budget",
             f"{dollars(most)}, the most that the next answer may cost",
-            "raise --budget, or sample with a lower --limit-tokens",
+            "raise the budget, or sample again with a lower output limit",
         )
 
 
@@ -256,9 +256,7 @@ def _call(state: _State, ask: Ask) -> Reply:
 def _hopeless(state: _State, reply: Reply) -> bool:
     """Stop the run where no later call can do better; True when it stops."""
     if reply.http in (401, 403):
-        state.halt(
-            f"the endpoint refuses the key or the model ({reply.http} {reply.error_class}); name the key's variable with --api-key-env"
-        )
+        state.halt(f"the endpoint refuses the key or the model ({reply.http} {reply.error_class}): check the key, and that it is given")
     elif reply.error_class == FALLBACK:
         state.halt("the gateway answered with another model than was asked: switch its fallbacks off for these calls")
     elif not reply.sent and not state.answered:
