@@ -70,7 +70,7 @@ class Case:
 def sample_case() -> Case:
     """Return the sample's labels: chats with templates, tools and formats."""
     labels = Labels.open(SAMPLE)
-    return _case("sample", labels, {m: 1.0 + 9.0 * (m == "gpt-5.4") for m in labels.models}, "gpt-5.4")
+    return made_case("sample", labels, {m: 1.0 + 9.0 * (m == "gpt-5.4") for m in labels.models}, "gpt-5.4")
 
 
 def mmlu_case(folder: Path) -> Case:
@@ -81,10 +81,11 @@ def mmlu_case(folder: Path) -> Case:
         labels.items[labels.items["request_id"].isin(keep)].reset_index(drop=True),
         labels.outcomes[labels.outcomes["request_id"].isin(keep)].reset_index(drop=True),
     )
-    return _case("routellm_mmlu", part, MMLU_COST, "gpt_4_1106_preview")
+    return made_case("routellm_mmlu", part, MMLU_COST, "gpt_4_1106_preview")
 
 
-def _case(name: str, labels: Labels, cost: dict[str, float], reference: str) -> Case:
+def made_case(name: str, labels: Labels, cost: dict[str, float], reference: str) -> Case:
+    """Train on ``labels``, and keep the rows that judge, as far as the router does not abstain from them, to be timed."""
     training = train(labels, reference=reference, cost=cost)
     problem, items = training.problem, labels.items
     rows = list(zip(problem.requests.user, problem.requests.system, problem.requests.app, strict=True))
@@ -222,7 +223,7 @@ def measure(case: Case, prompts: int = TIMED, batch: int = BATCH, rounds: int = 
         "sklearn_words_only_p50_us": round(p50["words"], 1),
         "sklearn_words_only_per_s": round(rate["words"]),
         **embedded,
-        **_bundle(case.router),
+        **_bundle(case.router, min(rounds, 5)),
         "threads": 1,
         "rounds": rounds,
     }
@@ -252,7 +253,7 @@ print((imported - start) * 1e3, (time.process_time() - imported) * 1e3)
 """
 
 
-def _bundle(router: Router, runs: int = 5) -> dict[str, Any]:
+def _bundle(router: Router, runs: int) -> dict[str, Any]:
     """Export, and measure size, import and load in fresh processes [CPU ms]: the median of ``runs``."""
     with TemporaryDirectory() as folder:
         bundle = export(router, Path(folder) / "bundle")

@@ -94,8 +94,8 @@ class Support:
     def of(cls, labelled: Requests, without: Collection[str] = ()) -> Support:
         """Return what ``labelled`` requests cover, but for the apps ``without``.
 
-        >>> Support.of(Requests.of(["Hi", "Grüße"]))
-        Support(apps=None, max_tokens=2, cut_text=False, tools=False, scripts=('accented latin', 'latin'))
+        >>> Support.of(Requests.of(["Hi", "Grüße aus Köln"]))
+        Support(apps=None, max_tokens=5, cut_text=False, tools=False, scripts=('accented latin', 'latin'))
         """
         apps = tuple(sorted(set(labelled.app) - set(without)))
         longest, cut = int(labelled.input_tokens.max(initial=0)), bool((labelled.text_state == 1).any())
