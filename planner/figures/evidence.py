@@ -85,7 +85,7 @@ def certificate(found: Guarantee, *, note: str = "") -> Picture:
         x, y = 100 * float(at["saving"]), 100 * float(at["loss"])
         axes.plot([x], [y], "s", markersize=11, color=PROPOSAL, markeredgecolor="white", markeredgewidth=1.5, zorder=5)
         words: dict[str, Any] = {"color": PROPOSAL, "weight": "bold", "path_effects": HALO}
-        axes.annotate("certified up to here", (x, y), (-10, 10), textcoords="offset points", ha="right", va="bottom", **words)
+        axes.annotate("certified up to here", (x, y), (-10, -14), textcoords="offset points", ha="right", va="top", **words)
     if not passed.all():
         first = found.table[~found.table["certified"]].iloc[0]
         axes.plot([100 * first["saving"]], [100 * first["loss"]], "x", markersize=9, color=CEILING, markeredgewidth=2, zorder=6)

@@ -8,6 +8,7 @@ the switches once replaces a simulation per point. Knows nothing of prices or te
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -113,6 +114,10 @@ class Frontier:
         saving = np.where(fine, rows["saving_usd_per_month"].to_numpy(), -np.inf)
         return int(saving.argmax()) if saving.max() > 0 else None
 
+    def at(self, tau: float) -> int:
+        """Return the position of the last level up to ``tau``; the router's own τ is one of them."""
+        return int(np.searchsorted(self.tau, tau, side="right")) - 1
+
     @property
     def text(self) -> str:
         """What the family saves at three floors, in words."""
@@ -144,13 +149,17 @@ def frontier(
     app: str | None = None,
     points: int = 101,
     seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Frontier:
-    """Return what each level of ``router``'s family would have cost and been worth on ``traffic``.
+    """Return what each level of ``router``'s family, its own τ among them, would have cost and been worth on ``traffic``.
 
-    ``app`` looks at the requests of one app alone; the other parameters are those of :func:`planner.simulate`.
+    ``app`` looks at the requests of one app alone; ``progress`` is called while the router reads the log; the other parameters are
+    those of :func:`planner.simulate`.
     """
     book = book or PriceBook.load()
-    return trace(World(traffic, outcomes or Outcomes(), book, price_date(book, at), seed=seed), router, app=app, points=points)
+    return trace(
+        World(traffic, outcomes or Outcomes(), book, price_date(book, at), seed=seed, progress=progress), router, app=app, points=points
+    )
 
 
 def trace(world: World, router: Router, *, app: str | None = None, points: int = 101) -> Frontier:
@@ -161,7 +170,7 @@ def trace(world: World, router: Router, *, app: str | None = None, points: int =
     scores = world.block.scores(router)
     steered = route.steered(world.block, scores) & inside
     sides = [world.side(sent) for sent in _each(world.rows, router, steered)]
-    moves = _switches(scores.take(inside), steered[inside], points)
+    moves = _switches(scores.take(inside), steered[inside], points, router.tau)
     sums = moves.by_bucket(rows.bucket, np.stack([_values(world, side)[inside] for side in sides], axis=1))
     parts = np.stack([part_costs(world.rows, side)[inside] for side in sides], axis=1)
     pairs = np.stack([world.pair(side.calls.model)[inside] for side in sides], axis=1)
@@ -187,11 +196,11 @@ def _inside(rows: Rows, app: str | None) -> NDArray[np.bool_]:
     return np.ones(len(rows), bool) if app is None else rows.app.decode() == app
 
 
-def _switches(scores: Scores, steered: NDArray[np.bool_], levels: int | NDArray[np.float64]) -> Switches:
-    """Return the switches of every request, along so many levels or a given grid; what is not steered never switches."""
+def _switches(scores: Scores, steered: NDArray[np.bool_], levels: int | NDArray[np.float64], also: float = np.inf) -> Switches:
+    """Return the switches of every request, along so many levels and one more, or a given grid; what is not steered never switches."""
     thresholds, codes = steps(scores.gains, scores.cost_usd, scores.feasible, scores.home)
     thresholds = np.where(steered[:, None], thresholds, np.inf)
-    grid = tau_grid(thresholds, levels) if isinstance(levels, int) else levels
+    grid = tau_grid(thresholds, levels, also) if isinstance(levels, int) else levels
     return Switches(scores.home, thresholds, codes, grid)
 
 

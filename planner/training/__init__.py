@@ -1,7 +1,8 @@
 """Training: labels in, a router beside every simple rule it has to beat out."""
 
-from planner.training.before import Before, Stake, before
+from planner.training.before import Before, Stake, before, stakes
 from planner.training.by_app import AppGuarantees, certify_apps
+from planner.training.calibration import calibration
 from planner.training.certificate import Guarantee
 from planner.training.explain import deciles, examples, looks_at, price_of_moving
 from planner.training.guarantee import certify, sequence
@@ -33,6 +34,7 @@ __all__ = [
     "Training",
     "apgr",
     "before",
+    "calibration",
     "certify",
     "certify_apps",
     "correct",
@@ -54,6 +56,7 @@ __all__ = [
     "requests_per_month",
     "sequence",
     "split",
+    "stakes",
     "train",
     "units",
     "weighting",

@@ -55,6 +55,7 @@ def looks_at(training: Training, top: int = 12) -> pd.DataFrame:
     kinds = {"word": _words(requests.user), "app": _of(requests.app), "shape": _shapes(requests)}
     rows = [(kind, name, *_split(loss, has, read)) for kind, flags in kinds.items() for name, has in flags.items()]
     table = pd.DataFrame(rows, columns=["kind", "what", "share", "loss_with", "loss_without"]).dropna()
+    table = table.drop_duplicates(["share", "loss_with"])  # words of one template say the same
     table["difference"] = table["loss_with"] - table["loss_without"]
     weight = table["difference"].abs() * np.sqrt(table["share"] * (1 - table["share"]))
     return table.assign(_by=weight).sort_values("_by", ascending=False).drop(columns="_by").head(top).reset_index(drop=True)

@@ -22,7 +22,7 @@ from planner.training.problem import Problem
 from planner.training.result import Training
 from planner.training.rules import fit_length, fit_table
 
-__all__ = ["learning_curve", "lift"]
+__all__ = ["held_rows", "learning_curve", "lift"]
 
 F64 = NDArray[np.float64]
 Progress = Callable[[str, float], None]
@@ -60,7 +60,7 @@ def learning_curve(
     problem = training.problem
     fit = problem.rows("fit")
     wanted = [s for s in (sizes or _doubling(len(fit))) if s <= len(fit)]
-    rows, requests = _held(problem, training.router)
+    rows, requests = held_rows(problem, training.router)
     lines = []
     for done, size in enumerate(wanted):
         for draw in range(draws if size < len(fit) else 1):
@@ -81,8 +81,8 @@ def _doubling(rows: int) -> list[int]:
     return [*(100 * 2**i for i in range(20) if 100 * 2**i < 0.8 * rows), rows]
 
 
-def _held(problem: Problem, router: Router) -> tuple[Judged, Requests]:
-    """Return the fully labelled rows that did not fit."""
+def held_rows(problem: Problem, router: Router) -> tuple[Judged, Requests]:
+    """Return the fully labelled rows that did not fit, against ``router``'s references, and their requests."""
     keep = np.flatnonzero((problem.part != "fit") & ~np.isnan(problem.quality).any(1))
     requests = problem.requests.take(keep)
     home = router.home(list(requests.app))

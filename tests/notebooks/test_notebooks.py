@@ -15,7 +15,10 @@ from nbclient import NotebookClient
 from support.chain import chain
 
 import planner
+from planner.outcomes import reliability
 from planner.synthetic import best_reachable
+from planner.training.judge import curve
+from planner.training.learning_curve import held_rows, lift
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
 CODE_LINES = 70
@@ -37,7 +40,21 @@ held = {
     "shown": explorer.kpis.value,
 }
 print(json.dumps(held, default=float))
-"""
+""",
+    "02_train_router": """
+import json
+held = {
+    "router": training.router.version,
+    "verdict": training.verdict.text,
+    "guarantee": guarantee.text,
+    "harm": training.harm.total.value,
+    "row": frontier.table.iloc[chosen].to_dict(),
+    "reliability": reliability.table["ece"].to_dict(),
+    "lift": curve.set_index(["labels", "method"])["lift"].iloc[-3:].tolist(),
+    "loaded": router.version,
+}
+print(json.dumps(held, default=float))
+""",
 }
 
 
@@ -102,3 +119,28 @@ def test_start_says_what_the_library_says(work_folder: Path) -> None:
     decision = router.decide(question, {"app": "support-chat"})
     assert held["decision"] == [decision.model, decision.reason, router.version]
     assert f"{row['saving_usd_per_month']:,.2f}" in held["shown"]
+
+
+def test_train_router_says_what_the_library_says(work_folder: Path) -> None:
+    """The second notebook runs without an error, its numbers are the library's, and prompts are shown escaped."""
+    path = next(p for p in NOTEBOOKS if p.stem == "02_train_router")
+    notebook, held = _run(path, work_folder)
+    outputs = [o for c in notebook.cells if c.cell_type == "code" for o in c.outputs]
+    assert not [o for o in outputs if o.output_type == "error"]
+    ours = chain()
+    assert held["router"] == held["loaded"] == ours.training.router.version
+    assert held["verdict"] == ours.training.verdict.text
+    assert held["guarantee"] == ours.training.guarantees["learned"].text
+    assert ours.training.harm is not None
+    assert held["harm"] == ours.training.harm.total.value
+    chosen = ours.frontier.at(ours.training.router.tau)
+    assert ours.frontier.tau[chosen] == ours.training.router.tau
+    row = ours.frontier.table.iloc[chosen]
+    np.testing.assert_allclose([held["row"][name] for name in row.index], row.to_numpy(float), rtol=1e-12)
+    assert held["reliability"] == pytest.approx(reliability(ours.outcomes, ours.training).table["ece"].to_dict())
+    rows, requests = held_rows(ours.training.problem, ours.training.router)
+    scores = ours.training.router.scores(requests, ours.training.problem.day)
+    assert held["lift"][0] == pytest.approx(lift(curve(rows, scores), rows)), "fitted to all labels it is the router itself"
+    page = "".join(o["data"]["text/html"] for o in outputs if "text/html" in o.get("data", {}))
+    for prompt in ours.training.problem.requests.user:
+        assert "<" not in prompt or prompt[:40] not in page
