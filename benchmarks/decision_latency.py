@@ -147,28 +147,36 @@ def _tokens(text: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Method:
-    """What is timed: one prompt by its position, and many at once."""
+    """What is timed: one prompt by its position, and a batch by its number; every batch is in another order, so that none repeats."""
 
     one: Callable[[int], object]
-    many: Callable[[], object]
+    many: Callable[[int], object]
 
 
 def methods(case: Case, batch: int) -> dict[str, Method]:
     """Return the router and its peers, trained; ``batch`` prompts make a batch."""
     router, many = case.router, np.arange(batch) % len(case.rows)
-    messages, rows = [case.messages[i] for i in many], [case.rows[i] for i in many]
-    columns = {k: [case.metadata[i][k] for i in many] for k in case.metadata[0]}
-    found = {
-        "planner": Method(
-            lambda i: router.decide(case.messages[i], case.metadata[i]), lambda: router.decide_many(Requests.of(messages, **columns))
-        )
-    }
+
+    def decide_many(turn: int) -> object:
+        at = np.roll(many, turn).tolist()
+        columns = {k: [case.metadata[i][k] for i in at] for k in case.metadata[0]}
+        return router.decide_many(Requests.of([case.messages[i] for i in at], **columns))
+
+    found = {"planner": Method(lambda i: router.decide(case.messages[i], case.metadata[i]), decide_many)}
     assert hasattr(router.scorer, "spec")
     peers = {"same": same_families(router.scorer.spec, any(t for _, t, _ in case.fit)), "words": words_only()}
     for name, peer in peers.items():
         peer.fit(case.fit, case.gain)
-        found[name] = Method(lambda i, peer=peer: peer.predict([case.rows[i]]), partial(peer.predict, rows))  # type: ignore[misc]
+        found[name] = Method(partial(_predict, peer, case.rows), partial(_predict_many, peer, case.rows, many))
     return found
+
+
+def _predict(peer: Any, rows: Sequence[Row], i: int) -> object:
+    return peer.predict([rows[i]])
+
+
+def _predict_many(peer: Any, rows: Sequence[Row], many: NDArray[np.int64], turn: int) -> object:
+    return peer.predict([rows[i] for i in np.roll(many, turn).tolist()])
 
 
 def timed(found: dict[str, Method], prompts: int, rounds: int) -> dict[str, tuple[NDArray[np.float64], list[float]]]:
@@ -180,7 +188,7 @@ def timed(found: dict[str, Method], prompts: int, rounds: int) -> dict[str, tupl
             gc.collect()
             single[name].append([_seconds(partial(method.one, i)) for i in range(prompts)])
             gc.collect()
-            batch[name].append(_seconds(method.many)[0])
+            batch[name].append(_seconds(partial(method.many, turn))[0])
             if turn == 0:  # the first round warms up
                 single[name].clear()
                 batch[name].clear()

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from planner.errors import InputError
 from planner.text.messages import Conversation, conversation, parse
-from planner.text.tokens import count_tokens, token_ids
+from planner.text.tokens import count_tokens, remembered, token_ids
 
 __all__ = ["FORMATS", "TEXT_STATES", "UNITS", "Requests"]
 
@@ -29,7 +29,7 @@ FORMATS = ("text", "json_object", "json_schema")
 TEXT_STATES = ("full", "cut", "none")
 #: Content part types that are not text, by the modality they stand for.
 _PARTS = {"image": "image", "audio": "audio", "video": "video", "file": "file", "document": "file"}
-#: [characters] of the longest text whose tokens are remembered.
+#: [characters] of the longest template whose token count is remembered.
 _REMEMBERED = 16_384
 
 
@@ -152,7 +152,8 @@ def _before(talk: Conversation) -> int:
 
 def _tokens(talks: Sequence[Conversation], system: Sequence[str], user: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Count the deciding text and all text; later turns alone are counted twice."""
-    deciding = token_ids(user)[1][1:] if len(user) == 1 and len(user[0]) <= _REMEMBERED else count_tokens(user)
+    bounds = token_ids(user)[1] if remembered(user) else None
+    deciding = count_tokens(user) if bounds is None else bounds[1:] - bounds[:-1]
     if any(system):
         deciding += np.array([_template_tokens(t) if len(t) <= _REMEMBERED else int(count_tokens([t])[0]) for t in system], np.int64)
     longer = [i for i, (t, s, u) in enumerate(zip(talks, system, user, strict=True)) if len(t.full) > len(s) + len(u) + 1]

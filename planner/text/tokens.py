@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 
 from planner.errors import InputError
 
-__all__ = ["ENCODINGS", "count_tokens", "token_ids"]
+__all__ = ["ENCODINGS", "count_tokens", "remembered", "token_ids"]
 
 #: The vocabularies that come with the tokenizer: GPT-4o and later, and GPT-4 with GPT-3.5.
 ENCODINGS = ("o200k_base", "cl100k_base")
+#: [characters] of the largest batch whose ids are kept.
+_REMEMBERED = 1 << 19
 
 
 @cache
@@ -49,13 +51,24 @@ def token_ids(texts: Sequence[str], encoding: str = "o200k_base") -> tuple[NDArr
     if len(texts) == 1:
         ids = _ids(texts[0], encoding)
         return ids, np.array([0, len(ids)])
-    ids, bounds = _tokenizer(encoding).encode_batch([_encodable(t) for t in texts], 1)
-    return ids.astype(np.int64), bounds.astype(np.int64)
+    return _batch(tuple(texts), encoding) if remembered(texts) else _batch.__wrapped__(texts, encoding)
+
+
+def remembered(texts: Sequence[str]) -> bool:
+    """Say whether ``token_ids`` of these texts are kept for a second look: whoever decides counts them first and reads them later."""
+    return sum(map(len, texts)) <= _REMEMBERED
+
+
+@lru_cache(2)
+def _batch(texts: Sequence[str], encoding: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    found, bounds = _tokenizer(encoding).encode_batch([_encodable(t) for t in texts], 1)
+    ids, ends = found.astype(np.int64), bounds.astype(np.int64)
+    ids.flags.writeable = ends.flags.writeable = False
+    return ids, ends
 
 
 @lru_cache(64)
 def _ids(text: str, encoding: str) -> NDArray[np.int64]:
-    """Return the ids of one text; who decides a request counts them first and looks at them later."""
     ids = np.array(_tokenizer(encoding).encode_ordinary(_encodable(text)), np.int64)
     ids.flags.writeable = False
     return ids
