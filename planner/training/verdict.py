@@ -72,9 +72,14 @@ class _Field:
         now = spend(self.rows, self.today)
         return 1 - spend(self.rows, share) / now if now > 0 else 0.0
 
-    def loses_at_most(self, floor: float, share: F64) -> bool:
-        """Say whether the bound of the difference to today's models stays above ``−floor``."""
-        return bool(compare("", share, [Mix(TODAY, self.today, self.today)], self.rows)["low"].iloc[0] >= -floor)
+    def difference(self, share: F64) -> tuple[float, float, float]:
+        """Return the difference in quality to today's models, with its lower and upper one-sided bound."""
+        line = compare("", share, [Mix(TODAY, self.today, self.today)], self.rows).iloc[0]
+        return float(line["diff"]), float(line["low"]), float(line["high"])
+
+    def of_use(self, floor: float, share: F64) -> bool:
+        """Say whether it saves, and is not shown to lose more than ``floor``; that it loses no more was certified elsewhere."""
+        return self.saving(share) > 0 and self.difference(share)[2] >= -floor
 
 
 def verdict(
@@ -92,7 +97,7 @@ def verdict(
     Parameters
     ----------
     rows: labelled rows that neither trained nor calibrated; scores: of every router on them; routers: ``learned`` and the rules,
-        each at the τ at which it would be used.
+        each at the τ at which it would be used: certified to keep ``floor``, or −∞.
     fit_rows: the rows that trained: they choose the constant model that ``rows`` then judge.
     floor: quality one is willing to lose against today's models.
     hoped_tau: where nothing was certified, so that the learned router stands at −∞: the τ that more labels might certify.
@@ -107,11 +112,11 @@ def verdict(
     learned = compare("learned", field.learned, _simpler(field, scores, routers), rows)
     own = {n: compare(n, share, coins(field.constants, spend(rows, share), rows), rows) for n, share in field.rules.items()}
     table = pd.concat([learned, *own.values()], ignore_index=True)
-    if certified and _beats(learned) and field.saving(field.learned) > 0:
+    if certified and _beats(learned) and field.of_use(floor, field.learned):
         return Verdict(KINDS[0], "learned", table, 0, _use_learned(learned.iloc[0], field.saving(field.learned), len(rows.weight)))
-    shown = [n for n, share in field.rules.items() if _beats(own[n]) and field.saving(share) > 0 and field.loses_at_most(floor, share)]
+    shown = [n for n, share in field.rules.items() if _beats(own[n]) and field.of_use(floor, share)]
     now = max(shown, key=lambda n: field.saving(field.rules[n])) if shown else _constant(field, fit_rows, floor)
-    more = _more(learned, len(rows.weight)) if field.saving(field.learned) > 0 and _may_be_worth(learned) else 0
+    more = _more(learned, len(rows.weight)) if field.of_use(floor, field.learned) and _may_be_worth(learned) else 0
     kind = KINDS[1] if shown else KINDS[3] if more else KINDS[2]
     use, why = _use(now, field, floor, bool(shown)), _why_not(learned.iloc[0], certified, len(rows.weight), more, usd_per_label)
     text = f"{why} Until then, {use[0].lower()}{use[1:]}" if kind == KINDS[3] else f"{use} {why}"
@@ -163,7 +168,7 @@ def _constant(field: _Field, fit_rows: Judged, floor: float) -> str:
     for code, model in sorted(enumerate(costs), key=lambda c: costs[c[1]]):
         everywhere = np.tile(np.eye(k)[code], (len(home), 1))
         if costs[model] < spend(fit_rows, home) and compare("", everywhere, [Mix("", home, home)], fit_rows)["low"].iloc[0] >= -floor:
-            return model if field.loses_at_most(floor, field.constants[model]) else TODAY
+            return model if field.difference(field.constants[model])[1] >= -floor else TODAY
     return TODAY
 
 
@@ -179,9 +184,11 @@ def _use(method: str, field: _Field, floor: float, rule: bool) -> str:
     """Return what to use now."""
     if method == TODAY:
         return f"Keep today's models: no cheaper single model is shown to lose at most {floor:g}, and no simple rule to beat a coin."
-    saving = field.saving(field.rules[method] if rule else field.constants[method])
-    kept = f"{saving:.1%} less than today, at a loss of at most {floor:g} (measured; one-sided 97.5 % bound by unit)"
-    why = f"the simple rule {method!r}: better than any mixture of single models at its cost, {kept}" if rule else f"{method} alone: {kept}"
+    share = field.rules[method] if rule else field.constants[method]
+    diff, low, high = field.difference(share)
+    seen = f"{field.saving(share):.1%} less than today at a quality difference of {diff:+.4f} [{low:+.4f}, {high:+.4f}]"
+    seen = f"{seen} (measured; 95 % by unit)"
+    why = f"the simple rule {method!r}: better than any mixture of single models at its cost, {seen}" if rule else f"{method} alone: {seen}"
     return f"Use {why}."
 
 

@@ -97,6 +97,16 @@ def test_a_rule_that_knows_as_much_wins_over_the_router():
     assert "less than today" in found.text
 
 
+def test_a_router_shown_to_break_the_floor_is_not_used():
+    """Whatever was certified elsewhere: where these rows show a loss beyond the floor, neither router nor rule is named."""
+    rows, hard = judged(900, hard_loss=(0.0, 0.9, 0.9))
+    gains = -np.where(np.random.default_rng(0).random((900, 3)) < 0.2, 0, 1.0 * hard[:, None])
+    scores = {"learned": scored(rows, gains), "length": scored(rows, gains)}
+    found = verdict(rows, scores, {"learned": router(0.1), "length": router(0.1)}, rows, floor=0.01)
+    assert (found.kind, found.method) == ("constant model", TODAY)
+    assert verdict(rows, scores, {"learned": router(0.1), "length": router(0.1)}, rows, floor=0.5).kind == "simple rule"
+
+
 def test_a_cheap_model_that_keeps_the_floor_is_named():
     """Where the cheapest model loses nothing, it is used alone: chosen on the fit rows, confirmed on those that judge."""
     rows, _ = judged(800, hard_loss=(0.0, 0.0, 0.0))
