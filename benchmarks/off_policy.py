@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from planner.router import Capability, Costs, Requests, Router, TableRule
 from planner.training.off_policy import FEW
-from planner.training.ope_estimators import ESTIMATORS, effective_sessions, expected_sessions, table
+from planner.training.ope_estimators import ESTIMATORS, effective_sessions, expected_sessions, lacking, table
 from planner.training.ope_logged import Logged
 from planner.training.ope_rows import follow, predicted, weighed
 
@@ -50,7 +50,7 @@ KINDS = {
     "even": Kind(1_000, 1, (1 / 3, 1 / 3, 1 / 3), (1 / 3, 1 / 3, 1 / 3)),
     "one in ten": Kind(2_300, 1, (0.8, 0.1, 0.1), (0.8, 0.1, 0.1)),
     "sessions": Kind(1_000, 4, (0.3, 0.3, 0.4), (0.6, 0.3, 0.1)),
-    "one in forty": Kind(1_800, 2, (0.2, 0.2, 0.6), (0.9, 0.075, 0.025)),
+    "one in forty": Kind(2_400, 2, (0.2, 0.2, 0.6), (0.9, 0.075, 0.025)),
     "every turn, held": Kind(1_500, 2, (0.25, 0.25, 0.5), (0.5, 0.25, 0.25), "request"),
     "every turn, free": Kind(700, 4, (0.25, 0.25, 0.5), (0.6, 0.3, 0.1), "request", "request"),
 }
@@ -125,7 +125,8 @@ def estimates(kind: Kind, logs: int, seed: int = 0) -> Iterator[tuple[float, pd.
         rated = np.arange(len(logged))
         followed = follow(judged, logged, requests, kind.drawn)
         rows = weighed(logged, followed, rated, predicted(requests, logged, followed, rated))
-        yield min(effective_sessions(rows), expected_sessions(rows, kind.unit == kind.drawn == "request")), table(rows)
+        ess, expected = effective_sessions(rows), expected_sessions(rows, kind.unit == kind.drawn == "request")
+        yield min(ess, expected), table(rows, widen=lacking(ess, expected))
 
 
 def measure(name: str, logs: int, seed: int = 0) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from planner.errors import InputError, did_you_mean
 from planner.router import Router
 from planner.stats import Estimate
 from planner.traffic import Traffic
-from planner.training.ope_estimators import effective_sessions, expected_sessions, table
+from planner.training.ope_estimators import effective_sessions, expected_sessions, lacking, table
 from planner.training.ope_logged import Logged, load_logged
 from planner.training.ope_prose import told
 from planner.training.ope_rows import Followed, drawn_by, follow, predicted, weighed
@@ -135,7 +135,7 @@ def off_policy(
     ess, expected = effective_sessions(decided), expected_sessions(decided, requests.unit == how == "request")
     support, least = float(np.average(rows.chance > 0, weights=rows.weight)), min(ess, expected)
     verdict = "bounds" if support < 1 else "none" if least < NONE else "few" if least < FEW else "estimate"
-    found = table(rows, TOP[reward], least >= NONE)
+    found = table(rows, TOP[reward], least >= NONE, lacking(ess, expected))
     return OffPolicy(
         found.assign(ess=ess, max_weight=rows.ratio.max(), evidence=["measured", *["estimated"] * (len(found) - 1)]),
         verdict,

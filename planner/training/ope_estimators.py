@@ -17,7 +17,7 @@ from scipy.special import stdtrit
 
 from planner.stats import effective_clusters
 
-__all__ = ["ESTIMATORS", "Weighed", "effective_sessions", "expected_sessions", "interval", "table"]
+__all__ = ["ESTIMATORS", "Weighed", "effective_sessions", "expected_sessions", "interval", "lacking", "table"]
 
 F64 = NDArray[np.float64]
 #: Columns of the sums per session.
@@ -110,14 +110,25 @@ def expected_sessions(rows: Weighed, independent: bool) -> float:
     return float(mean.sum() ** 2 / square.sum()) if square.sum() > 0 else 0.0
 
 
-def table(rows: Weighed, top: float = 1.0, readable: bool = True) -> pd.DataFrame:
+def lacking(ess: float, expected: float) -> float:
+    """Return by how much standard errors must grow for heavy sessions that the log by chance lacks, at least 1.
+
+    The weights' squares should sum to what the propensities say; a sum below it makes a log look surer than it is.
+
+    >>> lacking(400, 100), lacking(100, 400)
+    (2.0, 1.0)
+    """
+    return float(np.sqrt(max(1.0, ess / expected))) if expected > 0 else 1.0
+
+
+def table(rows: Weighed, top: float = 1.0, readable: bool = True, widen: float = 1.0) -> pd.DataFrame:
     """Return one line an estimator, the logged policy's own first: value, 95 % interval, standard error, difference to logged.
 
     The difference is paired session by session, and has its own interval. The interval of DM holds what the fit of q̂ adds, as
     if it weighed residuals like the ratios (where q̂ is right, DM and DR have one influence function); its bias it does not hold.
     Where part of the target's choices is not supported, there is no value, and the interval reaches from a reward of 0 on that
     part to one of ``top``. Where the weights are not ``readable`` (too few effective sessions), there is nothing, or with missing
-    support the bounds that rest on no weight.
+    support the bounds that rest on no weight. ``widen`` multiplies the standard errors of all but the logged line.
 
     >>> one = np.ones(200)
     >>> rows = Weighed(np.tile([0.0, 1.0], 100), one, one, one, one, np.arange(200), one)
@@ -132,11 +143,11 @@ def table(rows: Weighed, top: float = 1.0, readable: bool = True) -> pd.DataFram
     for name, statistic in ESTIMATORS.items():
         value, pseudo = _replicated(sums, statistic)
         pseudo = pseudo + (through_fit if name == "DM" else 0.0)
-        lines[name] = _line(value, pseudo, *logged)
+        lines[name] = _line(value, pseudo, *logged, widen)
         if missing[0] > 0:
             above = {"high": top, "diff_high": top}
             if np.isfinite(top):
-                above = _line(value + top * missing[0], pseudo + top * missing[1], *logged)
+                above = _line(value + top * missing[0], pseudo + top * missing[1], *logged, widen)
             lines[name] |= _VALUELESS | {k: above[k] for k in ("high", "diff_high")}
         if not readable:
             low, high = (0.0, top) if missing[0] > 0 else (_NAN, _NAN)
@@ -152,20 +163,20 @@ def _replicated(sums: F64, statistic: Callable[[F64], F64]) -> tuple[float, F64]
         return value, n * value - (n - 1) * statistic(total - sums)
 
 
-def _line(value: float, pseudo: F64, logged: float, home: F64) -> dict[str, float]:
+def _line(value: float, pseudo: F64, logged: float, home: F64, widen: float = 1.0) -> dict[str, float]:
     gap = 0.0 if np.isclose(value, logged, rtol=1e-12, atol=0) else value - logged  # equal but for the last bits
-    low, high, se = interval(value, pseudo)
-    diff_low, diff_high, diff_se = interval(gap, pseudo - home)
+    low, high, se = interval(value, pseudo, widen)
+    diff_low, diff_high, diff_se = interval(gap, pseudo - home, widen)
     line = {"value": value, "low": low, "high": high, "se": se}
     return line | {"diff": gap, "diff_low": diff_low, "diff_high": diff_high, "diff_se": diff_se}
 
 
-def interval(value: float, pseudo: F64, level: float = 0.95) -> tuple[float, float, float]:
+def interval(value: float, pseudo: F64, widen: float = 1.0, level: float = 0.95) -> tuple[float, float, float]:
     """Return (low, high, standard error) of ``value`` from the pseudo-values of its independent units.
 
     Student's t, made for weights with a long tail: the statistic's skewness is transformed away (Hall, *On the removal of
     skewness by transformation*, JRSS B 54, 1992), and the degrees of freedom are what the kurtosis leaves of the standard
-    error's own precision, 2n / (κ − 1). NaN from fewer than two units.
+    error's own precision, 2n / (κ − 1). ``widen`` multiplies the standard error. NaN from fewer than two units.
 
     >>> low, high, se = interval(0.5, np.tile([0.0, 1.0], 200))
     >>> round(low, 3), round(high, 3), round(se, 3)
@@ -181,7 +192,7 @@ def interval(value: float, pseudo: F64, level: float = 0.95) -> tuple[float, flo
     skew = float((centred**3).mean() / variance**1.5 / np.sqrt(n))
     kurtosis = float((centred**4).mean() / variance**2)
     freedom = np.clip(2 * n / max(kurtosis - 1, 1e-9), 1.0, n - 1.0)
-    se = float(np.sqrt(variance / (n - 1)))
+    se = widen * float(np.sqrt(variance / (n - 1)))
     t = float(stdtrit(freedom, 0.5 + level / 2))
     return value - se * _unskewed(t, skew), value - se * _unskewed(-t, skew), se
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from benchmarks.off_policy import measure
-from planner.training.ope_estimators import ESTIMATORS, Weighed, effective_sessions, expected_sessions, interval, table
+from planner.training.ope_estimators import ESTIMATORS, Weighed, effective_sessions, expected_sessions, interval, lacking, table
 
 GOLDEN = Path(__file__).parents[1] / "data" / "off_policy_golden.json"
 
@@ -195,3 +195,12 @@ def test_intervals_cover(name: str, logs: int) -> None:
         assert line["coverage"] >= least
         assert line["coverage_difference"] >= least
         assert abs(line["bias"]) < 4 * line["rmse"] / math.sqrt(line["logs"])
+
+
+def test_what_a_log_lacks_widens_all_but_the_logged_line() -> None:
+    """Standard errors grow by the root of effective over expected sessions; the log's own mean has no weights to lack."""
+    rows = weighed(seed=3)
+    plainly, wider = table(rows), table(rows, widen=lacking(200, 50))
+    assert wider.loc["logged", "se"] == plainly.loc["logged", "se"]
+    for name in ESTIMATORS:
+        assert wider.loc[name, ["se", "diff_se"]].tolist() == pytest.approx((2 * plainly.loc[name, ["se", "diff_se"]]).tolist())
