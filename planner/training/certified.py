@@ -89,9 +89,9 @@ def _by_app(
 
 
 def _fit_apps(problem: Problem) -> Any:
-    """Return the app of each fit row that every candidate answered."""
+    """Return the app of each whole fit row."""
     fit = problem.rows("fit")
-    return np.array(problem.requests.app)[fit][~np.isnan(problem.quality[fit]).any(1)]
+    return np.array(problem.requests.app)[fit][problem.whole[fit]]
 
 
 def app_floors(problem: Problem, fit_rows: Judged, apps: Apps | None, floor: float) -> dict[str, float]:

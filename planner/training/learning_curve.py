@@ -18,6 +18,7 @@ from planner.router.state import Scorer
 from planner.stats.draws import key, uniform
 from planner.training.judge import Judged, curve
 from planner.training.learn import learn
+from planner.training.methods import judged
 from planner.training.problem import Problem
 from planner.training.result import Training
 from planner.training.rules import fit_length, fit_table
@@ -83,10 +84,8 @@ def _doubling(rows: int) -> list[int]:
 
 def held_rows(problem: Problem, router: Router) -> tuple[Judged, Requests]:
     """Return the fully labelled rows that did not fit, against ``router``'s references, and their requests."""
-    keep = np.flatnonzero((problem.part != "fit") & ~np.isnan(problem.quality).any(1))
-    requests = problem.requests.take(keep)
-    home = router.home(list(requests.app))
-    return Judged(problem.quality[keep], problem.cost_usd[keep], problem.weight[keep], problem.unit[keep], home), requests
+    keep = np.flatnonzero((problem.part != "fit") & problem.whole)
+    return judged(problem, keep, router), problem.requests.take(keep)
 
 
 def _drawn(problem: Problem, fit: NDArray[np.int64], size: int, seed: int) -> NDArray[np.int64]:

@@ -20,7 +20,7 @@ from planner.training.learn import Learned
 from planner.training.problem import Problem
 from planner.training.rules import cross_fit, fit_length, fit_table
 
-__all__ = ["Method", "judged_rows", "methods"]
+__all__ = ["Method", "judged", "judged_rows", "methods"]
 
 F64 = NDArray[np.float64]
 
@@ -76,9 +76,17 @@ def methods(
 
 
 def judged_rows(problem: Problem, part: str, router: Router) -> tuple[Judged, NDArray[np.int64]]:
-    """Return the rows of ``part`` that every candidate answered, against ``router``'s references, and their positions in the part."""
+    """Return the rows of ``part`` that every model labelled for their app answered, and their positions in the part."""
     at = problem.rows(part)
-    whole = np.flatnonzero(~np.isnan(problem.quality[at]).any(1))
-    keep = at[whole]
-    home = router.home([problem.requests.app[i] for i in keep])
-    return Judged(problem.quality[keep], problem.cost_usd[keep], problem.weight[keep], problem.unit[keep], home), whole
+    whole = np.flatnonzero(problem.whole[at])
+    return judged(problem, at[whole], router), whole
+
+
+def judged(problem: Problem, rows: NDArray[np.int64], router: Router) -> Judged:
+    """Return ``rows`` (whole ones) against ``router``'s references; a model that nobody labelled for an app answers as the reference."""
+    home = router.home([problem.requests.app[i] for i in rows])
+    silent = ~problem.able[rows]
+    quality, cost = (
+        np.where(silent, np.take_along_axis(values[rows], home[:, None], 1), values[rows]) for values in (problem.quality, problem.cost_usd)
+    )
+    return Judged(quality, cost, problem.weight[rows], problem.unit[rows], home)

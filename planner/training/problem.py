@@ -19,6 +19,7 @@ from planner.prices import PriceBook
 from planner.router import Capability, Costs, Requests
 from planner.router.requests import FORMATS
 from planner.training.answer_costs import answer_costs
+from planner.training.labelled import able_in, best_known, kept_to_labels
 from planner.training.split import MIN_UNITS, PARTS, bind, split
 
 __all__ = ["Problem", "known_capabilities", "pose"]
@@ -32,6 +33,8 @@ class Problem:
     ----------
     requests: what the router reads.
     models: the candidates, sorted; ``reference`` is one of them.
+    home: (n,) the code of each row's own reference: its app's model of today, else ``reference``.
+    able: (n, K) models that the labels speak about in the row's app.
     quality: (n, K) in [0, 1], NaN where unlabelled.
     cost_usd: (n, K) [USD]: as labelled where the labels say so, else ``costs`` at the request's tokens.
     weight: (n,) requests of the population each row stands for.
@@ -44,6 +47,8 @@ class Problem:
     requests: Requests
     models: tuple[str, ...]
     reference: str
+    home: NDArray[np.int64]
+    able: NDArray[np.bool_]
     quality: NDArray[np.float64]
     cost_usd: NDArray[np.float64]
     costs: Costs
@@ -57,6 +62,11 @@ class Problem:
     def rows(self, part: str) -> NDArray[np.int64]:
         """Return the positions of one part."""
         return np.flatnonzero(self.part == part)
+
+    @property
+    def whole(self) -> NDArray[np.bool_]:
+        """Whether every model that the labels speak about in the row's app answered the row, (n,)."""
+        return _whole(self.quality, self.able)
 
     @property
     def reference_code(self) -> int:
@@ -73,6 +83,7 @@ def pose(
     labels: Labels,
     *,
     reference: str | None = None,
+    references: Mapping[str, str] | None = None,
     candidates: Sequence[str] | None = None,
     book: PriceBook | None = None,
     at: date | None = None,
@@ -83,27 +94,35 @@ def pose(
     seed: int = 0,
 ) -> Problem:
     """Check the labels and bring them to arrays; see :func:`planner.training.train` for the parameters."""
-    models = _models(labels, candidates, reference)
+    models = _models(labels, candidates, {*([reference] if reference else ()), *(references or {}).values()})
     quality = labels.quality(models)
     items = labels.items
     columns = ("messages", "app", "has_tools", "response_format", "modalities", "max_tokens", "text_state")
     requests = Requests.of(**{name: items[name].tolist() for name in columns}, unit=unit)
     texts = [f"{s}\n{u}".strip() for s, u in zip(requests.system, requests.user, strict=True)]
-    keys, note = bind(items, texts, np.asarray(~np.isnan(quality).any(1)))
+    weight = items["weight"].to_numpy(float)
+    common = reference or models[best_known(quality, weight)]
+    own = {app: models.index(model) for app, model in (references or {}).items()}
+    home = np.array([own.get(app, models.index(common)) for app in requests.app], np.int64)
+    able = able_in(quality, requests.app, home)
+    keys, note = bind(items, texts, _whole(quality, able))
     part = split(keys, seed)
     _check_text(requests)
-    _check(quality, keys, part, models)
-    weight = items["weight"].to_numpy(float)
-    home = reference or models[int(np.nanargmax(_means(quality[part == "fit"], weight[part == "fit"])))]
+    _check(quality, able, home, keys, part, models)
     cost_usd, costs = answer_costs(labels, models, requests.input_tokens, book=book, at=at, stated=cost, expected_output=expected_output)
     known = known_capabilities(labels, models, requests, book) if capabilities is None else capabilities
-    able = tuple(known.get(m, Capability()) for m in models)
+    can = kept_to_labels([known.get(m, Capability()) for m in models], able, requests.app)
     day = at or (None if book is None else book.date)
-    return Problem(requests, models, home, quality, cost_usd, costs, able, weight, keys, part, note, "" if day is None else day.isoformat())
+    iso = "" if day is None else day.isoformat()
+    return Problem(requests, models, common, home, able, quality, cost_usd, costs, can, weight, keys, part, note, iso)
 
 
-def _models(labels: Labels, candidates: Sequence[str] | None, reference: str | None) -> tuple[str, ...]:
-    wanted = set(labels.models if candidates is None else candidates) | ({reference} if reference else set())
+def _whole(quality: NDArray[np.float64], able: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    return np.logical_not(np.logical_and(np.isnan(quality), able).any(axis=1))
+
+
+def _models(labels: Labels, candidates: Sequence[str] | None, homes: set[str]) -> tuple[str, ...]:
+    wanted = set(labels.models if candidates is None else candidates) | homes
     for name in sorted(wanted - set(labels.models)):
         raise InputError(f"model {name!r} without labels", f"models among {', '.join(labels.models)}", did_you_mean(name, labels.models))
     if len(wanted) < 2:
@@ -115,12 +134,6 @@ def _models(labels: Labels, candidates: Sequence[str] | None, reference: str | N
     return tuple(sorted(wanted))
 
 
-def _means(quality: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean quality of each model over the rows that all models answered."""
-    whole = ~np.isnan(quality).any(1)
-    return np.average(quality[whole], axis=0, weights=weight[whole]) if whole.any() else np.nanmean(quality, axis=0)
-
-
 def _check_text(requests: Requests) -> None:
     """Refuse labels without any prompt: a router that has read nothing can decide nothing."""
     if (requests.text_state == 2).all():
@@ -129,9 +142,16 @@ def _check_text(requests: Requests) -> None:
         )
 
 
-def _check(quality: NDArray[np.float64], keys: NDArray[np.str_], part: NDArray[np.str_], models: Sequence[str]) -> None:
+def _check(
+    quality: NDArray[np.float64],
+    able: NDArray[np.bool_],
+    home: NDArray[np.int64],
+    keys: NDArray[np.str_],
+    part: NDArray[np.str_],
+    models: Sequence[str],
+) -> None:
     """Refuse what nothing can be learned from."""
-    whole = ~np.isnan(quality).any(1)
+    whole = _whole(quality, able) & (able.sum(1) > 1)
     different, both = len(np.unique(keys)), len(np.unique(keys[whole]))
     if different == 1 and len(keys) > 1:
         raise NeedsError(
@@ -141,17 +161,24 @@ def _check(quality: NDArray[np.float64], keys: NDArray[np.str_], part: NDArray[n
         )
     if both < MIN_UNITS or {*part[whole]} != {*PARTS}:
         raise NeedsError(
-            f"{both} different requests that all of {', '.join(models)} answered",
+            f"{both} different requests that {_answerers(models, able)} answered",
             f"at least {MIN_UNITS}: some train the router, some certify its threshold, and others judge it",
             "label more requests, or name fewer candidates",
         )
-    spread = quality[whole] - quality[whole][:, :1]
-    if not spread.any():
+    spread = quality[whole] - np.take_along_axis(quality[whole], home[whole, None], 1)
+    if not np.nan_to_num(spread)[able[whole]].any():
         raise NeedsError(
             f"the same quality for all of {', '.join(models)} on every one of {int(whole.sum())} requests",
             "some request on which they differ",
             "use the cheapest model, or grade more finely",
         )
+
+
+def _answerers(models: Sequence[str], able: NDArray[np.bool_]) -> str:
+    """Name who must have answered a request for it to count."""
+    named = f"all of {', '.join(models)}"
+    together = able.all() or (able.sum(1) < 2).all()
+    return named if together else f"its app's model of today and all others that were labelled for the app (of {', '.join(models)})"
 
 
 def known_capabilities(labels: Labels, models: Sequence[str], requests: Requests, book: PriceBook | None = None) -> dict[str, Capability]:

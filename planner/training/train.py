@@ -81,9 +81,11 @@ def train(
     if not 0 <= floor < 1:
         raise InputError(f"floor {floor!r}", "a loss of quality from 0 to below 1")
     tell = progress or _silent
+    homes, blind = _homes(labels, traffic, references)
     problem = pose(
         labels,
         reference=reference,
+        references=homes,
         candidates=candidates,
         book=book,
         at=at,
@@ -93,7 +95,6 @@ def train(
         unit=unit,
         seed=seed,
     )
-    homes, blind = _homes(problem.models, traffic, references)
     if traffic is not None and capabilities is None:
         known = dict(zip(problem.models, problem.capabilities, strict=True))
         wide = widened(known, seen_capabilities(traffic, problem.models))
@@ -139,7 +140,7 @@ def train(
             "alpha": learned.alpha,
             "trials": learned.trials,
             **{f"{name}_rows": len(problem.rows(name)) for name in PARTS},
-            "judged_rows": int((~np.isnan(problem.quality[held]).any(1)).sum()),
+            "judged_rows": int(problem.whole[held].sum()),
             "units": "sessions and duplicates are never split" if problem.note else "users, sessions and duplicates are never split",
         },
     )
@@ -160,11 +161,11 @@ def _providers(models: Sequence[str], traffic: Traffic | None, book: PriceBook |
     return {m: p for m, p in found.items() if p}
 
 
-def _homes(models: Sequence[str], traffic: Traffic | None, stated: Mapping[str, str] | None) -> tuple[dict[str, str], frozenset[str]]:
+def _homes(labels: Labels, traffic: Traffic | None, stated: Mapping[str, str] | None) -> tuple[dict[str, str], frozenset[str]]:
     """Return each app's reference, and the apps that must be left alone because nobody labelled their model of today."""
     if stated is not None or traffic is None:
         return dict(stated or {}), frozenset()
-    today = models_today(traffic)
+    today, models = models_today(traffic), labels.models
     return {a: m for a, m in today.items() if m in models}, frozenset(a for a, m in today.items() if m not in models)
 
 

@@ -112,7 +112,7 @@ def test_start_says_what_the_library_says(work_folder: Path) -> None:
     np.testing.assert_allclose([held["row"][name] for name in row.index], row.to_numpy(float), rtol=1e-12)
     assert held["best"] == best_reachable(ours.traffic, ours.frontier, ours.outcomes, ours.book).to_dict("list")
     assert held["plans"]["as logged"] == 0.0
-    ours_saves = held["plans"]["explorer: floor -1 points, all apps"]
+    ours_saves = held["plans"]["explorer: floor -2 points, all apps"]
     assert ours_saves == pytest.approx(row["saving_usd_per_month"], rel=1e-9)
     router = ours.training.router.with_tau(float(ours.frontier.tau[chosen]))
     question = [{"role": "user", "content": "Where is my parcel? It should have come on Monday."}]
