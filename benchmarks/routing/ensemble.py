@@ -35,7 +35,7 @@ def ensembles(kept: Kept) -> list[Method]:
     """Return the ensembles of what was kept: of those that see text alone, and of all."""
     text = {n: f for n, f in kept.items() if n.endswith("_text")}
     found = [("text", text)] if len(text) > 1 else []
-    return [_method(i, p) for i, p in [*found, *([("all", dict(kept))] if len(kept) > len(text) else [])]]
+    return [_method(i, p) for i, p in [*found, *([("all", dict(kept))] if len(kept) > max(len(text), 1) else [])]]
 
 
 def _method(inputs: str, parts: Mapping[str, Mapping[int, Fitted]]) -> Method:

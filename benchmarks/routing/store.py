@@ -23,7 +23,7 @@ from benchmarks.routing.method import Fitted
 __all__ = ["fingerprint", "stored"]
 
 #: Files that have no part in what a peer's row says.
-_ASIDE = ("ours.py", "report.py", "learning_curve.py", "store.py", "roster.py", "__init__.py")
+_ASIDE = ("ours.py", "report.py", "learning_curve.py", "store.py", "roster.py", "ensemble.py", "__init__.py")
 
 
 def fingerprint(data: Data, setting: Setting) -> str:
