@@ -3,7 +3,8 @@
 In: scores of rows that did not train them, and grades. Out: a Recalibration, a handful of numbers a model. Knows nothing of text.
 
 In two steps (after Platt 1999, and Lucena, *Spline-based probability calibration*, arXiv:1809.07751): a logistic index of all K
-scores, since what a router chooses by is their differences, and a prediction must hold given that; then a logistic curve of that
+scores, since what a router chooses by is their differences, and a prediction must hold given that (of more than two models, the two
+highest scores once more: what is best of many is overrated, the more so the less it leads); then a logistic curve of that
 index with a kink at each of eight knots, for scores that a line does not fit. Both are penalised, so few grades give a flat curve.
 """
 
@@ -18,7 +19,8 @@ from scipy.special import expit, logit
 __all__ = ["Recalibration", "recalibrate"]
 
 F64 = NDArray[np.float64]
-#: Penalty on a standardised column, in rows: of the model's own score, the reference's and the curve; of every other model's score.
+#: Penalty on a standardised column, in rows: of the model's own score, the reference's, the two
+#: highest and the curve; and of every other model's score.
 _OWN, _OTHER = 3.0, 30.0
 _KNOTS, _STEPS = 8, 50
 
@@ -29,7 +31,8 @@ class Recalibration:
 
     Parameters
     ----------
-    intercept: (K,), index: (K, K): index = intercept + index · scores, held between ``low`` and ``high`` (K,), as seen in fitting.
+    intercept: (K,), index: (K, K, or K + 2 for more than two): index = intercept + index · (scores, the two highest), held between
+        ``low`` and ``high`` (K,), as seen in fitting.
     curve: (K, 2): intercept and slope of the log-odds over the index; kinks: (K, 8): its change of slope at ``knots`` (K, 8).
     """
 
@@ -43,7 +46,7 @@ class Recalibration:
 
     def apply(self, scores: NDArray[np.floating]) -> F64:
         """Return probabilities, (n, K), of ``scores`` (n, K)."""
-        at = np.clip(scores.astype(float) @ self.index.T + self.intercept, self.low, self.high)
+        at = np.clip(_columns(scores) @ self.index.T + self.intercept, self.low, self.high)
         odds = self.curve[:, 0] + self.curve[:, 1] * at
         for knot, kink in zip(self.knots.T, self.kinks.T, strict=True):
             odds += kink * np.maximum(at - knot, 0)
@@ -60,22 +63,31 @@ def recalibrate(scores: F64, quality: F64, weight: F64, reference: int) -> Recal
     >>> bool(np.abs(found.apply(score) - score**2).mean() < 0.02)
     True
     """
-    fitted = [_one(scores, quality[:, k], weight, k, reference) for k in range(scores.shape[1])]
+    columns, models = _columns(scores), scores.shape[1]
+    penalty = np.where(np.arange(columns.shape[1]) < models, _OTHER, _OWN)
+    penalty[reference] = _OWN
+    fitted = [_one(columns, quality[:, k], weight, np.where(np.arange(len(penalty)) == k, _OWN, penalty)) for k in range(models)]
     return Recalibration(*(np.array(column) for column in zip(*fitted, strict=True)))
 
 
-def _one(scores: F64, y: F64, weight: F64, own: int, reference: int) -> tuple[float, F64, float, float, F64, F64, F64]:
+def _columns(scores: NDArray[np.floating]) -> F64:
+    """Return the scores and, of more than two, the two highest."""
+    exact: F64 = scores.astype(float)
+    if exact.shape[1] < 3:
+        return exact
+    return np.hstack([exact, np.partition(exact, -2, axis=1)[:, -2:]])
+
+
+def _one(columns: F64, y: F64, weight: F64, penalty: F64) -> tuple[float, F64, float, float, F64, F64, F64]:
     """Return the fields of Recalibration for one model."""
     known = ~np.isnan(y)
-    penalty = np.full(scores.shape[1], _OTHER)
-    penalty[[own, reference]] = _OWN
     w = weight[known] / weight[known].mean()
-    intercept, index = _logistic(scores[known], y[known], w, penalty)
-    at = intercept + scores[known] @ index
+    intercept, index = _logistic(columns[known], y[known], w, penalty)
+    at = intercept + columns[known] @ index
     first, last = np.quantile(at, [0.02, 0.98]).tolist()
     knots = np.linspace(first, last, _KNOTS + 2)[1:-1]
-    columns = np.column_stack([at, np.maximum(at[:, None] - knots, 0)])
-    start, slopes = _logistic(columns, y[known], w, np.full(_KNOTS + 1, _OWN))
+    bends = np.column_stack([at, np.maximum(at[:, None] - knots, 0)])
+    start, slopes = _logistic(bends, y[known], w, np.full(_KNOTS + 1, _OWN))
     return intercept, index, float(at.min()), float(at.max()), np.array([start, slopes[0]]), knots, slopes[1:]
 
 
