@@ -18,16 +18,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from benchmarks.verdict import tau_at
 from planner.labels import Labels, read_labels
 from planner.outcomes.quality import fit_quality
-from planner.router import LinearScorer, choose
+from planner.router import LinearScorer, Scores, choose
 from planner.training import learn, pose
 from planner.training.calibration import calibration
 from planner.training.problem import Problem
 
 FILES = {"mmlu": "routellm_mmlu.parquet", "nine models": "llmrouter_train.parquet"}
-#: Levels of τ at which the router picks.
-TAUS = (-0.05, 0.0, 0.05, 0.15)
+#: Shares of the requests that leave the reference where the router picks.
+SHARES = (0.1, 0.3, 0.6, 0.9)
 
 
 def ranked(labels: Labels) -> dict[str, float]:
@@ -55,12 +56,12 @@ def measure(name: str, labels: Labels, reference: str | None = None, seed: int =
     rest = np.flatnonzero(~fit)
     fresh, gains = model.predict(problem.requests.take(rest)), learned.scorer.gains(problem.requests.take(rest))
     lines = []
-    for tau in TAUS:
+    for share in SHARES:
         at = np.flatnonzero(fit)
-        own = _held(problem, at, model.oof, learned.oof, tau, None, seed)
-        new = _held(problem, rest, fresh, gains, tau, corrects[rest], seed)
-        lines.append(own.assign(rows="out of fold", tau=tau))
-        lines.append(new.assign(rows="fresh", tau=tau))
+        own = _held(problem, at, model.oof, learned.oof, share, None, seed)
+        new = _held(problem, rest, fresh, gains, share, corrects[rest], seed)
+        lines.append(own.assign(rows="out of fold", share=share))
+        lines.append(new.assign(rows="fresh", share=share))
     return pd.concat(lines).reset_index().assign(dataset=name)
 
 
@@ -69,12 +70,14 @@ def _held(
     at: NDArray[np.int64],
     predicted: NDArray[np.float32],
     gains: NDArray[Any],
-    tau: float,
+    share: float,
     corrects: NDArray[np.bool_] | None,
     seed: int,
 ) -> pd.DataFrame:
-    everywhere = np.ones(gains.shape, bool)
-    codes = choose(gains, problem.cost_usd[at], everywhere, problem.reference_code, tau)
+    home = np.full(len(at), problem.reference_code)
+    able, stays = np.ones(gains.shape, bool), np.zeros(len(at), np.int8)
+    scores = Scores(gains.astype(np.float32), problem.cost_usd[at], able, stays, home)
+    codes = choose(scores.gains, scores.cost_usd, able, home, tau_at(scores, share))
     found = calibration(
         problem.quality[at], predicted, problem.weight[at], problem.unit[at], problem.models, codes, corrects=corrects, seed=seed
     )

@@ -21,7 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from planner.labels import Labels
-from planner.router import Router, Scores
+from planner.router import AlwaysRule, Scores, lookup, steps
 from planner.stats.resample import BUCKETS, jackknife
 from planner.training import Judged, Problem, learn, pose, split
 from planner.training.equal_cost import Mix, compare
@@ -108,7 +108,7 @@ def decide(world: World, seed: int, floor: float = 0.05, share: float = 0.5) -> 
     part, quality = problem.requests.take(fit), problem.quality[fit]
     learned = learn(part, problem.gain[fit], problem.weight[fit], problem.unit[fit], problem.reference_code, seed, quality=quality)
     found, fit_rows = methods(problem, learned, {}, frozenset(), floor, seed)
-    routers = {name: m.router.with_tau(at_share(m.router, m.fitted, share)) for name, m in found.items()}
+    routers = {name: m.router.with_tau(tau_at(m.fitted, share)) for name, m in found.items() if not isinstance(m.router.scorer, AlwaysRule)}
     rows, whole = judged_rows(problem, "judge", routers["learned"])
     at = problem.rows("judge")[whole]
     scores = {name: r.scores(problem.requests.take(at), problem.day) for name, r in routers.items()}
@@ -117,11 +117,13 @@ def decide(world: World, seed: int, floor: float = 0.05, share: float = 0.5) -> 
     return Run(seen, _effect(seen.table, truth.table))
 
 
-def at_share(router: Router, scores: Scores, share: float) -> float:
-    """Return the τ at which about ``share`` of the requests have left the reference."""
-    gains = np.where(np.arange(scores.gains.shape[1]) == scores.home[:, None], -np.inf, scores.gains).max(1)
-    finite = gains[np.isfinite(gains)]
-    return float(np.nextafter(np.quantile(-finite, share), np.inf)) if len(finite) else router.tau
+def tau_at(scores: Scores, share: float) -> float:
+    """Return the τ at which nearest to ``share`` of the requests have left their reference."""
+    thresholds, codes = steps(scores.gains, scores.cost_usd, scores.feasible, scores.home)
+    finite = np.unique(thresholds[np.isfinite(thresholds)])
+    tried = finite[np.unique(np.linspace(0, len(finite) - 1, 201).astype(int))]
+    moved = np.array([(lookup(thresholds, codes, scores.home, tau) != scores.home).mean() for tau in tried])
+    return float(tried[np.abs(moved - share).argmin()])
 
 
 def _effect(seen: pd.DataFrame, truth: pd.DataFrame) -> float:

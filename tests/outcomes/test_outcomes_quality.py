@@ -13,13 +13,14 @@ from sklearn.linear_model import LogisticRegression
 from support.labels import COST, made_labels
 from support.small import MODELS, world_of
 
+from benchmarks.verdict import tau_at
 from planner.labels import Labels, read_labels
 from planner.outcomes import fit_outcomes
 from planner.outcomes.quality import fit_quality
 from planner.outcomes.recalibrate import _logistic, recalibrate
 from planner.policies import Plan, Route
 from planner.prices import PriceBook
-from planner.router import LinearScorer, choose
+from planner.router import LinearScorer, Scores, choose
 from planner.simulation import World, run
 from planner.training import Problem, learn, pose, train
 from planner.training.calibration import Calibration, calibration
@@ -35,28 +36,35 @@ def fitted(problem: Problem) -> tuple[Learned, np.ndarray]:
     return learn(problem.requests.take(rows), gain, weight, unit, problem.reference_code, quality=problem.quality[rows]), rows
 
 
-def out_of_fold(problem: Problem, tau: float) -> Calibration:
-    """Hold out-of-fold predictions of the fit rows against their grades, the router choosing at ``tau``."""
+def picked(problem: Problem, gains: np.ndarray, rows: np.ndarray, share: float) -> np.ndarray:
+    """Return the model chosen for each of ``rows`` where about ``share`` of them leave the reference."""
+    n = len(gains)
+    home = np.full(n, problem.reference_code)
+    scores = Scores(gains.astype(np.float32), problem.cost_usd[rows], np.ones(gains.shape, bool), np.zeros(n, np.int8), home)
+    return choose(scores.gains, scores.cost_usd, scores.feasible, home, tau_at(scores, share))
+
+
+def out_of_fold(problem: Problem, share: float) -> Calibration:
+    """Hold out-of-fold predictions of the fit rows against their grades, ``share`` of the requests leaving the reference."""
     learned, rows = fitted(problem)
     model = fit_quality(problem, learned.scorer, rows)
-    able = np.ones(learned.oof.shape, bool)
-    chosen = choose(learned.oof, problem.cost_usd[rows], able, problem.reference_code, tau)
+    chosen = picked(problem, learned.oof, rows, share)
     return calibration(problem.quality[rows], model.oof, problem.weight[rows], problem.unit[rows], problem.models, chosen)
 
 
-def fresh(problem: Problem, tau: float) -> Calibration:
-    """Hold predictions of the rows that fitted nothing against their grades, the router choosing at ``tau``."""
+def fresh(problem: Problem, share: float) -> Calibration:
+    """Hold predictions of the rows that fitted nothing against their grades, ``share`` of the requests leaving the reference."""
     learned, rows = fitted(problem)
     part = problem.requests.take(~rows)
     gains, predicted = learned.scorer.gains(part), fit_quality(problem, learned.scorer, rows).predict(part)
-    chosen = choose(gains, problem.cost_usd[~rows], np.ones(gains.shape, bool), problem.reference_code, tau)
+    chosen = picked(problem, gains, ~rows, share)
     return calibration(problem.quality[~rows], predicted, problem.weight[~rows], problem.unit[~rows], problem.models, chosen)
 
 
-@pytest.mark.parametrize("tau", [0.0, 0.1])
-def test_it_is_calibrated_where_words_decide(tau):
+@pytest.mark.parametrize("share", [0.3, 0.6])
+def test_it_is_calibrated_where_words_decide(share):
     """On fresh made-up labels every model and the chosen one are calibrated, with skill; the chosen is not overrated."""
-    found = fresh(pose(made_labels(3_000, seed=4), reference="large", cost=COST), tau).table
+    found = fresh(pose(made_labels(3_000, seed=4), reference="large", cost=COST), share).table
     assert (found["holm"] > 0.05).all()
     assert (found.loc[["middle", "small"], "brier_skill"] > 0.1).all()
     assert (found["realised"] - found["mean_predicted"]).abs().iloc[-1] < 2 * found["se"].iloc[-1]
@@ -66,7 +74,7 @@ def test_noise_has_no_skill_and_no_winner():
     """Where grades are coins, predictions are flat, and choosing among them is not overrated by half a point."""
     problem = pose(made_labels(2_000), reference="large", cost=COST)
     noise = (np.random.default_rng(0).random(problem.quality.shape) < 0.7).astype(float)
-    found = out_of_fold(replace(problem, quality=noise), 0.0).table
+    found = out_of_fold(replace(problem, quality=noise), 0.5).table
     assert found["brier_skill"].abs().max() < 0.02
     assert abs(found.loc["chosen", "mean_predicted"] - 0.7) < 3 * found.loc["chosen", "se"]
 
@@ -79,8 +87,10 @@ def test_a_routed_plan_on_noise_is_worth_the_best_model(tmp_path: Path):
         quality = (np.random.default_rng(seed).random(len(labels.outcomes)) < 0.8).astype(float)
         noise = Labels.of(labels.items, labels.outcomes.assign(quality=quality))
         training = train(noise, reference=MODELS[0], book=PriceBook.load(), at=DATE, seed=seed)
+        held = training.problem.requests.take(training.split == "judge")
+        routed = training.router.with_tau(tau_at(training.router.scores(held, ""), 0.5))
         world = World(traffic, fit_outcomes(traffic, noise, training), PriceBook.load(), DATE)
-        found = run(world, Plan((Route(training.router.with_tau(0.02)),), "routed"))
+        found = run(world, Plan((Route(routed),), "routed"))
         worth = found.quality()
         covered += worth.low <= 0.8 <= worth.high
         assert abs(worth.value - 0.8) < 0.06
@@ -122,7 +132,7 @@ def test_it_is_calibrated_on_public_labels(real_data: Path, file: str, rows: int
     labels = read_labels(real_data / file).take(np.arange(rows))
     order = pd.Series(labels.quality().mean(0), labels.models).sort_values()
     problem = pose(labels, cost={m: 2.0**i for i, m in enumerate(order.index)})
-    found = out_of_fold(problem, 0.0).table
+    found = out_of_fold(problem, 0.3).table
     assert (found["holm"] > 0.05).all()
     assert (found["brier_skill"] > 0).all()
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.verdict import tau_at
 from planner.errors import InputError
 from planner.router import AlwaysRule, Capability, Costs, LengthRule, Router, Scores
 from planner.training import Judged
@@ -46,7 +47,9 @@ def router(tau: float, rule: bool = False) -> Router:
     return Router(MODELS, "dear", scorer, costs, (Capability(10**6),) * 3, tau=tau)
 
 
-def decided(n: int, knows: float, *, tau: float = 0.1, seed: int = 0, rule_knows: float = 0.0, **more: object) -> Verdict:
+def decided(
+    n: int, knows: float, *, tau: float | None = None, seed: int = 0, rule_knows: float = 0.0, hope: bool = False, **more: object
+) -> Verdict:
     """Judge a router whose gains see a hard request with weight ``knows`` amid noise, and a rule that sees ``rule_knows`` of it."""
     rows, hard = judged(n, seed)
     rng = np.random.default_rng(seed + 1)
@@ -56,9 +59,13 @@ def decided(n: int, knows: float, *, tau: float = 0.1, seed: int = 0, rule_knows
         "length": -rule_knows * lost - (1 - rule_knows) * rng.uniform(0, 0.2, (n, 3)),
         "cheapest": np.zeros((n, 3)),
     }
-    routers = {"learned": router(tau), "length": router(0.1), "cheapest": router(np.inf, rule=True)}
+    scores = {name: scored(rows, g) for name, g in gains.items()}
+    routers = {name: router(tau_at(scores[name], 0.6)) for name in ("learned", "length")} | {"cheapest": router(np.inf, rule=True)}
+    routers["learned"] = routers["learned"] if tau is None else router(tau)
     fit_rows, _ = judged(500, seed + 99, tag="f")
-    return verdict(rows, {name: scored(rows, g) for name, g in gains.items()}, routers, fit_rows, floor=0.03, **more)
+    if hope:
+        more["hoped_tau"] = tau_at(scores["learned"], 0.6)
+    return verdict(rows, scores, routers, fit_rows, floor=0.03, **more)
 
 
 def test_a_router_that_knows_is_used():
@@ -76,7 +83,7 @@ def test_a_router_that_knows_is_used():
 def test_always_today_is_never_the_learned_router():
     """At τ = −∞ nothing is learned; with the τ one hoped for, the verdict is that labels are missing, and it says so."""
     assert decided(600, 1.0, tau=-np.inf).kind == "constant model"
-    hoped = decided(600, 1.0, tau=-np.inf, hoped_tau=0.1)
+    hoped = decided(600, 1.0, tau=-np.inf, hope=True)
     assert hoped.kind == "not enough labels"
     assert "No threshold of the learned router is certified" in hoped.text
 
@@ -102,9 +109,10 @@ def test_a_router_shown_to_break_the_floor_is_not_used():
     rows, hard = judged(900, hard_loss=(0.0, 0.9, 0.9))
     gains = -np.where(np.random.default_rng(0).random((900, 3)) < 0.2, 0, 1.0 * hard[:, None])
     scores = {"learned": scored(rows, gains), "length": scored(rows, gains)}
-    found = verdict(rows, scores, {"learned": router(0.1), "length": router(0.1)}, rows, floor=0.01)
+    routers = {name: router(tau_at(s, 0.65)) for name, s in scores.items()}
+    found = verdict(rows, scores, routers, rows, floor=0.01)
     assert (found.kind, found.method) == ("constant model", TODAY)
-    assert verdict(rows, scores, {"learned": router(0.1), "length": router(0.1)}, rows, floor=0.5).kind == "simple rule"
+    assert verdict(rows, scores, routers, rows, floor=0.5).kind == "simple rule"
 
 
 def test_a_cheap_model_that_keeps_the_floor_is_named():
@@ -112,10 +120,11 @@ def test_a_cheap_model_that_keeps_the_floor_is_named():
     rows, _ = judged(800, hard_loss=(0.0, 0.0, 0.0))
     fit_rows, _ = judged(800, 5, hard_loss=(0.0, 0.0, 0.0), tag="f")
     noise = np.random.default_rng(1).normal(0, 0.1, (800, 3))
-    found = verdict(rows, {"learned": scored(rows, noise)}, {"learned": router(0.0)}, fit_rows, floor=0.06)
+    learned = {"learned": router(tau_at(scored(rows, noise), 0.5))}
+    found = verdict(rows, {"learned": scored(rows, noise)}, learned, fit_rows, floor=0.06)
     assert (found.kind, found.method) == ("constant model", "small")
     worse = replace(rows, quality=rows.quality * np.array([1, 1, 0.5]))
-    again = verdict(worse, {"learned": scored(rows, noise)}, {"learned": router(0.0)}, fit_rows, floor=0.06)
+    again = verdict(worse, {"learned": scored(rows, noise)}, learned, fit_rows, floor=0.06)
     assert again.method == TODAY, "the rows that judge do not confirm what the fit rows chose"
 
 
@@ -125,7 +134,7 @@ def test_a_router_that_costs_more_than_today_is_not_used():
     rows = replace(rows, reference=np.full(600, 2))
     home = -1.0 * hard[:, None] * np.array([-0.6, -0.3, 0.0])
     scores = replace(scored(rows, home), gains=home.astype(np.float32))
-    found = verdict(rows, {"learned": scores}, {"learned": router(-0.5)}, rows, floor=0.03)
+    found = verdict(rows, {"learned": scores}, {"learned": router(tau_at(scores, 0.3))}, rows, floor=0.03)
     assert found.kind != "learned router"
 
 
@@ -199,7 +208,8 @@ def test_too_few_units_say_nothing():
     rows, hard = judged(200)
     rows = replace(rows, unit=np.array([f"u{i % 6}" for i in range(200)]))
     gains = -1.0 * hard[:, None] * np.array([0, 0.3, 0.6])
-    found = verdict(rows, {"learned": scored(rows, gains)}, {"learned": router(0.1)}, rows, floor=0.03)
+    scores = {"learned": scored(rows, gains)}
+    found = verdict(rows, scores, {"learned": router(tau_at(scores["learned"], 0.6))}, rows, floor=0.03)
     assert found.kind != "learned router"
     assert np.isneginf(found.table["low"]).any()
 
