@@ -42,9 +42,10 @@ def _rule(router: Router) -> str:
         return f"Sends every request to {_reference(router)}."
     if np.isposinf(router.tau):
         return f"Sends every request to the cheapest candidate that can answer it, whatever it loses. It decides {kind}."
+    price = f" (a wrong answer is taken to cost ${1 / router.tau:,.4g})" if router.tau > 0 else ""
     return (
-        f"Sends a request to the cheapest candidate that can answer it and whose predicted quality gain over {_reference(router)} is at "
-        f"least {-router.tau:+.4g}, else to the reference. It decides {kind}."
+        f"Sends a request to the candidate that can answer it and whose predicted quality gain over {_reference(router)}, less "
+        f"{router.tau:.4g} times its cost in USD, is largest{price}. It decides {kind}."
     )
 
 

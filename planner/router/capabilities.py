@@ -18,8 +18,8 @@ __all__ = ["KEEP", "LENGTH", "REASONS", "SCRIPT", "TOOLS", "UNREADABLE", "Capabi
 
 #: Codes of the reasons a decision carries are positions in this tuple; 0 to 2 are decisions, the rest abstentions.
 REASONS = (
-    "cheapest candidate within tau",
-    "reference: no cheaper candidate within tau",
+    "best value at tau",
+    "reference: the best value at tau",
     "reference: no feasible candidate",
     "abstained: app not among those trained on",
     "abstained: longer than anything trained on",

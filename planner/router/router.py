@@ -94,7 +94,7 @@ class Router:
     scorer: the learned scorer or a rule.
     costs, capabilities: of each candidate.
     support: what the labels cover.
-    tau: quality one is willing to lose; −∞ is always the reference.
+    tau: [1/USD] what money is worth in quality, see ``decision``; −∞ is always the reference.
     unit: ``session`` (decided by its first turn) or ``request``.
     """
 

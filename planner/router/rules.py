@@ -16,8 +16,8 @@ from planner.router.requests import Requests
 __all__ = ["ALWAYS_TAU", "AlwaysRule", "LengthRule", "TableRule"]
 
 F32 = NDArray[np.float32]
-#: The τ at which an AlwaysRule's model qualifies and nothing else does.
-ALWAYS_TAU = -0.5
+#: The τ at which an AlwaysRule's model answers whatever it costs.
+ALWAYS_TAU = 0.0
 
 
 @dataclass(frozen=True, eq=False)

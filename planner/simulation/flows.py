@@ -46,12 +46,12 @@ class Switches:
 
 
 def tau_grid(thresholds: NDArray[np.float64], points: int = 101, also: float = np.inf) -> NDArray[np.float64]:
-    """Return −∞, ``points`` − 1 quantiles of the finite switch thresholds, and ``also`` if it is finite, ascending, without repeats.
+    """Return −∞, ``points`` − 1 quantiles of the different finite thresholds, and ``also`` if finite, ascending, without repeats.
 
-    >>> tau_grid(np.array([0.3, 0.1, np.inf, 0.2]), 4).tolist()
+    >>> tau_grid(np.array([0.3, 0.1, np.inf, 0.2, 0.1]), 4).tolist()
     [-inf, 0.1, 0.2, 0.3]
     """
-    finite = thresholds[np.isfinite(thresholds)]
+    finite = np.unique(thresholds[np.isfinite(thresholds)])
     if not finite.size:
         return np.array([-np.inf])
     inner = np.unique(np.append(np.quantile(finite, np.linspace(0, 1, points - 1), method="higher"), also if np.isfinite(also) else []))

@@ -4,7 +4,7 @@ from planner.training.before import Before, Stake, before, stakes
 from planner.training.by_app import AppGuarantees, certify_apps
 from planner.training.calibration import calibration
 from planner.training.certificate import Guarantee
-from planner.training.explain import deciles, examples, looks_at, price_of_moving
+from planner.training.explain import deciles, examples, first_move, looks_at
 from planner.training.guarantee import certify, sequence
 from planner.training.harm import Harm, harm, requests_per_month
 from planner.training.judge import Judged, apgr, curve, judge
@@ -42,6 +42,7 @@ __all__ = [
     "deciles",
     "design",
     "examples",
+    "first_move",
     "fit_ridge",
     "harm",
     "human_quality",
@@ -52,7 +53,6 @@ __all__ = [
     "looks_at",
     "off_policy",
     "pose",
-    "price_of_moving",
     "requests_per_month",
     "sequence",
     "split",

@@ -16,6 +16,7 @@ from planner.training.harm import Harm, harm
 from planner.training.judge import Judged, curve, judge, mixed, onehot, oracle
 from planner.training.methods import judged_rows
 from planner.training.problem import Problem
+from planner.training.split import PARTS
 from planner.training.verdict import Verdict, verdict
 
 __all__ = ["Appraisal", "appraise"]
@@ -54,7 +55,7 @@ def appraise(
     compared = {"reference": onehot(rows.reference, k), **shares}
     compared |= {"random mix": mixed(rows, cheap, home, spent), "shuffled": shuffled, "oracle": oracle(rows)}
     curves = [curve(rows, scores[n]).assign(method=n) for n in ("learned", "per app", "length")]
-    price = None if np.isnan(usd_per_label) else usd_per_label
+    price = None if np.isnan(usd_per_label) else usd_per_label / PARTS["judge"]
     use = verdict(rows, scores, routers, fit_rows, floor=floor, hoped_tau=hoped_tau, usd_per_label=price)
     named = np.array(part.app)[whole]
     volume = dict(per_month or {})

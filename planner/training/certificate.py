@@ -35,7 +35,7 @@ class Guarantee:
     grader: who graded. ``verified``: False for an LLM judge that no human subset corrects.
     human_units: units whose human grades correct the judge's; 0 where there are none.
     needed: calibration rows with which the first τ that failed would have passed with 80 % power (estimated); NaN for no number.
-    usd_per_label: [USD] of one more calibration row, answers and grading; NaN when unknown.
+    usd_per_label: [USD] of one more calibration row, with those that fit and judge beside it; NaN when unknown.
     """
 
     tau: float
@@ -104,7 +104,9 @@ class Guarantee:
         if math.isnan(self.needed):
             return "More labels of this kind would hardly change that: the first threshold tested seems to lose more than the floor."
         more = max(math.ceil((self.needed - self.rows) / 100) * 100, 100)
-        price = "" if math.isnan(self.usd_per_label) else f", for ${more * self.usd_per_label:,.0f}"
+        price = (
+            "" if math.isnan(self.usd_per_label) else f", for ${more * self.usd_per_label:,.0f} with those that fit and judge beside them"
+        )
         return f"About {more:,} more calibration labels would show it for the first threshold{price} (estimated from the spread seen)."
 
     def _graded(self) -> str:

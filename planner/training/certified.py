@@ -22,6 +22,7 @@ from planner.training.judge import Judged
 from planner.training.methods import Method, judged_rows
 from planner.training.problem import Problem
 from planner.training.rectified import human_quality
+from planner.training.split import PARTS
 
 __all__ = ["Certified", "app_floors", "certified"]
 
@@ -53,7 +54,7 @@ def certified(
     ``human`` are grades by people of some of the same answers, which correct those of a judge.
     """
     grades = None if human is None else human_quality(human, labels.items["request_id"].tolist(), problem.models)[problem.rows("calibrate")]
-    stated: dict[str, Any] = {**_graders(labels), "usd_per_label": usd_per_label}
+    stated: dict[str, Any] = {**_graders(labels), "usd_per_label": usd_per_label / PARTS["calibrate"]}
     part = problem.requests.take(problem.rows("calibrate"))
     guarantees = {}
     for name, method in made.items():

@@ -68,8 +68,8 @@ def curve_mix(name: str, router: Router, scores: Scores, usd: float, rows: Judge
     No label is looked at. A curve that cannot cost as much gives its best point, one that cannot be as cheap its cheapest.
     """
     thresholds, path = steps(scores.gains, scores.cost_usd, scores.feasible, scores.home)
-    finite = np.sort(thresholds[np.isfinite(thresholds)])
-    taus = np.unique(np.quantile(finite, np.linspace(0, 1, points), method="lower")) if len(finite) else np.zeros(0)
+    finite = np.unique(thresholds[np.isfinite(thresholds)])
+    taus = np.quantile(finite, np.linspace(0, 1, points), method="lower") if len(finite) else np.zeros(0)
     gains = np.where(np.isfinite(scores.gains), scores.gains, 0.0)
     at, total = np.arange(len(scores)), rows.weight.sum()
     codes = [np.where(scores.abstain > 0, scores.home, lookup(thresholds, path, scores.home, t)) for t in (-np.inf, *taus.tolist())]

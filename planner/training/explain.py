@@ -16,7 +16,7 @@ from planner.router import STRUCTURE, FeatureSpec, Requests, Scores, features, s
 from planner.stats.draws import key, uniform
 from planner.training.result import Training
 
-__all__ = ["deciles", "examples", "looks_at", "price_of_moving"]
+__all__ = ["deciles", "examples", "first_move", "looks_at"]
 
 F64 = NDArray[np.float64]
 _WORD = re.compile(r"[^\W\d_]{3,}")
@@ -26,21 +26,22 @@ _SHARE, _ROWS = 0.01, 20
 _EXCERPT = 160
 
 
-def price_of_moving(scores: Scores) -> F64:
-    """Return the smallest τ at which a request goes to a candidate cheaper than its reference: the predicted loss of quality, (n,).
+def first_move(scores: Scores) -> tuple[F64, NDArray[np.int64]]:
+    """Return the predicted loss of quality of the first candidate cheaper than its reference to which a request goes, and its code.
 
-    ∞ where nothing cheaper may answer, or where the router abstains.
+    First as τ rises; both (n,). The loss is ∞ where nothing cheaper may answer, or where the router abstains.
 
     >>> none = np.zeros(1, np.int8)
-    >>> scores = Scores(np.array([[0, -0.2]], np.float32), np.array([[2.0, 1.0]]), np.ones((1, 2), bool), none, none.astype(int))
-    >>> price_of_moving(scores).round(3).tolist()
-    [0.2]
+    >>> scores = Scores(np.array([[0, -0.25]], np.float32), np.array([[2.0, 1.0]]), np.ones((1, 2), bool), none, none.astype(int))
+    >>> [x.tolist() for x in first_move(scores)]
+    [[0.25], [1]]
     """
     thresholds, codes = steps(scores.gains, scores.cost_usd, scores.feasible, scores.home)
-    spent = np.take_along_axis(scores.cost_usd, codes, 1)
-    cheaper = spent < np.take_along_axis(scores.cost_usd, scores.home[:, None], 1)
-    loss: F64 = np.where(cheaper & (scores.abstain[:, None] == 0), thresholds, np.inf).min(1)
-    return loss
+    rows = np.arange(len(scores))
+    cheaper = np.take_along_axis(scores.cost_usd, codes, 1) < scores.cost_usd[rows, scores.home][:, None]
+    cheaper &= np.isfinite(thresholds) & (scores.abstain[:, None] == 0)
+    code = codes[rows, cheaper.argmax(1)]
+    return np.where(cheaper.any(1), -scores.gains[rows, code].astype(float), np.inf), code
 
 
 def looks_at(training: Training, top: int = 12) -> pd.DataFrame:
@@ -50,7 +51,7 @@ def looks_at(training: Training, top: int = 12) -> pd.DataFrame:
     ``difference``. Shapes are those above their median. These are differences between requests, not effects of a word.
     """
     requests = training.problem.requests
-    loss = price_of_moving(training.router.scores(requests, training.problem.day))
+    loss, _ = first_move(training.router.scores(requests, training.problem.day))
     read = np.isfinite(loss)
     kinds = {"word": _words(requests.user), "app": _of(requests.app), "shape": _shapes(requests)}
     rows = [(kind, name, *_split(loss, has, read)) for kind, flags in kinds.items() for name, has in flags.items()]
@@ -118,10 +119,7 @@ def _moves(training: Training) -> pd.DataFrame:
     held = problem.rows("judge")
     requests = problem.requests.take(held)
     scores = router.scores(requests, problem.day)
-    loss = price_of_moving(scores)
-    thresholds, each = steps(scores.gains, scores.cost_usd, scores.feasible, scores.home)
-    at = (thresholds <= loss[:, None]).sum(1) - 1
-    codes = each[np.arange(len(at)), np.maximum(at, 0)]
+    loss, codes = first_move(scores)
     quality, rows = problem.quality[held], np.arange(len(held))
     frame = pd.DataFrame(
         {

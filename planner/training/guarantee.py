@@ -42,7 +42,7 @@ def sequence(rows: Judged, scores: Scores, points: int = 200, floor: float | Non
     finite = np.unique(thresholds[np.isfinite(thresholds) & (scores.abstain == 0)[:, None]])
     if not len(finite):
         return np.zeros(0)
-    between = np.append((finite[:-1] + finite[1:]) / 2, finite[-1] + 1e-3)
+    between = np.append((finite[:-1] + finite[1:]) / 2, 2 * finite[-1])
     tried = between[np.unique(np.linspace(0, len(between) - 1, 10 * points).astype(int))]
     saved = np.array([_spend(rows, rows.reference) - _spend(rows, _picked(thresholds, codes, rows, scores, t)) for t in tried])
     more = saved > np.maximum.accumulate(np.concatenate([[0.0], saved]))[:-1]

@@ -97,8 +97,8 @@ def mixed(rows: Judged, first: int, second: int, usd: float) -> F64:
 def curve(rows: Judged, scores: Scores, points: int = 101) -> pd.DataFrame:
     """Return quality and cost at ``points`` values of τ spread over the request's own thresholds, always-reference first."""
     thresholds, codes = steps(scores.gains, scores.cost_usd, scores.feasible, rows.reference)
-    finite = np.sort(thresholds[np.isfinite(thresholds)])
-    taus = np.unique(np.quantile(finite, np.linspace(0, 1, points), method="lower")) if len(finite) else np.zeros(0)
+    finite = np.unique(thresholds[np.isfinite(thresholds)])
+    taus = np.quantile(finite, np.linspace(0, 1, points), method="lower") if len(finite) else np.zeros(0)
     lines = []
     for tau in (-np.inf, *taus.tolist()):
         at = np.where(scores.abstain > 0, rows.reference, lookup(thresholds, codes, rows.reference, tau))
@@ -123,7 +123,7 @@ def tau_for(rows: Judged, scores: Scores, floor: float, points: int = 201) -> fl
     finite = np.unique(thresholds[np.isfinite(thresholds)])
     bucket, best, cheapest = rows.bucket, -np.inf, _means(rows, rows.reference)[1]
     for place in np.unique(np.linspace(0, len(finite) - 1, points).astype(int)) if len(finite) else ():
-        after = finite[place + 1] if place + 1 < len(finite) else finite[place] + 1e-3
+        after = finite[place + 1] if place + 1 < len(finite) else 2 * finite[place]
         tau = float((finite[place] + after) / 2)
         at = np.where(scores.abstain > 0, rows.reference, lookup(thresholds, codes, rows.reference, tau))
         usd = _means(rows, at)[1]

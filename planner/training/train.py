@@ -138,6 +138,7 @@ def train(
         labels.hash,
         {
             "alpha": learned.alpha,
+            "usd_per_label": usd,
             "trials": learned.trials,
             **{f"{name}_rows": len(problem.rows(name)) for name in PARTS},
             "judged_rows": int(problem.whole[held].sum()),

@@ -101,7 +101,7 @@ def verdict(
     fit_rows: the rows that trained: they choose the constant model that ``rows`` then judge.
     floor: quality one is willing to lose against today's models.
     hoped_tau: where nothing was certified, so that the learned router stands at −∞: the τ that more labels might certify.
-    usd_per_label: what one more judging label costs [USD]; without it no price is said.
+    usd_per_label: what one more judging label costs [USD], with those that fit and certify beside it; without it no price is said.
 
     Raises InputError when there is no ``learned`` router, or one without scores.
     """
@@ -199,7 +199,7 @@ def _why_not(closest: pd.Series, certified: bool, judged: int, more: int, usd_pe
     where = f"on {judged:,} labelled requests that neither trained nor calibrated it (measured; 95 % by unit)"
     if not more:
         return f"{nothing}The learned router is not shown to be better: {seen}, {where}."
-    price = "" if usd_per_label is None else f" (about ${_dollars(more * usd_per_label)})"
+    price = "" if usd_per_label is None else f" (about ${_dollars(more * usd_per_label)}, with those that fit and certify beside them)"
     return (
         f"{nothing}Not enough labels to tell whether the learned router is worth it: {seen}, {where}. "
         f"About {more:,} more judging labels{price} would show an advantage of {max(closest['diff'], MATERIAL):.4f} in four draws of five."

@@ -84,7 +84,9 @@ def test_settings_survive(training, tmp_path):
 def test_the_card_says_what_it_does(training):
     """The model card states the rule with its references, and an always-reference router as such."""
     router = training.router.with_references({"chat": "middle"}).with_tau(0.02)
-    assert "gain over the reference (`large`, for chat `middle`) is at least -0.02" in card(router, None, "")
+    page = card(router, None, "")
+    assert "gain over the reference (`large`, for chat `middle`), less 0.02 times its cost in USD, is largest" in page
+    assert "a wrong answer is taken to cost $50" in page
     assert "Sends every request to the reference (`large`)" in card(training.router.with_tau(-np.inf), None, "")
 
 

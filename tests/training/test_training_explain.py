@@ -7,7 +7,7 @@ import pytest
 from support.labels import COST, EASY, HARD, made_labels
 
 from planner.router import Scores
-from planner.training import deciles, examples, learning_curve, looks_at, price_of_moving, train
+from planner.training import deciles, examples, first_move, learning_curve, looks_at, train
 from planner.training.learning_curve import lift
 
 
@@ -44,13 +44,14 @@ def test_examples_are_of_their_tenth(training):
     assert examples(training, per_decile=3).equals(table)
 
 
-def test_the_price_of_moving_is_that_of_something_cheaper():
-    """A dearer candidate is no move; nothing cheaper, or an abstention, has no price."""
+def test_a_first_move_is_to_something_cheaper():
+    """A dearer candidate is no move; nothing cheaper, or an abstention, has no loss; the first is the one that gives up least a dollar."""
     gains = np.array([[0, 0.3, -0.2, -0.1]] * 3, np.float32)
     cost = np.array([[2.0, 3.0, 1.0, 1.5]] * 3)
     can = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [1, 1, 1, 1]], bool)
-    found = price_of_moving(Scores(gains, cost, can, np.array([0, 0, 1], np.int8), np.zeros(3, np.int64)))
-    assert found == pytest.approx([0.1, np.inf, np.inf])
+    found, code = first_move(Scores(gains, cost, can, np.array([0, 0, 1], np.int8), np.zeros(3, np.int64)))
+    assert found == pytest.approx([0.2, np.inf, np.inf])
+    assert code[0] == 2
 
 
 def test_more_labels_help(training):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from support.small import MODELS, traffic_of, world_of
@@ -67,7 +68,7 @@ def test_a_forbidden_model_is_never_chosen(tmp_path: Path) -> None:
     """A router trained for apps that keep search to the dear model sends no search request anywhere else, however cheap."""
     traffic, labels = world_of(tmp_path)
     apps = Apps({"chat": App(), "search": App(candidates=(MODELS[0],))})
-    router = train(labels, traffic, apps=apps).router.with_tau(1.0)
+    router = train(labels, traffic, apps=apps).router.with_tau(np.inf)
     requests = Requests.of(["list the rivers"] * 2, app=["chat", "search"])
     assert [d.model for d in router.decide_many(requests)] == [MODELS[2], MODELS[0]]
 
