@@ -2,8 +2,8 @@
 
 1. traffic: ``read`` turns a log into a table of logical requests, and ``coverage`` says what it can answer.
 2. prices: a dated ``PriceBook`` says what each call costs, and ``audit`` checks the log's own bill against it.
-3. labels: ``read_labels`` reads what candidate models answered to some of the same requests, and how well.
-4. training: ``train`` learns a ``Router`` from them, beside every simpler rule, and says which of them to trust.
+3. labels: ``sample_labels`` draws requests for candidates to answer (``run_labels``, ``ingest_labels``); ``read_labels`` reads grades.
+4. training: ``train`` learns a ``Router``, certifies its floor and says whether a simpler rule would do; ``off_policy`` needs no labels.
 5. outcomes: ``fit_outcomes`` says what another model would have done with each request.
 6. policies: a ``Plan`` is a list of levers; ``policies.Route`` sends each request where a router says.
 7. simulation: ``simulate`` runs the plan over the log; ``frontier`` runs a whole family of them.
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from planner.comparison.compare import compare
     from planner.comparison.recommend import recommend
     from planner.errors import PlannerError
-    from planner.labels import Labels, read_labels
+    from planner.labels import Labels, ingest_labels, read_labels, run_labels, sample_labels
     from planner.outcomes import fit_outcomes
     from planner.policies import Plan
     from planner.prices import PriceBook
@@ -60,6 +60,7 @@ __all__ = [
     "figures",
     "fit_outcomes",
     "frontier",
+    "ingest_labels",
     "lab",
     "load_sample",
     "off_policy",
@@ -68,6 +69,8 @@ __all__ = [
     "read",
     "read_labels",
     "recommend",
+    "run_labels",
+    "sample_labels",
     "simulate",
     "synthetic",
     "train",
@@ -91,6 +94,7 @@ _HOMES = {
     "figures": "figures",
     "fit_outcomes": "outcomes:",
     "frontier": "simulation:",
+    "ingest_labels": "labels:",
     "lab": "lab",
     "load_sample": "synthetic:",
     "off_policy": "training:",
@@ -99,6 +103,8 @@ _HOMES = {
     "read": "traffic:",
     "read_labels": "labels:",
     "recommend": "comparison:",
+    "run_labels": "labels:",
+    "sample_labels": "labels:",
     "simulate": "simulation:",
     "synthetic": "synthetic",
     "train": "training:",

@@ -12,7 +12,7 @@ import typer
 
 from planner.cli.common import AppsFile, Json, Out, Prices, Prompt, QualityColumns, Quiet, Renames, labels_at, traffic_at
 from planner.cli.output import Part, show, wrap
-from planner.cli.training import Candidate, Cost, ExpectedOutput, Floor, Reference, Seed, Unit, fitted, matched, settings
+from planner.cli.training import Candidate, Confidence, Cost, ExpectedOutput, Floor, Human, Reference, Seed, Unit, fitted, matched, settings
 from planner.errors import InputError, did_you_mean
 
 __all__ = ["export"]
@@ -36,6 +36,8 @@ def export(
     candidate: Candidate = None,
     cost: Cost = None,
     floor: Floor = 0.02,
+    confidence: Confidence = 0.95,
+    human: Human = None,
     unit: Unit = "session",
     expected_output: ExpectedOutput = None,
     prompt: Prompt = None,
@@ -71,7 +73,7 @@ def export(
         router = Router.load(source)
         before = router.version
     else:
-        options = settings(reference, candidate, cost, floor, unit, expected_output, seed, apps)
+        options = settings(reference, candidate, cost, floor, unit, expected_output, seed, apps, confidence, human)
         labels = labels_at(source, prompt, quality, model)
         traffic = traffic_at(log, quiet or json) if log and not reference else None
         labels = labels if traffic is None else matched(labels, traffic, model)

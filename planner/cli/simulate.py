@@ -16,7 +16,7 @@ import typer
 
 from planner.cli.common import AppsFile, At, Json, Prices, Prompt, QualityColumns, Quiet, Renames, book_of, day, labels_at, traffic_at
 from planner.cli.output import Part, grid, missing, note, percent, show, stages, usd, wrap
-from planner.cli.training import Candidate, Cost, ExpectedOutput, Reference, Seed, Unit, fitted, matched, settings
+from planner.cli.training import Candidate, Confidence, Cost, ExpectedOutput, Human, Reference, Seed, Unit, fitted, matched, settings
 from planner.errors import InputError
 from planner.schema import EVIDENCE
 
@@ -51,6 +51,8 @@ def simulate(
     reference: Reference = None,
     candidate: Candidate = None,
     cost: Cost = None,
+    confidence: Confidence = 0.95,
+    human: Human = None,
     unit: Unit = "session",
     expected_output: ExpectedOutput = None,
     prompt: Prompt = None,
@@ -78,7 +80,7 @@ def simulate(
         )
     table = labels_at(labels, prompt, quality, model) if labels else None
     router = Router.load(bundle) if bundle else None
-    options = settings(reference, candidate, cost, 0.02 if floor is None else floor, unit, expected_output, seed, apps)
+    options = settings(reference, candidate, cost, 0.02 if floor is None else floor, unit, expected_output, seed, apps, confidence, human)
     traffic = _traffic(log, table, reference or (router.reference if router else None), options["expected_output"] or {}, silent)
     table = matched(table, traffic, model, router) if table is not None and log else table
     training = _training(traffic, table, router, options, prices, silent) if table is not None else None

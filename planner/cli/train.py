@@ -5,13 +5,30 @@ In: labels, and the log whose models are to be replaced. Out: a bundle. Knows no
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from planner.cli.common import AppsFile, Json, Labelled, Out, Prices, Prompt, QualityColumns, Quiet, Renames, labels_at, traffic_at
 from planner.cli.output import Part, show, wrap
-from planner.cli.training import Candidate, Cost, ExpectedOutput, Floor, Reference, Seed, Unit, fitted, matched, methods, settings
+from planner.cli.training import (
+    Candidate,
+    Confidence,
+    Cost,
+    ExpectedOutput,
+    Floor,
+    Human,
+    Reference,
+    Seed,
+    Unit,
+    fitted,
+    matched,
+    methods,
+    settings,
+)
+
+if TYPE_CHECKING:
+    from planner.training import Training
 
 __all__ = ["train"]
 
@@ -26,6 +43,8 @@ def train(
     candidate: Candidate = None,
     cost: Cost = None,
     floor: Floor = 0.02,
+    confidence: Confidence = 0.95,
+    human: Human = None,
     unit: Unit = "session",
     expected_output: ExpectedOutput = None,
     prompt: Prompt = None,
@@ -37,7 +56,7 @@ def train(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Learn a router on 70 % of the graded requests, judge it on the others beside every simple rule, and write a bundle.
+    """Learn a router on half of the graded requests, certify its floor on a quarter, judge it on the last, and write a bundle.
 
     [bold]Examples[/bold]
 
@@ -47,7 +66,7 @@ def train(
     """
     from planner.bundle import export
 
-    options = settings(reference, candidate, cost, floor, unit, expected_output, seed, apps)
+    options = settings(reference, candidate, cost, floor, unit, expected_output, seed, apps, confidence, human)
     table = labels_at(labels, prompt, quality, model)
     traffic = traffic_at(log, quiet or json) if log and not reference else None
     table = table if traffic is None else matched(table, traffic, model)
@@ -63,7 +82,26 @@ def train(
         Part(
             "router", {"version": router.version, "tau": router.tau, "reference": router.reference, "references": dict(router.references)}
         ),
+        Part("verdict", {"kind": found.verdict.kind, "method": found.verdict.method, "more_labels": found.verdict.more_labels}),
+        Part("guarantee", _certificate(found)),
         Part("notes", found.notes),
         Part("next", following, f"{wrap(done)}.\nNext: {following}"),
     ]
     show(parts, json)
+
+
+def _certificate(found: Training) -> dict[str, Any]:
+    """Return what is certified of the learned router, as values."""
+    own = found.guarantees["learned"]
+    return {
+        "certified": own.certified,
+        "tau": own.tau,
+        "floor": own.floor,
+        "confidence": 1 - own.delta,
+        "saving": own.saving,
+        "abstained_share": own.abstained_share,
+        "grader": own.grader,
+        "verified": own.verified,
+        "units": own.units,
+        "needed": own.needed,
+    }

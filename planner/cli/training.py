@@ -22,7 +22,21 @@ if TYPE_CHECKING:
     from planner.traffic import Traffic
     from planner.training import Training
 
-__all__ = ["Candidate", "Cost", "ExpectedOutput", "Floor", "Reference", "Seed", "Unit", "fitted", "matched", "methods", "settings"]
+__all__ = [
+    "Candidate",
+    "Confidence",
+    "Cost",
+    "ExpectedOutput",
+    "Floor",
+    "Human",
+    "Reference",
+    "Seed",
+    "Unit",
+    "fitted",
+    "matched",
+    "methods",
+    "settings",
+]
 
 _UNPRICED = "Rename it (planner read ... --model OLD=NEW), state --cost MODEL=X for every model, or give its rates with --prices"
 
@@ -37,7 +51,11 @@ Cost = Annotated[
     list[str] | None,
     typer.Option("--cost", metavar="MODEL=X,...", help="Cost per request where nothing else is known; only ratios matter."),
 ]
-Floor = Annotated[float, typer.Option("--floor", help="Quality one is willing to lose against the reference, 0 to 1.")]
+Floor = Annotated[float, typer.Option("--floor", help="Quality one is willing to lose against the reference, 0 to 1: certified.")]
+Confidence = Annotated[float, typer.Option("--confidence", help="With which the floor is certified.")]
+Human = Annotated[
+    Path | None, typer.Option("--human", metavar="LABELS", help="Grades by people of some of the same answers, to correct a judge's.")
+]
 Unit = Annotated[str, typer.Option("--unit", metavar="session|request", help="What one decision covers.")]
 ExpectedOutput = Annotated[
     list[str] | None, typer.Option("--expected-output", metavar="MODEL=TOKENS,...", help="Tokens of an answer where the labels do not say.")
@@ -54,8 +72,11 @@ def settings(
     expected_output: Sequence[str] | None,
     seed: int,
     apps: Path | None = None,
+    confidence: float = 0.95,
+    human: Path | None = None,
 ) -> dict[str, Any]:
     """Turn options into arguments of ``planner.train``."""
+    from planner.labels import Labels
     from planner.traffic.apps import Apps
 
     return {
@@ -64,6 +85,8 @@ def settings(
         "candidates": list(candidates) if candidates else None,
         "cost": numbers(cost, "--cost") or None,
         "floor": floor,
+        "delta": 1 - confidence,
+        "human": Labels.open(human) if human else None,
         "unit": unit,
         "expected_output": numbers(expected_output, "--expected-output") or None,
         "seed": seed,

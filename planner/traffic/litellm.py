@@ -118,6 +118,10 @@ def _tagged(tags: list[str], prefix: str) -> str | None:
     return None
 
 
+#: Tag of the calls that ``planner labels`` makes: work on the traffic, not traffic.
+_OWN_TAG = "planner:labels"
+
+
 def metadata_columns(metadata: Mapping[str, Any], tags: list[str], call_type: Any) -> Row:
     """Return prompt version, attempts, purpose, and what our own router wrote into ``spend_logs_metadata``."""
     own = unjson(metadata.get("spend_logs_metadata")) or _NOTHING
@@ -125,7 +129,7 @@ def metadata_columns(metadata: Mapping[str, Any], tags: list[str], call_type: An
     return {
         "prompt_version": (_tagged(tags, "prompt:") if tags else None) or _prompt_version(metadata),
         "attempts": 1 + (count(metadata.get("attempted_retries"), "attempted_retries") or 0),
-        "purpose": "overhead" if admin or metadata.get("internal_call_origin") else "user",
+        "purpose": "overhead" if admin or metadata.get("internal_call_origin") or _OWN_TAG in tags else "user",
         "action": text(dig(own, "action")),
         "action_propensities": text(dig(own, "action_propensities")),
         "policy_version": text(dig(own, "policy_version")),

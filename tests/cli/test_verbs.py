@@ -21,7 +21,8 @@ import pytest
 
 from planner.traffic import Apps
 
-VERBS = ("read", "audit", "apps", "apps init", "apps check", "plan", "train", "simulate", "export", "decide", "lab")
+VERBS = ("read", "audit", "apps", "apps init", "apps check", "plan", "labels", "labels sample", "labels run", "labels batch")
+VERBS += ("labels ingest", "labels grade", "labels noise", "train", "simulate", "off-policy", "export", "decide", "lab")
 HEAVY = ("numpy", "pandas", "pyarrow", "sklearn", "scipy", "genai_prices", "pydantic", "tqdm", "yaml")
 
 

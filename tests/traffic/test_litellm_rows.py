@@ -14,6 +14,7 @@ from support.litellm_records import PAYLOAD, SPEND
 from planner.errors import InputError
 from planner.schema import TOKEN_BUCKETS, TRAFFIC
 from planner.traffic import Traffic, read
+from planner.traffic.litellm import metadata_columns
 
 _JSON_COLUMNS = ("request_tags", "messages", "response", "proxy_server_request", "metadata")
 
@@ -289,3 +290,9 @@ def test_attempts_are_joined_across_blocks(tmp_path: Path) -> None:
         assert (row["attempts"], row["status"]) == (2, "ok")
         assert (row["latency_ms"], row["ttft_ms"]) == (pytest.approx(11_020), pytest.approx(10_520))
         assert traffic.quarantine["reason"].tolist() == ["an earlier attempt of request 'chatcmpl-f2', counted in its attempts"]
+
+
+def test_our_own_labelling_is_no_traffic() -> None:
+    """Calls that ``planner labels`` made, told by their tag, are overhead; any other tag is a user's."""
+    assert metadata_columns({}, ["planner:labels"], None)["purpose"] == "overhead"
+    assert metadata_columns({}, ["team:search"], None)["purpose"] == "user"

@@ -143,10 +143,8 @@ def test_missing_labels_are_counted_and_priced():
     found = next(v for v in (decided(150, 0.6, seed=s, usd_per_label=0.25) for s in range(40)) if v.kind == "not enough labels")
     assert found.more_labels % 100 == 0
     assert found.more_labels >= 100
-    assert (
-        f"{found.more_labels:,} more judging labels (about ${found.more_labels * 0.25:,.0f}, with those that fit and certify beside them) would"
-        in found.text
-    )
+    price = f"(about ${found.more_labels * 0.25:,.0f}, with those that fit and certify beside them)"
+    assert f"{found.more_labels:,} more judging labels {price} would" in found.text
     assert "Until then, keep today's models" in found.text
 
 
