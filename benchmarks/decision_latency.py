@@ -8,8 +8,9 @@ token counts, feasibility, support, features, scores, costs. A peer gets ready s
 Every method takes its turn in every round, on the same prompts, none of them trained on. Times are the thread's own CPU time,
 so that what else runs on the machine does not decide the comparison; a prompt's time is its median over the rounds, p50 and p99
 are over prompts. ``…_wall_us`` are the clock's, over every single call of ours, interruptions included.
-``speedup_single`` and ``speedup_batch`` are over the pipeline with the same families of n-grams (tokens, words of the template,
-app); ``…_words_only`` over the one that reads nothing but words and pairs of words of the turn.
+``…_scores_only`` does in a batch what a peer does and no more: gains of strings that are ready, nothing parsed, counted or decided.
+``speedup_single`` and ``speedup_batch`` are over the pipeline with the same families of n-grams (tokens of the turn,
+tokens of the template, app); ``…_words_only`` over the one that reads nothing but words and pairs of words of the turn.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import quicktok
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import Ridge
@@ -41,7 +43,6 @@ from planner.bundle import export
 from planner.labels import Labels, read_labels
 from planner.router import FeatureSpec, Requests, Router
 from planner.text.messages import parse
-from planner.text.tokens import token_ids
 from planner.training import train
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample_labels"
@@ -50,6 +51,8 @@ MMLU, MMLU_COST = "routellm_mmlu.parquet", {"mixtral_8x7b_instruct": 1.0, "gpt_4
 ROWS, TIMED, BATCH = 4_000, 300, 1_000
 #: Prompts that MiniLM, some hundred times slower, is timed on.
 FEW = 40
+#: A peer's tokenizer, without anything of ours between.
+_ENCODE = quicktok.get_encoding("o200k_base").encode_ordinary
 #: A row as a peer sees it: turn, template, app.
 Row = tuple[str, str, str]
 
@@ -113,10 +116,9 @@ def words_only() -> Any:
 
 def same_families(spec: FeatureSpec, templates: bool) -> Any:
     """Return the pipeline with the router's families of n-grams; templates only where the rows have some."""
-    blocks = [_tfidf(preprocessor=_turn, tokenizer=_tokens, token_pattern=None)] if spec.token_bits else []
-    blocks += [_tfidf(preprocessor=_lower_turn)] if spec.word_bits else []
-    blocks += [_tfidf(preprocessor=_lower_turn, analyzer="char", ngram_range=(n, n)) for n in spec.char_n if spec.char_bits]
-    blocks += [_tfidf(preprocessor=_lower_template)] if spec.system_bits and templates else []
+    tokens = {"tokenizer": _tokens, "token_pattern": None}
+    blocks = [_tfidf(preprocessor=_turn, **tokens)] if spec.token_bits else []
+    blocks += [_tfidf(preprocessor=_template, **tokens)] if spec.template_bits and templates else []
     blocks += [TfidfVectorizer(analyzer=_app)] if spec.app_bits else []
     return make_pipeline(make_union(*blocks), Ridge(solver="sparse_cg", tol=1e-2))
 
@@ -133,8 +135,8 @@ def _lower_turn(row: Row) -> str:
     return row[0].lower()
 
 
-def _lower_template(row: Row) -> str:
-    return row[1].lower()
+def _template(row: Row) -> str:
+    return row[1]
 
 
 def _app(row: Row) -> list[str]:
@@ -142,7 +144,7 @@ def _app(row: Row) -> list[str]:
 
 
 def _tokens(text: str) -> list[str]:
-    return list(map(str, token_ids([text])[0].tolist()))
+    return list(map(str, _ENCODE(text)))
 
 
 @dataclass(frozen=True)
@@ -163,12 +165,25 @@ def methods(case: Case, batch: int) -> dict[str, Method]:
         return router.decide_many(Requests.of([case.messages[i] for i in at], **columns))
 
     found = {"planner": Method(lambda i: router.decide(case.messages[i], case.metadata[i]), decide_many)}
+    found["scores"] = Method(lambda i: None, _scores_many(case, many))
     assert hasattr(router.scorer, "spec")
     peers = {"same": same_families(router.scorer.spec, any(t for _, t, _ in case.fit)), "words": words_only()}
     for name, peer in peers.items():
         peer.fit(case.fit, case.gain)
         found[name] = Method(partial(_predict, peer, case.rows), partial(_predict_many, peer, case.rows, many))
     return found
+
+
+def _scores_many(case: Case, many: NDArray[np.int64]) -> Callable[[int], object]:
+    """Return what a peer does and no more: gains of strings that are ready."""
+
+    def gains(turn: int) -> object:
+        turns, templates, apps = zip(*(case.rows[i] for i in np.roll(many, -turn - 1).tolist()), strict=True)
+        zero, n = np.zeros(len(many), np.int64), len(many)
+        plain = (zero, zero, zero, zero, apps, ("",) * n, zero > 0, zero.astype(np.int8), zero, zero.astype(np.int8))
+        return case.router.scorer.gains(Requests(templates, turns, *plain))
+
+    return gains
 
 
 def _predict(peer: Any, rows: Sequence[Row], i: int) -> object:
@@ -222,8 +237,10 @@ def measure(case: Case, prompts: int = TIMED, batch: int = BATCH, rounds: int = 
         "p50_wall_us": round(float(np.percentile(own[:, :, 1], 50)), 1),
         "p99_wall_us": round(float(np.percentile(own[:, :, 1], 99)), 1),
         "per_s": round(rate["planner"]),
+        "per_s_scores_only": round(rate["scores"]),
         "speedup_single": round(p50["same"] / p50["planner"], 1),
         "speedup_batch": round(rate["planner"] / rate["same"], 1),
+        "speedup_batch_scores_only": round(rate["scores"] / rate["same"], 1),
         "speedup_single_words_only": round(p50["words"] / p50["planner"], 1),
         "speedup_batch_words_only": round(rate["planner"] / rate["words"], 1),
         "sklearn_p50_us": round(p50["same"], 1),

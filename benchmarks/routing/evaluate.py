@@ -112,10 +112,6 @@ def evaluate(
     shuffled = [dealt for _, dealt in pooled if dealt is not None]
     if shuffled:
         outcomes.append(Outcome(f"shuffle_{method.name}", method.inputs, "mix", *_judged(data, shuffled, setting)))
-    if method.role == "planner" and data.k > 2:
-        free = replace(method, families=("tau", "lambda"))
-        again = [_pooled(data, free, f, fitted[a:b])[0] for f, a, b in zip(setting.folds, ends[:-1], ends[1:], strict=True)]
-        outcomes.append(Outcome(f"{method.name}_free", method.inputs, "variant", *_judged(data, again, setting)))
     return outcomes
 
 
@@ -147,7 +143,7 @@ def _pooled(data: Data, method: Method, folds: Sequence[Task], fitted: Sequence[
         rows, inner = task.test, data.whole[task.train]
         known = task.train[inner]
         gain[rows] = data.spared(found.outside) if data.k == 2 and method.role != "mix" else 0.0
-        fit = (data.rates, data.cost[known], data.quality[known], data.weight[known], data.reference, method.families)
+        fit = (data.rates, data.cost[known], data.quality[known], data.weight[known], data.reference)
         points = frontier.corners(found.inside[inner], *fit)
         own = (points, found.outside, data.rates, data.cost[rows], data.quality[rows], data.reference)
         walked[0][rows], walked[1][rows] = frontier.walk(*own, limits)

@@ -3,9 +3,9 @@
 In: cross-fitted gains of the training rows and gains of the test rows, costs, qualities. Out: for each budget between the
 cheapest and the dearest single model, the expected quality and cost of every test row. Knows nothing of how gains were made.
 
-Two families of decisions: at τ the planner's own (the cheapest candidate whose gain is at least −τ, else the reference), and at
-λ the one of RouterBench and Avengers-Pro (the largest gain less λ · cost). The corners of the hull over all of a method's
-decisions on training rows are its operating points; between two corners requests are mixed at random.
+Everyone decides as the planner does, which from τ = 0 on is the rule of RouterBench and Avengers-Pro: the largest gain less τ · cost.
+The corners of the hull over all of a method's decisions on training rows are its operating points; between two corners requests are
+mixed at random.
 """
 
 from __future__ import annotations
@@ -24,47 +24,29 @@ __all__ = ["BUDGETS", "Point", "at_quality", "corners", "decide", "shares", "wal
 F64 = NDArray[np.float64]
 #: Budgets at which a frontier is evaluated, evenly between the cheapest and the dearest single model.
 BUDGETS = 101
-#: Values of τ and of λ that are looked at.
-_TAUS, _LAMBDAS = 401, 80
+#: Values of τ that are looked at.
+_TAUS = 401
 
 
 @dataclass(frozen=True)
 class Point:
-    """One decision rule, ``family`` at ``value``, with its mean cost and quality on the training rows."""
+    """Decisions at ``tau``, with their mean cost and quality on the training rows."""
 
-    family: str
-    value: float
+    tau: float
     cost: float
     quality: float
 
 
 def decide(point: Point, gains: NDArray[Any], rates: F64, reference: int) -> NDArray[np.int64]:
     """Return the chosen model of each row, (n,); ``rates`` (K,) is what an answer of each model is expected to cost."""
-    if point.family == "tau":
-        return choose(gains, np.broadcast_to(rates, gains.shape), np.ones(gains.shape, bool), reference, point.value)
-    utility = np.asarray(gains, float) - point.value * rates
-    best: NDArray[np.int64] = utility.argmax(1)
-    return best
+    return choose(gains, np.broadcast_to(rates, gains.shape), np.ones(gains.shape, bool), reference, point.tau)
 
 
-def corners(
-    gains: F64, rates: F64, cost: F64, quality: F64, weight: F64, reference: int, families: tuple[str, ...] = ("tau", "lambda")
-) -> list[Point]:
+def corners(gains: F64, rates: F64, cost: F64, quality: F64, weight: F64, reference: int) -> list[Point]:
     """Return the operating points: the corners of the hull over all decisions on these rows, in order of cost."""
-    share = weight / weight.sum()
-    points = [_point("tau", np.inf, gains, rates, cost, quality, share, reference)]
-    if "tau" in families:
-        points += _swept(gains, rates, cost, quality, share, reference)
-    if "lambda" in families:
-        points += [_point("lambda", v, gains, rates, cost, quality, share, reference) for v in _lambdas(rates)]
+    points = _swept(gains, rates, cost, quality, weight / weight.sum(), reference)
     costs, values = np.array([p.cost for p in points]), np.array([p.quality for p in points])
     return [points[i] for i in hull(costs, values)]
-
-
-def _point(family: str, value: float, gains: F64, rates: F64, cost: F64, quality: F64, share: F64, reference: int) -> Point:
-    codes = decide(Point(family, value, 0, 0), gains, rates, reference)
-    rows = np.arange(len(codes))
-    return Point(family, value, float(share @ cost[rows, codes]), float(share @ quality[rows, codes]))
 
 
 def _swept(gains: F64, rates: F64, cost: F64, quality: F64, share: F64, reference: int) -> list[Point]:
@@ -80,15 +62,8 @@ def _swept(gains: F64, rates: F64, cost: F64, quality: F64, share: F64, referenc
         means.append(share @ values[:, reference] + np.cumsum(change.ravel()[order]))
     last = np.flatnonzero(np.concatenate([tau[1:] != tau[:-1], [True]]))
     last = last[np.unique(np.linspace(0, len(last) - 1, _TAUS).astype(int))]
-    start = Point("tau", -np.inf, float(share @ cost[:, reference]), float(share @ quality[:, reference]))
-    return [start, *(Point("tau", float(tau[i]), float(means[0][i]), float(means[1][i])) for i in last)]
-
-
-def _lambdas(rates: F64) -> list[float]:
-    spread = float(np.ptp(rates))
-    if spread <= 0:
-        return [0.0]
-    return [0.0, *(np.geomspace(1e-3, 3.0, _LAMBDAS) / spread).tolist()]
+    start = Point(-np.inf, float(share @ cost[:, reference]), float(share @ quality[:, reference]))
+    return [start, *(Point(float(tau[i]), float(means[0][i]), float(means[1][i])) for i in last)]
 
 
 def walk(points: list[Point], gains: NDArray[Any], rates: F64, cost: F64, quality: F64, reference: int, budgets: F64) -> tuple[F64, F64]:

@@ -67,7 +67,7 @@ def score(data: Data, method: Method, given: Task, fitted: Fitted) -> float:
         by = metrics.rank(data.spared(gains) * (method.role != "mix"))
         return float(metrics.apgr(by, data.lost[rows], data.weight[None, rows])[0])
     known = given.train[inner]
-    fit = (data.rates, data.cost[known], data.quality[known], data.weight[known], data.reference, method.families)
+    fit = (data.rates, data.cost[known], data.quality[known], data.weight[known], data.reference)
     points = frontier.corners(fitted.inside[inner], *fit)
     single, share = data.cost[rows].mean(0), data.weight[rows] / data.weight[rows].sum()
     limits = np.linspace(single.min(), single.max(), frontier.BUDGETS)

@@ -39,14 +39,13 @@ class Fitted:
 
 @dataclass(frozen=True, eq=False)
 class Method:
-    """One row: ``role`` is planner, peer, rule or bound; ``families`` of decisions as in frontier.py."""
+    """One row: ``role`` is planner, peer, rule or bound."""
 
     name: str
     inputs: str
     role: str
     fit: Callable[[Data, Task], Fitted]
     needs_embedding: bool = False
-    families: tuple[str, ...] = ("tau", "lambda")
 
 
 def tuned(data: Data, task: Task, run: Run, grid: Sequence[Any], scores: bool = False) -> tuple[F64, F64, Any]:

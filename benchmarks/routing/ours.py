@@ -31,7 +31,7 @@ def _fit(inputs: str) -> Method:
         outside = learned.scorer.gains(requests.take(task.test)).astype(float)
         return Fitted(np.asarray(learned.oof, float), outside, {"trials": learned.trials}, decide)
 
-    return Method(f"planner_{inputs}", inputs, "planner", fit, families=("tau",))
+    return Method(f"planner_{inputs}", inputs, "planner", fit)
 
 
 OURS = (_fit("text"), _fit("all"))

@@ -26,7 +26,7 @@ def test_corners_lie_on_the_hull_of_decisions_tried_one_by_one() -> None:
     rng = np.random.default_rng(0)
     gains = np.column_stack([np.zeros(60), rng.normal(-0.1, 0.2, (60, 2)).round(2)])
     quality, cost, weight = rng.random((60, 3)), rng.uniform(0.5, 2, (60, 3)) * RATES, rng.uniform(1, 2, 60)
-    points = frontier.corners(gains, RATES, cost, quality, weight, 0, ("tau",))
+    points = frontier.corners(gains, RATES, cost, quality, weight, 0)
     rows = np.arange(60)
     for point in points:
         codes = frontier.decide(point, gains, RATES, 0)
@@ -34,7 +34,7 @@ def test_corners_lie_on_the_hull_of_decisions_tried_one_by_one() -> None:
         assert point.quality == pytest.approx(np.average(quality[rows, codes], weights=weight))
     line = np.interp
     for tau in np.unique(-gains):
-        codes = frontier.decide(frontier.Point("tau", float(tau), 0, 0), gains, RATES, 0)
+        codes = frontier.decide(frontier.Point(float(tau), 0, 0), gains, RATES, 0)
         paid, got = (np.average(x[rows, codes], weights=weight) for x in (cost, quality))
         assert line(paid, [p.cost for p in points], [p.quality for p in points]) >= got - 1e-9
 
