@@ -6,9 +6,9 @@ table that holds what was settled once for each kind of request. Knows nothing o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,14 @@ class Gate:
         self.longest = [_ANY if c.max_input_tokens is None else c.max_input_tokens for c in capabilities]
         self.window = [_ANY if c.context_tokens is None else c.context_tokens for c in capabilities]
         self.trained = _ANY if support.max_tokens is None else support.max_tokens
-        self._case = lru_cache(4096)(self._settle)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is remembered; a copy settles it again."""
+        return {k: v for k, v in self.__dict__.items() if not k.startswith("_")}
+
+    @cached_property
+    def _case(self) -> Callable[[Kind, str], Case]:
+        return lru_cache(4096)(self._settle)
 
     def _settle(self, kind: Kind, at: str) -> Case:
         can = tuple(able(c, kind, at) for c in self.capabilities)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import InputError
-from planner.text.messages import Conversation, conversation, parse
+from planner.text.messages import Conversation, flattened, parse
 from planner.text.tokens import count_tokens, remembered, token_ids
 
 __all__ = ["FORMATS", "TEXT_STATES", "UNITS", "Requests"]
@@ -92,24 +92,22 @@ class Requests:
         for name, column in columns.items():
             if column is not None and len(column) != n:
                 raise InputError(f"{len(column)} values of {name}", f"{n}, one for each request")
-        talks, seen = [], []
-        for each in messages:
-            parsed = parse(each)
-            talks.append(conversation(parsed))
-            seen.append(_modalities(parsed))
+        parsed = [parse(m) for m in messages]
+        talks = [*map(flattened, parsed)]
+        seen = tuple(map(_modalities, parsed))
         system = tuple([t.system for t in talks])
         user = tuple([t.first if unit == "session" else t.last for t in talks])
         none = np.zeros(n, np.int64)
         states = _read(text_state, _state, n, np.int8)
-        states[[not t.full for t in talks]] = 2
+        states[[not any(t.lines) for t in talks]] = 2
         return cls(
             system,
             user,
             none if unit == "session" else np.array([_before(t) for t in talks], np.int64),
             none if unit == "session" else np.array([t.turn for t in talks], np.int64),
-            *_tokens(talks, system, user),
+            *_tokens(talks, user, unit == "session"),
             ("default",) * n if app is None else tuple(["default" if _missing(a) else str(a) for a in app]),
-            tuple(seen) if modalities is None else tuple([_join(s, g) for s, g in zip(seen, modalities, strict=True)]),
+            seen if modalities is None else tuple([_join(s, g) for s, g in zip(seen, modalities, strict=True)]),
             _read(has_tools, _flag, n, np.bool_),
             _read(response_format, _format, n, np.int8),
             _read(max_tokens, _count, n, np.int64),
@@ -150,22 +148,32 @@ def _before(talk: Conversation) -> int:
     return max(len(talk.full) - len(talk.last) - len(talk.system), 0)
 
 
-def _tokens(talks: Sequence[Conversation], system: Sequence[str], user: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Count the deciding text and all text; later turns alone are counted twice."""
-    bounds = token_ids(user)[1] if remembered(user) else None
-    deciding = count_tokens(user) if bounds is None else bounds[1:] - bounds[:-1]
-    if any(system):
-        deciding += np.array([_template_tokens(t) if len(t) <= _REMEMBERED else int(count_tokens([t])[0]) for t in system], np.int64)
-    longer = [i for i, (t, s, u) in enumerate(zip(talks, system, user, strict=True)) if len(t.full) > len(s) + len(u) + 1]
+def _tokens(talks: Sequence[Conversation], user: Sequence[str], session: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Count the deciding text and all text."""
+    deciding = np.diff(token_ids(user)[1]) if remembered(user) else count_tokens(user)
+    unique = dict.fromkeys([t.system for t in talks])
+    if len(unique) > 1 or "" not in unique:
+        sizes = dict(zip(unique, _template_tokens(tuple(unique)), strict=True))
+        deciding += np.array([sizes[t.system] for t in talks], np.int64)
     total = deciding.copy()
+    longer = [i for i, t in enumerate(talks) if t.others or len(t.users) > 1]
     if longer:
-        total[longer] = np.maximum(count_tokens([talks[i].full for i in longer]), deciding[longer])
+        rest = [(t.users[1:] if session else t.users[:-1]) + t.others for t in (talks[i] for i in longer)]
+        total[longer] += count_tokens(map("\n".join, rest))
     return deciding, total
 
 
+def _template_tokens(templates: tuple[str, ...]) -> list[int]:
+    """Count the tokens of each template; a lone one is remembered, as a service uses few."""
+    if len(templates) == 1 and len(templates[0]) <= _REMEMBERED:
+        return [_one_template(templates[0])]
+    counts = np.diff(token_ids(templates)[1]) if remembered(templates) else count_tokens(templates)
+    found: list[int] = counts.tolist()
+    return found
+
+
 @lru_cache(256)
-def _template_tokens(template: str) -> int:
-    """Count the tokens of a template; the few that a service uses are counted once."""
+def _one_template(template: str) -> int:
     return int(count_tokens([template])[0])
 
 
@@ -194,12 +202,16 @@ def _missing(value: Any) -> bool:
 
 
 def _flag(value: Any) -> bool:
+    if value is True or value is False:
+        return value
     return not _missing(value) and (bool(value) if isinstance(value, (bool, int, float, str, list, tuple, dict, np.bool_)) else True)
 
 
 def _code(value: Any, names: tuple[str, ...]) -> int:
     """Return the position of ``value``; what is missing is the first, what is unknown the last: the most careful reading."""
-    return 0 if _missing(value) else names.index(value) if isinstance(value, str) and value in names else len(names) - 1
+    if isinstance(value, str):
+        return names.index(value) if value in names else len(names) - 1
+    return 0 if _missing(value) else len(names) - 1
 
 
 def _state(value: Any) -> int:
@@ -207,7 +219,8 @@ def _state(value: Any) -> int:
 
 
 def _format(value: Any) -> int:
-    return _code(value.get("type", "json_schema") if isinstance(value, Mapping) else value, FORMATS)
+    known = not isinstance(value, str) and isinstance(value, Mapping)
+    return _code(value.get("type", "json_schema") if known else value, FORMATS)
 
 
 def _count(value: Any) -> int:

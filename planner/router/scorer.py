@@ -33,13 +33,13 @@ class Weighting:
     ----------
     idf: float32 (dim,): inverse document frequency of each hash bucket; 0 drops the bucket.
     mean, scale: float32 (len(STRUCTURE),): structure columns become (x − mean) · scale.
-    block: weight of the token, word, n-gram, template and app blocks; within a block a row has length 1.
+    block: weight of the token, template and app blocks; within a block a row has length 1.
     """
 
     idf: F32
     mean: F32
     scale: F32
-    block: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0, 1.0)
+    block: tuple[float, ...] = (1.0, 1.0, 1.0)
 
 
 def weigh(found: Features, by: Weighting) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

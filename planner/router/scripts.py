@@ -62,9 +62,10 @@ _RANGES = (
 )
 #: What ``script`` returns.
 SCRIPTS = tuple(sorted({name for _, name in _RANGES if name}))
-_STARTS = np.array([start for start, _ in _RANGES], np.uint32)
+_STARTS = [start for start, _ in _RANGES]
 _NAMES = ("", *SCRIPTS)
-_CODES = np.array([_NAMES.index(name) for _, name in _RANGES])
+#: The code of every code point up to the last range.
+_CODES = np.repeat([_NAMES.index(name) for _, name in _RANGES], np.diff([*_STARTS, _STARTS[-1] + 1])).astype(np.uint8)
 _LATIN, _MARKED, _KANA, _HAN = (_NAMES.index(name) for name in ("latin", "accented latin", "kana", "han"))
 
 
@@ -79,7 +80,7 @@ def script(text: str) -> str:
     if text.isascii():
         return "latin"
     points = np.frombuffer(text[:_READ].encode("utf-32-le", "surrogatepass"), np.uint32)
-    count = np.bincount(_CODES.take(_STARTS.searchsorted(points, "right") - 1), minlength=len(_NAMES))
+    count: list[int] = np.bincount(_CODES.take(points, mode="clip"), minlength=len(_NAMES)).tolist()
     count[0] = 0
     if count[_MARKED] >= _ACCENTED * (count[_LATIN] + count[_MARKED]):
         count[_MARKED] += count[_LATIN]
@@ -87,4 +88,4 @@ def script(text: str) -> str:
         count[_LATIN] += count[_MARKED]
     if count[_KANA] * 10 > count[_HAN]:
         count[_KANA] += count[_HAN]
-    return _NAMES[int(count.argmax())] if count.any() else "latin"
+    return _NAMES[count.index(max(count))] if any(count) else "latin"

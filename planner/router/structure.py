@@ -1,24 +1,25 @@
 """The shape of a request as a few dense numbers: lengths, digits, code, questions, tools, formats, position.
 
-In: Requests and their deciding turns. Out: a float32 matrix with one named column each. Knows nothing of n-grams
-or weights.
+In: Requests and the tokens of their deciding turns. Out: a float32 matrix with one named column each. What a text holds is the sum
+of what its tokens hold, which is looked up. Knows nothing of n-grams or weights.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import repeat
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.router.hashing import I64, U32, summed
 from planner.router.requests import Requests
+from planner.text.tokens import token_ids, vocabulary
 
 __all__ = ["REQUEST_COLUMNS", "STRUCTURE", "TEXT_COLUMNS", "amounts", "scaled", "structure"]
 
 TEXT_COLUMNS = (
-    "ln_words",
+    "ln_tokens",
     "ln_lines",
     "word_bytes",
     "digits",
@@ -48,7 +49,7 @@ REQUEST_COLUMNS = (
 #: Names of the columns of ``Features.structure``.
 STRUCTURE = TEXT_COLUMNS + REQUEST_COLUMNS
 
-#: Classes of bytes, by the column that counts them, or shares of them.
+#: Bytes, by the column that counts them, or has their share of all bytes; in the order of the columns.
 _CLASSES = {
     "ln_lines": "\n",
     "word_bytes": "".join(chr(b) for b in range(256) if b >= 128 or chr(b).isalnum()),
@@ -60,77 +61,86 @@ _CLASSES = {
     "non_ascii": "".join(map(chr, range(128, 256))),
     "question_marks": "?",
 }
+#: Words that are one token, by the column that counts them.
 _WORDS = {
     "question_words": "who what when where which why how whose whom is are does can should",
     "reasoning_words": "why prove explain derive reason compare analyze analyse evaluate design plan step steps because implications"
     " critique optimize debug",
-    "code_words": "def class import return function select from public void const var let print null sql python javascript java regex"
+    "code_words": "def class import return function select from public const void var let print null sql python javascript java regex"
     " error exception",
     "simple_words": "translate summarize summarise classify extract rewrite list label yes no correct spelling title tag format convert",
 }
-#: Bytes that are in the same classes are of one group, and words in the same lists: groups are counted, not bytes or words.
-_BYTES = [tuple(chr(b) in members for members in _CLASSES.values()) for b in range(256)]
-_GROUPS = sorted(set(_BYTES))
-_GROUP_OF = bytes(map(_GROUPS.index, _BYTES))
-_LISTS = 1 << len(_WORDS)
-_CODES = len(_GROUPS) + _LISTS
+#: Powers of it tell kinds of tokens apart.
+_ODD = 0x9E3779B97F4A7C15
+#: Counts that are packed into one whole number, and the bits of each: more than the bytes of all tokens that are read.
+_PACKED, _BITS = 3, 21
+_SHIFTS, _MASK = np.arange(_PACKED) * _BITS, (1 << _BITS) - 1
+#: The columns of text, and the size [bytes].
+_WIDTH = len(TEXT_COLUMNS) + 1
 #: Columns that are logarithms of a count: those named ln_, question marks, and the lists of words.
 _LOGS = np.array([c.startswith("ln_") or c.endswith("_words") or c == "question_marks" for c in STRUCTURE])
 
 
-def _columns_of_codes() -> NDArray[np.float64]:
-    """Return which column of text each code adds to, (codes, columns); a word adds to ``ln_words`` and to the lists it is in."""
-    adds = np.zeros((_CODES, len(TEXT_COLUMNS)))
-    for j, name in enumerate(_CLASSES):
-        adds[: len(_GROUPS), TEXT_COLUMNS.index(name)] = [group[j] for group in _GROUPS]
-    adds[len(_GROUPS) :, 0] = 1
-    for j, name in enumerate(_WORDS):
-        adds[len(_GROUPS) :, TEXT_COLUMNS.index(name)] = [mask >> j & 1 for mask in range(_LISTS)]
-    return adds
+@cache
+def _kinds() -> tuple[NDArray[np.uint16], I64]:
+    """Return the kind of each token of the vocabulary, and what a kind adds to TEXT_COLUMNS and the size [bytes], packed: (kinds, 5).
+
+    Tokens with the same counts are of one kind: some 2,000, which stay in cache. They are told apart by a sum of random multiples
+    of the counts.
+    """
+    tokens, marks = vocabulary(), [pow(_ODD, j + 2, 1 << 64) for j in range(len(_CLASSES) + 1)]
+    listed = np.sum([_listed(words, len(tokens)) << j for j, words in enumerate(_WORDS.values())], 0)
+    of_byte = [marks[0] + sum(m for m, members in zip(marks[1:], _CLASSES.values(), strict=True) if chr(b) in members) for b in range(256)]
+    each = np.array([m % (1 << 64) for m in of_byte], np.uint64)[np.frombuffer(b"".join(tokens), np.uint8)]
+    ends = np.cumsum([*map(len, tokens)])
+    key = np.diff(np.append(np.uint64(0), each.cumsum())[ends], prepend=np.uint64(0)) + listed.astype(np.uint64) * np.uint64(_ODD)
+    _, first, kind = np.unique(key, return_index=True, return_inverse=True)
+    counts = np.array([_counts(tokens[i], listed[i]) for i in first.tolist()])
+    return kind.astype(np.uint16), (counts.reshape(len(first), -1, _PACKED) << _SHIFTS).sum(2)
 
 
-_ADDS = _columns_of_codes()
+def _counts(token: bytes, listed: int) -> list[int]:
+    """Return what a token adds to each column, and its size [bytes]; ``listed`` has a bit for each list that it is in."""
+    inside = [len(token) - len(token.translate(None, members.encode("latin-1"))) for members in _CLASSES.values()]
+    return [1, *inside, *(int(listed) >> j & 1 for j in range(len(_WORDS))), len(token)]
 
 
-#: The code of every word that is in a list.
-_CODE_OF: dict[bytes, int] = {
-    word.encode(): len(_GROUPS) + sum(1 << j for j, words in enumerate(_WORDS.values()) if word in words.split())
-    for word in " ".join(_WORDS.values()).split()
-}
-#: The code of any other word.
-_PLAIN = repeat(len(_GROUPS))
-#: Bytes that no word is made of become blanks.
-_BLANKED = bytes(b if chr(b) in _CLASSES["word_bytes"] else 32 for b in range(256))
+def _listed(words: str, n: int) -> NDArray[np.uint8]:
+    """Return which of ``n`` tokens are one of the words, small or capitalised, after a blank or not."""
+    ids, bounds = token_ids([form for w in words.split() for form in (w, " " + w, w.title(), " " + w.title())])
+    found = np.zeros(n, np.uint8)
+    found[ids[bounds[:-1][np.diff(bounds) == 1]]] = 1
+    return found
 
 
-def amounts(texts: Sequence[str]) -> NDArray[np.float64]:
-    """Return the TEXT_COLUMNS of each text before logarithms."""
-    n, encoded = len(texts), [t.encode("utf-8", "replace") for t in texts]
-    codes = [_codes(raw) for raw in encoded]
-    flat: NDArray[Any] = np.frombuffer(b"".join(codes), np.uint8)
-    if n != 1:
-        flat = flat + _CODES * np.repeat(np.arange(n), [len(c) for c in codes])
-    out: NDArray[np.float64] = np.bincount(flat, minlength=n * _CODES).reshape(n, _CODES).astype(float) @ _ADDS
-    out[:, 2] = np.minimum(out[:, 2] / np.maximum(out[:, 0], 1.0), 20.0)
-    out[:, 3:9] /= np.array([len(raw) or 1.0 for raw in encoded])[:, None]
-    return out
-
-
-def _codes(raw: bytes) -> bytes:
-    """Return a code for every byte and for every word."""
-    return raw.translate(_GROUP_OF) + bytes(map(_CODE_OF.get, raw.lower().translate(_BLANKED).split(), _PLAIN))
+def amounts(ids: U32, bounds: I64) -> NDArray[np.float64]:
+    """Return the TEXT_COLUMNS of each text before logarithms, given the ids of its tokens, see ``token_ids``."""
+    kind, adds = _kinds()
+    packed = summed(np.ascontiguousarray(adds.take(kind.take(ids), 0).T), bounds).T
+    out = (packed[:, :, None] >> _SHIFTS & _MASK).reshape(len(packed), _WIDTH).astype(float)
+    out[:, 2:9] /= np.maximum(out[:, -1:], 1.0)
+    return out[:, :-1]
 
 
 def structure(requests: Requests, text: NDArray[np.float64]) -> NDArray[np.float32]:
     """Return the STRUCTURE of each request, given the ``amounts`` of its deciding turn."""
-    columns = (requests.context, requests.turn, requests.has_tools, requests.response_format, requests.max_tokens)
-    rest = [
-        (len(user), len(system), context, turn, tools, form == 1, form == 2, others != "", limit > 0, limit)
-        for user, system, others, context, turn, tools, form, limit in zip(
-            requests.user, requests.system, requests.modalities, *(c.tolist() for c in columns), strict=True
-        )
-    ]
-    out = np.concatenate([text, np.array(rest, float).reshape(len(rest), len(REQUEST_COLUMNS))], 1)
+    form = requests.response_format
+    columns = (
+        [*map(len, requests.user)],
+        [*map(len, requests.system)],
+        requests.context,
+        requests.turn,
+        requests.has_tools,
+        form == 1,
+        form == 2,
+        [*map(bool, requests.modalities)],
+        requests.max_tokens > 0,
+        requests.max_tokens,
+    )
+    out = np.empty((len(requests), len(STRUCTURE)))
+    out[:, : len(TEXT_COLUMNS)] = text
+    for j, column in enumerate(columns, len(TEXT_COLUMNS)):
+        out[:, j] = column
     np.log1p(out, out=out, where=_LOGS)
     return out.astype(np.float32)
 

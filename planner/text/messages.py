@@ -10,34 +10,47 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-__all__ = ["DEPTH", "Conversation", "content_text", "conversation", "parse"]
+__all__ = ["DEPTH", "Conversation", "content_text", "conversation", "flattened", "parse"]
 
 #: Levels of lists and parts that are read; no provider nests deeper than four.
 DEPTH = 64
 _KEYS = ("text", "content", "input_text", "output_text")
 
 
-@dataclass(frozen=True, slots=True)
-class Conversation:
+class Conversation(NamedTuple):
     """What a router may read of a request.
 
     Parameters
     ----------
     system: all system and developer text.
-    first: the first user turn; it decides for the whole session.
-    last: the newest user turn.
-    full: everything, in order, one line a message.
+    users: the user turns.
+    others: every other text: answers, tools.
+    lines: everything, in order, one entry a message.
     turn: how many assistant answers precede the newest user turn.
     """
 
     system: str = ""
-    first: str = ""
-    last: str = ""
-    full: str = ""
+    users: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
     turn: int = 0
+
+    @property
+    def first(self) -> str:
+        """The first user turn; it decides for the whole session."""
+        return self.users[0] if self.users else ""
+
+    @property
+    def last(self) -> str:
+        """The newest user turn."""
+        return self.users[-1] if self.users else ""
+
+    @property
+    def full(self) -> str:
+        """Everything, in order, one line a message."""
+        return "\n".join(self.lines)
 
 
 def parse(messages: Any) -> list[dict[str, Any]]:
@@ -99,26 +112,31 @@ def conversation(messages: Any) -> Conversation:
     >>> c.system, c.first, c.last, c.turn
     ('Be brief.', 'Hi', '2+2?', 1)
     """
+    return flattened(parse(messages))
+
+
+def flattened(parsed: Sequence[dict[str, Any]]) -> Conversation:
+    """Return ``conversation`` of what ``parse`` returned."""
     system: list[str] = []
     users: list[str] = []
+    others: list[str] = []
     lines: list[str] = []
-    answers = 0
-    turn = 0
-    for message in parse(messages):
-        role = message.get("role")
-        text = content_text(message.get("content"))
-        calls = message.get("tool_calls")
+    answers = turn = 0
+    for message in parsed:
+        role, content, calls = message.get("role"), message.get("content"), message.get("tool_calls")
+        text = content if isinstance(content, str) else content_text(content)
         if calls:
             text = "\n".join(t for t in (text, *map(_call_text, calls if isinstance(calls, list) else [])) if t)
         lines.append(text)
-        if role in ("system", "developer"):
-            system.append(text)
-        elif role == "user":
+        if role == "user":
             users.append(text)
             turn = answers
-        elif role == "assistant":
-            answers += 1
-    return Conversation("\n".join(system), users[0] if users else "", users[-1] if users else "", "\n".join(lines), turn)
+        elif role in ("system", "developer"):
+            system.append(text)
+        else:
+            others.append(text)
+            answers += role == "assistant"
+    return Conversation("\n".join(system), tuple(users), tuple(others), tuple(lines), turn)
 
 
 def _call_text(call: Any) -> str:

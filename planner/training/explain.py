@@ -78,7 +78,7 @@ def _of(values: tuple[str, ...]) -> dict[str, NDArray[np.bool_]]:
 
 
 def _shapes(requests: Requests) -> dict[str, NDArray[np.bool_]]:
-    shape = features(requests, FeatureSpec(0, 0, 0, 0, ())).structure
+    shape = features(requests, FeatureSpec(0, 0, 0)).structure
     return {f"{name} above its median": shape[:, j] > np.median(shape[:, j]) for j, name in enumerate(STRUCTURE)}
 
 

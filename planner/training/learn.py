@@ -20,8 +20,8 @@ from planner.training.ridge import RidgePath, fit_ridge, ridge_path
 __all__ = ["SPECS", "Learned", "design", "learn", "refit", "weighting"]
 
 F64 = NDArray[np.float64]
-#: What is read of a request: token 1- and 2-grams, the template, the app, and structure.
-SPECS = (FeatureSpec(token_bits=18, word_bits=0, char_bits=0, char_n=()),)
+#: What is read of a request: tokens and pairs of the turn and of the template, the app, and structure.
+SPECS = (FeatureSpec(),)
 #: Length that structure columns have after scaling, beside 1 for each block of n-grams.
 _STRUCTURE = 0.03
 

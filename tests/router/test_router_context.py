@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +18,7 @@ from planner.router.load import router_settings
 from planner.router.scripts import SCRIPTS, script
 from planner.training import Training, train
 
-SPEC = FeatureSpec(token_bits=18, word_bits=0, char_bits=0, char_n=())
+SPEC = FeatureSpec()
 WIDE = Capability(context_tokens=100_000, tools=True, formats=("text", "json_object", "json_schema"), modalities=("text", "image"))
 ANY_METADATA = st.fixed_dictionaries(
     {},
@@ -223,3 +225,11 @@ def test_typos_rarely_change_a_decision(training):
 def test_case_and_blanks_never_raise(training, text, change):
     """Upper case, blanks of any kind and repetition are read like any other text."""
     assert training.router.decide(change(text), {"app": "chat"}).reason != REASONS[7]
+
+
+def test_a_router_that_has_decided_can_be_copied(training):
+    """A router goes to other processes after it has decided, and decides alike there."""
+    asked = chat("why is that so?", system="be brief")
+    decision = training.router.decide(asked, {"app": "chat"}, at="2026-01-01")
+    for twin in (pickle.loads(pickle.dumps(training.router)), copy.deepcopy(training.router)):
+        assert twin.decide(asked, {"app": "chat"}, at="2026-01-01") == decision

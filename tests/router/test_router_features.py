@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import itertools
 
 import numpy as np
 import pytest
@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 from planner.errors import InputError
 from planner.router import STRUCTURE, FeatureSpec, Requests, features
-from planner.router.features import TURN
-from planner.router.hashing import Text, byte_grams, hash_word, pairs, words
+from planner.router.features import TURN, Ends
+from planner.router.hashing import grams
+from planner.router.structure import _MASK, _SHIFTS, TEXT_COLUMNS, _counts, _kinds, amounts
+from planner.text.tokens import token_ids, vocabulary
 
-SPEC = FeatureSpec(word_bits=10, char_bits=10, system_bits=8, app_bits=6, char_n=(3, 5))
+SPEC = FeatureSpec(token_bits=10, template_bits=8, app_bits=6)
 ANY_TEXT = st.text(st.characters(), max_size=60)  # lone surrogates included
 CONTENT = st.one_of(
     ANY_TEXT,
@@ -54,44 +56,51 @@ def test_any_text_has_features_and_batches_do_not_matter(batch, unit):
         assert one(found, row) == one(alone, 0)
 
 
-@given(st.lists(ANY_TEXT, min_size=1, max_size=5))
-def test_words_are_those_of_a_regular_expression(texts):
-    """The words found over bytes are the runs of letters, digits and non-ASCII that a regular expression finds, in order."""
-    found, doc, length = words(Text.of(texts))
-    expected = [(i, w) for i, t in enumerate(texts) for w in _words(t)]
-    assert (doc.tolist() if len(texts) > 1 else [0] * len(found)) == [i for i, _ in expected]
-    assert length.tolist() == [len(w) for _, w in expected]
-    by_hash = {}
-    for h, (_, w) in zip(found.tolist(), expected, strict=True):
-        assert by_hash.setdefault(h, w) == w
+@given(st.lists(st.lists(st.integers(0, 199_999), max_size=6), min_size=1, max_size=5), st.integers(1, 20))
+def test_grams_are_tokens_and_pairs_of_their_own_text(texts, bits):
+    """Every token and every pair of neighbours in one text has its bucket, by a slow sum in whole numbers; none spans two texts."""
+    ids = np.array([i for t in texts for i in t], np.uint32)
+    columns, of = grams(ids, np.cumsum([0, *map(len, texts)]), bits)
+    found = [(0, c) for c in columns.tolist()] if of is None else list(zip(of.tolist(), columns.tolist(), strict=True))
+    expected = [(i, _bucket(x, 0, bits)) for i, t in enumerate(texts) for x in t]
+    expected += [(i, _bucket(x, y, bits)) for i, t in enumerate(texts) for x, y in itertools.pairwise(t)]
+    assert sorted(found) == sorted(expected)
 
 
-def _words(text):
-    return re.findall(rb"[a-z0-9\x80-\xff]+", text.encode("utf-8", "replace").lower())
+def _bucket(first, second, bits):
+    return (first * 0x9E3779B97F4A7C15 + second * 0xD6E8FEB86659FD93) % 2**64 >> 64 - bits
 
 
-@given(st.lists(ANY_TEXT, min_size=1, max_size=4), st.integers(2, 6))
-def test_byte_grams_stay_inside_their_text(texts, n):
-    """Each text has as many windows of n bytes as its own bytes and the blanks at its edges allow; none spans two texts."""
-    _, doc = byte_grams(Text.of([*texts, ""]), n)
-    sizes = [len(t.encode("utf-8", "replace")) + 2 for t in texts]
-    assert np.bincount(doc, minlength=len(texts) + 1).tolist() == [max(s - n + 1, 0) for s in (*sizes, 2)]
+@given(st.lists(st.integers(0, 9), max_size=5), st.integers(0, 4), st.integers(1, 4))
+def test_ends_are_head_and_tail(sizes, head, tail):
+    """Of a longer text head and tail are read, of any other everything."""
+    texts = [list(range(100 * i, 100 * i + n)) for i, n in enumerate(sizes)]
+    ids, bounds = Ends(head, tail).of(np.array([i for t in texts for i in t], np.uint32), np.cumsum([0, *sizes]))
+    for i, text in enumerate(texts):
+        expected = text if len(text) <= head + tail else text[:head] + text[-tail:]
+        assert ids[bounds[i] : bounds[i + 1]].tolist() == expected
 
 
-def test_equal_windows_hash_alike_wherever_they_stand():
-    """A hash depends on the bytes alone: not on position, neighbours, or ASCII case."""
-    left, right = Text.of(["xx Hello world"]), Text.of(["hello WORLD and more", "a"])
-    assert words(left)[0][1:].tolist() == words(right)[0][:2].tolist()
-    assert words(left)[0][1] == hash_word("hello")
-    assert pairs(*words(left)[:2])[0][1] == pairs(*words(right)[:2])[0][0]
-    assert set(byte_grams(Text.of(["abcd"]), 4)[0].tolist()) <= set(byte_grams(Text.of(["zzabcd y"]), 4)[0].tolist()) | set(
-        byte_grams(Text.of(["abcd z"]), 4)[0].tolist() + byte_grams(Text.of(["z abcd"]), 4)[0].tolist()
-    )
+def test_buckets_are_spread():
+    """Tokens share a bucket about as often as balls thrown at random, and pairs do."""
+    ids = np.arange(20_000, dtype=np.uint32)
+    columns, _ = grams(ids, np.array([0, len(ids)]), 18)
+    for part in (columns[: len(ids)], columns[len(ids) :]):
+        assert len(np.unique(part)) > 0.95 * len(part)
+
+
+def test_a_template_without_blanks_is_read_in_tokens():
+    """A template in Chinese shares features with another that shares its words."""
+    templates = ["你是客服助手。请简短回答用户的问题。", "请简短回答用户的问题，不要道歉。"]
+    chats = [[{"role": "system", "content": t}, {"role": "user", "content": "你好"}] for t in templates]
+    found = features(Requests.of(chats), FeatureSpec(token_bits=0, app_bits=0))
+    first, second = (set(found.indices[found.indptr[i] : found.indptr[i + 1]].tolist()) for i in range(2))
+    assert len(first & second) > 0.3 * len(first | second)
 
 
 def test_a_megabyte_is_read_at_its_ends():
     """A text of a million characters is decided on its head and tail: its middle does not count, its length does."""
-    head, tail = "start " * 3_000, " end" * 3_000
+    head, tail = "start " * TURN.head, " end" * TURN.tail
     first, second = (Requests.of([head + middle * 1_000_000 + tail]) for middle in "ab")
     assert same(features(first, SPEC), features(second, SPEC))
     assert len(features(first, SPEC).indices) < 20_000
@@ -102,16 +111,16 @@ def test_template_and_turn_are_kept_apart():
     """The same words in the template and in the turn are different features, and the template's are shared by all requests."""
     chat = [{"role": "system", "content": "alpha beta"}, {"role": "user", "content": "alpha beta"}]
     found = features(Requests.of([chat, chat, "alpha beta"], app=["a", "a", "a"]), SPEC)
-    start = SPEC.offsets[TURN]
+    start, stop = SPEC.offsets[1:3]
     rows = [set(found.indices[found.indptr[i] : found.indptr[i + 1]].tolist()) for i in range(3)]
     assert rows[0] == rows[1]
-    assert {i for i in rows[0] if not start <= i < SPEC.offsets[TURN + 1]} == rows[2]
+    assert {i for i in rows[0] if not start <= i < stop} == rows[2]
 
 
-@pytest.mark.parametrize("settings", [{"word_bits": 60}, {"app_bits": -1}, {"char_n": (1,)}, {"char_n": (40,)}])
+@pytest.mark.parametrize("settings", [{"token_bits": 60}, {"app_bits": -1}])
 def test_blocks_out_of_bounds_are_refused(settings):
-    """Hash blocks that no machine holds, and n-grams of one byte, are refused."""
-    with pytest.raises(InputError, match=r"at most 2\^24 buckets"):
+    """Hash blocks beyond what a key of 32 bits holds, and negative ones, are refused."""
+    with pytest.raises(InputError, match=r"at most 2\^20 buckets"):
         FeatureSpec(**settings)
 
 
@@ -136,6 +145,30 @@ def test_structure_sees(text, column):
     """Each structure column of the text is above zero on a text made for it, and zero on a plain one."""
     found = features(Requests.of([text, "plain words"]), SPEC).structure[:, STRUCTURE.index(column)]
     assert found[0] > 0 == found[1]
+
+
+@given(st.lists(ANY_TEXT, max_size=4))
+def test_what_a_text_holds_is_what_its_bytes_hold(texts):
+    """Counts looked up token by token are those of the whole text's bytes, lone surrogates as question marks included."""
+    ids, bounds = token_ids(texts)
+    found = amounts(ids, bounds)
+    for row, text in zip(found, texts, strict=True):
+        data = text.encode("utf-8", "replace")
+        assert row[0] == len(token_ids([text])[0])
+        assert row[TEXT_COLUMNS.index("ln_lines")] == data.count(b"\n")
+        assert row[TEXT_COLUMNS.index("question_marks")] == data.count(b"?")
+        assert row[TEXT_COLUMNS.index("digits")] * max(len(data), 1) == pytest.approx(sum(chr(b) in "0123456789" for b in data))
+        assert row[TEXT_COLUMNS.index("non_ascii")] * max(len(data), 1) == pytest.approx(sum(b >= 128 for b in data))
+
+
+def test_every_token_has_its_own_counts():
+    """Of a sample of the vocabulary, each token is of a kind with exactly its counts."""
+    kind, adds = _kinds()
+    tokens, rng = vocabulary(), np.random.default_rng(0)
+    for token in rng.integers(0, len(tokens), 2_000).tolist():
+        counts = (adds[kind[token]][:, None] >> _SHIFTS & _MASK).ravel()
+        expected = _counts(tokens[token], 0)
+        assert counts[[*range(10), -1]].tolist() == expected[:10] + expected[-1:]
 
 
 def test_structure_of_the_request():

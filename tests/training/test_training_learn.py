@@ -14,7 +14,7 @@ from planner.training.learn import design, refit
 from planner.training.ridge import ridge_path
 from planner.training.rules import fit_table
 
-SMALL = FeatureSpec(token_bits=14, word_bits=0, char_bits=0, char_n=())
+SMALL = FeatureSpec(token_bits=14)
 SUBJECTS = ("sea", "law", "bread", "music", "rails", "stars", "tax", "wool")
 WORDS = (
     "red",
