@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from planner.router import Features, FeatureSpec, LinearScorer, Requests, Weighting, features, weigh
-from planner.training.bend import Bend, fit_bend
+from planner.training.bend import Bend, fit_bend, targets
 from planner.training.ridge import RidgePath, fit_ridge, ridge_path
 
 __all__ = ["SPECS", "Learned", "design", "learn", "refit", "weighting"]
@@ -88,9 +88,11 @@ def learn(
         spec = replace(spec, app_bits=0)
     found = features(requests, spec)
     by = weighting(found, unit)
-    path = ridge_path(design(found, by), level, weight, unit, seed=seed)
-    bend = fit_bend(path, level, gain, weight, unit, reference, seed)
-    return Learned(_scorer(spec, by, path, bend, reference), bend.oof, path.alphas[bend.gain_at], bend.trials)
+    rows = design(found, by)
+    text = ridge_path(rows, targets(level, gain), weight, unit, seed=seed)
+    table = ridge_path(rows[:, spec.offsets[-3] :], level, weight, unit, seed=seed)
+    bend = fit_bend(text, table, level, gain, weight, unit, reference, seed)
+    return Learned(_scorer(spec, by, text, table, bend, reference), bend.oof, text.alphas[int(bend.text_at[:, 0].argmax())], bend.trials)
 
 
 def refit(like: LinearScorer, requests: Requests, target: F64, weight: F64, unit: NDArray[Any], seed: int = 0) -> tuple[LinearScorer, F64]:
@@ -100,13 +102,21 @@ def refit(like: LinearScorer, requests: Requests, target: F64, weight: F64, unit
     return LinearScorer(like.spec, like.weighting, coef[:dim], coef[dim:], fit.intercept.astype(np.float32)), fit.oof
 
 
-def _scorer(spec: FeatureSpec, by: Weighting, path: RidgePath, bend: Bend, reference: int) -> LinearScorer:
+def _scorer(spec: FeatureSpec, by: Weighting, text: RidgePath, table: RidgePath, bend: Bend, reference: int) -> LinearScorer:
     """Fold all that is linear into one direct column a candidate; the levels stand beside."""
-    level, level_base = path.fit(bend.level_at)
-    straight, base = path.fit(np.full(len(bend.level_at), bend.gain_at))
-    own, home = bend.share.T
-    direct = straight - straight[:, [reference]] + level * own + level[:, [reference]] * home
-    intercept = base - base[reference] + level_base * own + level_base[reference] * home + bend.intercept
-    coef = np.hstack([direct, level]).astype(np.float32)
-    both = np.concatenate([intercept, level_base]).astype(np.float32)
-    return LinearScorer(spec, by, coef[: spec.dim], coef[spec.dim :], both, bend.link)
+    k = len(bend.share)
+    heads = _fitted(text, bend.level_at)
+    level, apart = heads[:, :k], heads[:, k:]
+    by_text, by_table = _fitted(text, bend.text_at), _fitted(table, bend.table_at, spec.offsets[-3])
+    of_text, of_table, own, home, spread = bend.share.T
+    direct = of_text * (by_text - by_text[:, [reference]]) + of_table * (by_table - by_table[:, [reference]])
+    direct += own * level + home * level[:, [reference]] + spread * apart
+    direct[-1] += bend.intercept
+    both = np.hstack([direct, level]).astype(np.float32)
+    return LinearScorer(spec, by, both[: spec.dim], both[spec.dim : -1], both[-1], bend.link)
+
+
+def _fitted(path: RidgePath, at: F64, without: int = 0) -> F64:
+    """Return coefficients of each column at its penalty, and the intercepts below; the first columns of features may be missing."""
+    coef, intercept = path.fit(at)
+    return np.vstack([np.zeros((without, at.shape[1])), coef, intercept])

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.model_selection import GroupKFold
 
-__all__ = ["ALPHAS", "RidgeFit", "RidgePath", "fit_ridge", "fold_of", "ridge_path", "squared"]
+__all__ = ["ALPHAS", "RidgeFit", "RidgePath", "blended", "fit_ridge", "fold_of", "ridge_path", "squared"]
 
 F64 = NDArray[np.float64]
 #: Penalties tried, for rows of length about one to two.
@@ -75,7 +75,7 @@ def fit_ridge(
     path = ridge_path(X, Y, weights, groups, alphas, seed, folds)
     mse = path.errors(Y, weights).sum(1)
     best = int(np.argmin(mse))
-    coef, intercept = path.fit(np.full(Y.shape[1], best))
+    coef, intercept = path.fit(np.repeat(np.eye(len(alphas))[:, [best]], Y.shape[1], 1))
     return RidgeFit(coef, intercept, float(alphas[best]), path.oof[best], tuple(mse.tolist()))
 
 
@@ -86,11 +86,13 @@ class RidgePath:
     Parameters
     ----------
     oof: (A, n, K) predictions for each row by a fit without its group. fold: (n,). alphas: (A,) the penalties.
+    groups: how many groups were dealt into folds.
     """
 
     oof: F64
     fold: NDArray[np.int64]
     alphas: tuple[float, ...]
+    groups: int
     _design: sparse.csr_matrix
     _duals: F64
     _means: F64
@@ -101,13 +103,17 @@ class RidgePath:
         """Return each column's share of the mean squared out-of-fold error against ``wanted`` (n, K; NaN = unknown), (A, K)."""
         return squared(self.oof, wanted, weights)
 
-    def fit(self, at: NDArray[np.int64]) -> tuple[F64, F64]:
-        """Return coefficients (dim, K) and intercepts (K,) of the fit on all rows, each column k at penalty ``at[k]``."""
-        columns = np.arange(len(at))
-        found = self._design.T @ self._duals[at, :, columns].T
-        coef = np.zeros((self._dim, len(at)))
+    def blend(self, share: F64) -> F64:
+        """Return out-of-fold predictions (n, L) of the first L columns, ``share`` (A, L) of each penalty."""
+        blend: F64 = np.einsum("al,anl->nl", share, self.oof[:, :, : share.shape[1]])
+        return blend
+
+    def fit(self, share: F64) -> tuple[F64, F64]:
+        """Return coefficients (dim, L) and intercepts (L,) of the same blend of the fits on all rows."""
+        found = self._design.T @ np.einsum("al,anl->nl", share, self._duals[:, :, : share.shape[1]])
+        coef = np.zeros((self._dim, share.shape[1]))
         coef[self._used] = found[:-1]
-        return coef, self._means + found[-1]
+        return coef, self._means[: share.shape[1]] + found[-1]
 
 
 def squared(predicted: F64, wanted: F64, weights: F64 | None = None) -> F64:
@@ -116,6 +122,18 @@ def squared(predicted: F64, wanted: F64, weights: F64 | None = None) -> F64:
     filled = np.nan_to_num(wanted)
     errors: F64 = np.array([(known * np.square(p - filled)).sum(0) for p in predicted]) / max(known.sum(), 1e-300)
     return errors
+
+
+def blended(errors: F64, rows: float) -> F64:
+    """Return shares (A, L) of fits with mean squared ``errors`` (A, L) on ``rows``: exponential weights, sharp where rows are many.
+
+    >>> blended(np.array([[1.0], [1.0], [2.0]]), 1e6)[:, 0].tolist()
+    [0.5, 0.5, 0.0]
+    """
+    least = errors.min(0)
+    share = np.exp(-rows / 2 * (errors - least) / np.maximum(least, 1e-12))
+    total: F64 = share / share.sum(0)
+    return total
 
 
 def ridge_path(
@@ -141,7 +159,8 @@ def ridge_path(
     for a, dual in enumerate(duals):
         predicted = (design @ (design.T @ dual) + means).reshape(n, folds + 1, k)
         oof[a] = predicted[np.arange(n), fold]
-    return RidgePath(oof, fold, alphas, design, duals[:, :, -k:].copy(), means[-k:], used, X.shape[1])
+    count = n if groups is None else len(np.unique(groups))
+    return RidgePath(oof, fold, alphas, count, design, duals[:, :, -k:].copy(), means[-k:], used, X.shape[1])
 
 
 def _dual(design: Any, target: F64, weights: F64, alphas: F64) -> tuple[F64, F64]:

@@ -9,7 +9,7 @@ from scipy import sparse
 from planner.router import FeatureSpec, LinearScorer, Requests, features, weigh
 from planner.router.link import Link
 from planner.training import learn
-from planner.training.bend import fit_bend
+from planner.training.bend import fit_bend, targets
 from planner.training.learn import design, refit
 from planner.training.ridge import ridge_path
 from planner.training.rules import fit_table
@@ -119,9 +119,10 @@ def test_the_hump_is_found():
     x = rng.normal(size=(n, 2))
     level = np.column_stack([0.5 + 0.2 * x[:, 0], 0.5 + 0.2 * x[:, 1]])
     gain = np.column_stack([np.zeros(n), 0.4 * x[:, 0] * x[:, 1]]) + rng.normal(0, 0.1, (n, 2)) * [0, 1]
-    path = ridge_path(sparse.csr_matrix(x), level, np.ones(n), np.arange(n), (0.1, 1.0))
-    bend = fit_bend(path, level, gain, np.ones(n), np.arange(n), 0, 0)
-    assert bend.trials["bent"] < 0.2 * bend.trials["straight"]
+    text = ridge_path(sparse.csr_matrix(x), targets(level, gain), np.ones(n), np.arange(n), (0.1, 1.0))
+    table = ridge_path(sparse.csr_matrix(x[:, :1]), level, np.ones(n), np.arange(n), (0.1, 1.0))
+    bend = fit_bend(text, table, level, gain, np.ones(n), np.arange(n), 0, 0)
+    assert bend.trials["bent"] < 0.2 * bend.trials["mixed"]
     assert bend.link.coef[1, 2] == pytest.approx(0.4 / 0.04, rel=0.1)
 
 
@@ -137,7 +138,7 @@ def test_a_bend_in_text_is_found():
     result = learned(Requests.of(texts), quality)
     truth = chance[:, 1] - chance[:, 0]
     fresh = result.scorer.gains(Requests.of(texts))[:, 1]
-    assert result.trials["bent"] < 0.99 * result.trials["straight"]
+    assert result.trials["bent"] < 0.99 * result.trials["mixed"]
     assert np.corrcoef(fresh, truth)[0, 1] > 0.9
 
 
@@ -149,19 +150,26 @@ def test_noise_is_left_alone():
     assert np.square(result.oof[:, 1] - gain).mean() > 0.97 * gain.var()
 
 
-@pytest.mark.parametrize("n", [120, 200])
-def test_few_labels_with_telling_apps(n):
-    """From 120 labels on, with apps that tell, the learned gains are about as near to the truth as the app table's, or nearer."""
-    p = np.column_stack([np.full(8, 0.85), np.linspace(0.15, 0.9, 8)])
-    ours, table = [], []
-    for seed in range(6):
+def near(n, draws, told):
+    """Return squared errors of the learned gains and of the app table's, (draws, 2); the text tells of the subject if ``told``."""
+    p, found = np.column_stack([np.full(8, 0.85), np.linspace(0.15, 0.9, 8)]), []
+    for seed in range(draws):
         requests, quality, _ = made(n, p, seed)
         fresh, _, subject = made(500, p, 100 + seed)
-        truth = p[subject, 1] - p[subject, 0]
+        if not told:
+            requests, fresh = (Requests.of([t.rsplit(" ", 1)[0] for t in r.user], app=list(r.app)) for r in (requests, fresh))
         rule = fit_table(requests, quality - quality[:, [0]], np.ones(n))
-        ours.append(np.square(learned(requests, quality, seed).scorer.gains(fresh)[:, 1] - truth).mean())
-        table.append(np.square(rule.gains(fresh)[:, 1] - truth).mean())
-    assert np.mean(ours) < np.mean(table) + 0.01
+        truth = p[subject, 1] - p[subject, 0]
+        found.append([np.square(s.gains(fresh)[:, 1] - truth).mean() for s in (learned(requests, quality, seed).scorer, rule)])
+    return np.array(found)
+
+
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("n", [60, 200, 400])
+def test_few_labels_with_telling_apps(n, told):
+    """Where the app explains the gain, the learned gains' squared error is at most 1.3 times the app table's, over ten draws."""
+    ours, table = near(n, 10, told).mean(0)
+    assert ours < 1.3 * table
 
 
 def test_without_qualities_gains_are_learned_alone():
