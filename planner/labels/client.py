@@ -13,10 +13,11 @@ import math
 import time
 import urllib.error
 import urllib.request
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
 
 from planner.errors import InputError
 from planner.labels.replies import answer_of, error_of
@@ -71,19 +72,38 @@ _OPENER = urllib.request.build_opener(_Stay)
 
 
 def endpoint(base_url: str, api_key: str | None, timeout_s: float) -> Endpoint:
-    """Return the chat completions under ``base_url``; a bare host gets ``/v1``. InputError when it is no URL.
+    """Return the chat completions under ``base_url``; a bare host gets ``/v1``.
 
-    >>> endpoint("http://localhost:4000", None, 60).url, endpoint("https://x.example/openai/v1/", None, 60).url
+    White space around the key is dropped. A user and password in the URL become a header (RFC 7617), since URLs are printed. Raises
+    InputError for what is no URL and for a key that no header can carry, without either's secrets.
+
+    >>> endpoint("http://localhost:4000", None, 60).url, endpoint("https://me:pw@x.example/openai/v1/", None, 60).url
     ('http://localhost:4000/v1/chat/completions', 'https://x.example/openai/v1/chat/completions')
     """
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise InputError(f"{base_url!r}", "the URL of an OpenAI-compatible endpoint", "for example http://localhost:4000/v1")
+    parts = _url(base_url)
+    user, _, host = parts.netloc.rpartition("@")
     path = parts.path.rstrip("/").removesuffix("/chat/completions") or "/v1"
     headers = {"Content-Type": "application/json", "x-litellm-tags": "planner:labels", "User-Agent": "planner"}
-    if api_key:
-        headers["Authorization"] = f"Bearer {api_key}"
-    return Endpoint(f"{parts.scheme}://{parts.netloc}{path}/chat/completions", timeout_s, headers)
+    key = (api_key or "").strip()
+    if user and key:
+        raise InputError("a key, and a user in the URL", "one of the two", "leave one out")
+    if not all("!" <= character <= "~" for character in key):
+        raise InputError("a key with characters that no header carries", "visible ASCII characters", "check where the key comes from")
+    if user or key:
+        headers["Authorization"] = f"Bearer {key}" if key else f"Basic {b64encode(unquote_to_bytes(user)).decode()}"
+    return Endpoint(f"{parts.scheme}://{host}{path}/chat/completions", timeout_s, headers)
+
+
+def _url(base_url: str) -> SplitResult:
+    try:
+        parts = urlsplit(base_url)
+        sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and parts.path.isascii()
+    except ValueError:
+        sound = False
+    if not sound or parts.query or parts.fragment:
+        shown = base_url.rpartition("@")[2].partition("?")[0]
+        raise InputError(f"{shown!r}", "the URL of an OpenAI-compatible endpoint", "for example http://localhost:4000/v1")
+    return parts
 
 
 def post(where: Endpoint, body: Mapping[str, Any], key: str) -> Reply:

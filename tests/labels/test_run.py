@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -354,6 +355,39 @@ def test_no_redirect_is_followed(tmp_path: Path, book: PriceBook) -> None:
         reply = post(endpoint(url, "sk-secret", 5), {"model": "m"}, "k")
     assert (reply.status, reply.http, reply.sent) == ("transport", 302, True)
     assert "sk-secret" not in repr(endpoint(url, "sk-secret", 5))
+
+
+@pytest.mark.parametrize("key", ["sk-SECRET\n", " sk-SECRET\r\n"])
+def test_a_key_from_a_file_is_sent_without_its_newline(key: str) -> None:
+    """Secret files end in a newline, which no header takes: what is sent is the key."""
+    with _server(lambda handler, _: _say(handler, 200, _completion())) as (url, seen):
+        assert post(endpoint(url, key, 5), {"model": "m"}, "k").status == "ok"
+    assert seen[0]["Authorization"] == "Bearer sk-SECRET"
+
+
+@pytest.mark.parametrize("key", ["sk-SECRET\nX-More: 1", "sk-SECRET…", "sk SECRET"])
+def test_a_key_that_cannot_be_sent_is_refused_unseen(key: str) -> None:
+    """A key that no header carries is one sentence, and the sentence does not show it."""
+    with pytest.raises(InputError, match="a key with characters that no header carries") as refused:
+        endpoint("http://localhost:4000", key, 5)
+    assert "SECRET" not in str(refused.value)
+
+
+def test_a_password_in_the_url_is_sent_and_never_shown(tmp_path: Path, book: PriceBook) -> None:
+    """``user:password@`` becomes basic authorisation; neither the URL, nor a run's last words, nor a refusal holds it."""
+    with _server(lambda handler, _: _say(handler, 200, _completion())) as (url, seen):
+        where = endpoint(url.replace("//", "//me:p%40ss@"), None, 5)
+        assert post(where, {"model": "m"}, "k").status == "ok"
+    assert seen[0]["Authorization"] == f"Basic {base64.b64encode(b'me:p@ss').decode()}"
+    assert "p%40ss" not in f"{where} {where.url}"
+    ran = run_labels(work_of(tmp_path, ["question"], book), "http://me:pa55@127.0.0.1:9/v1", book=book)
+    assert "nothing answers at http://127.0.0.1:9/v1/chat/completions" in ran.stopped
+    for wrong in ("me:pa55@host", "http://me:pa55@host/v1?key=pa55", "http://me:pa55@host:port/v1", "http://me:pa55@[host/v1"):
+        with pytest.raises(InputError, match="the URL of an OpenAI-compatible endpoint") as refused:
+            endpoint(wrong, None, 5)
+        assert "pa55" not in str(refused.value)
+    with pytest.raises(InputError, match="one of the two"):
+        endpoint("http://me:pa55@host/v1", "sk", 5)
 
 
 def test_names_and_formats_are_sent_as_the_endpoint_knows_them(tmp_path: Path, book: PriceBook) -> None:
