@@ -42,7 +42,7 @@ ANSWERS = Table(
         Column(
             "cost_usd", "double", "[USD] what this answer costs in traffic: its tokens at standard rates; of source log, as it was logged"
         ),
-        Column("paid_usd", "double", "[USD] what having it cost: nothing where the log had it, a batch's rates in a batch"),
+        Column("paid_usd", "double", "[USD] what having it cost: all calls of runs, a batch at its rates; nothing where the log had it"),
         Column("evidence", "string", "of both: measured (usage × rates) | assumed", default="measured"),
     ),
 )

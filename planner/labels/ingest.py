@@ -17,11 +17,12 @@ import pandas as pd
 
 from planner.errors import InputError
 from planner.labels.answers import Answers
-from planner.labels.journal import lines
+from planner.labels.journal import Paid, lines
 from planner.labels.replies import answer_of, cost_pusd, error_of
 from planner.labels.work import JOURNAL, Work
 from planner.prices import PriceBook
 from planner.schema import LABEL_ITEMS, TOKEN_BUCKETS
+from planner.stats import weakest
 from planner.traffic.values import Rejected, dig
 from planner.units import PUSD_PER_USD
 
@@ -37,7 +38,7 @@ class _Heap:
 
     asks: Mapping[str, Mapping[Any, Any]]
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
-    begun: set[str] = field(default_factory=set)
+    paid: Paid = field(default_factory=Paid)
     seen: set[tuple[str, str]] = field(default_factory=set)
     aside: list[dict[str, Any]] = field(default_factory=list)
 
@@ -79,7 +80,7 @@ def ingest_labels(work: Work | str | Path, results: Sequence[str | Path] = (), *
     for file in files:
         for number, _, value in lines(file):
             _line(heap, file, number, value)
-    rows = [_priced(heap.rows.get(ask, _missing(ask, heap)), asked, book, work) for ask, asked in asks.items()]
+    rows = [_priced(heap.rows.get(ask, _missing(ask, heap)), asked, book, work, heap.paid) for ask, asked in asks.items()]
     table = pd.concat([pd.DataFrame(rows), work.logged], ignore_index=True) if rows else work.logged
     counts = Counter(line["reason"] for line in heap.aside)
     kept = {k: v for k, v in work.meta.items() if k not in ("format", "version", "items", "asks")}
@@ -102,9 +103,10 @@ def _found(work: Work, results: Sequence[str | Path]) -> list[Path]:
 def _line(heap: _Heap, file: Path, number: int, value: dict[str, Any] | None) -> None:
     line = value or {}
     match line:
-        case {"event": "start", "ask": str(ask)}:
-            heap.begun.add(ask)
+        case {"event": "start", "ask": str()}:
+            heap.paid.add(line)
         case {"event": "end", "ask": str()}:
+            heap.paid.add(line)
             heap.put(_from_journal(line), file, number)
         case {"custom_id": str(), "result": dict()}:
             heap.put(_from_anthropic(line), file, number)
@@ -116,7 +118,7 @@ def _line(heap: _Heap, file: Path, number: int, value: dict[str, Any] | None) ->
 
 def _from_journal(line: Mapping[str, Any]) -> dict[str, Any]:
     row = {"ask_id": line["ask"], "source": "run", "status": line["status"], "error_class": line.get("error_class")}
-    row |= {"latency_ms": line.get("latency_ms"), "paid_pusd": line.get("cost_pusd"), "evidence": line.get("evidence", "assumed")}
+    row |= {"latency_ms": line.get("latency_ms"), "evidence": line.get("evidence", "assumed")}
     return row | _answered(line.get("body")) if line["status"] in ("ok", "content") and line.get("http") == 200 else row
 
 
@@ -151,18 +153,23 @@ def _answered(body: Any) -> dict[str, Any]:
 
 
 def _missing(ask: str, heap: _Heap) -> dict[str, Any]:
-    broken = ask in heap.begun
+    broken = ask in heap.paid.pusd
     return {"source": "run", "status": "missing", "error_class": "broken off before the answer came" if broken else None}
 
 
-def _priced(row: dict[str, Any], ask: Mapping[Any, Any], book: PriceBook, work: Work) -> dict[str, Any]:
-    """Add what the answer costs in traffic and what having it cost."""
-    at = dt.date.fromisoformat(work.meta["at"])
-    asked = {"request_id": ask["request_id"], "model": ask["model"], **{n: v for n, v in row.items() if n != "paid_pusd"}}
-    batch = row["source"] != "run"
-    standard, paid = (cost_pusd(book, ask["provider"], ask["model"], t, row, at) for t in ("standard", "batch" if batch else "standard"))
-    usd = None if standard is None else standard[0] / PUSD_PER_USD
-    given = row.get("paid_pusd", paid[0] if paid else None)
-    evidence = row.get("evidence") or (paid[1] if paid else "assumed")
-    buckets = {n: row.get(n) for n in TOKEN_BUCKETS}
-    return {**asked, **buckets, "cost_usd": usd, "paid_usd": None if given is None else given / PUSD_PER_USD, "evidence": evidence}
+def _priced(row: dict[str, Any], ask: Mapping[Any, Any], book: PriceBook, work: Work, runs: Paid) -> dict[str, Any]:
+    """Add what the answer costs in traffic and what having it cost: all calls of runs, and the batch that brought it."""
+    at, name = dt.date.fromisoformat(work.meta["at"]), str(ask["ask_id"])
+    standard, batch = (cost_pusd(book, ask["provider"], ask["model"], tier, row, at) for tier in ("standard", "batch"))
+    paid = [batch] if batch and row["source"] != "run" else []
+    paid += [(runs.pusd[name], runs.evidence(name))] if name in runs.pusd else []
+    evidence = [row["evidence"]] if "evidence" in row else []
+    return {
+        "request_id": ask["request_id"],
+        "model": ask["model"],
+        **row,
+        **{n: row.get(n) for n in TOKEN_BUCKETS},
+        "cost_usd": None if standard is None else standard[0] / PUSD_PER_USD,
+        "paid_usd": sum(p for p, _ in paid) / PUSD_PER_USD if paid else None,
+        "evidence": weakest(*evidence, *(e for _, e in paid)) if evidence or paid else "assumed",
+    }

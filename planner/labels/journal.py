@@ -17,12 +17,49 @@ from typing import Any, BinaryIO
 
 from planner.errors import InputError
 
-__all__ = ["RETRIED", "Journal", "Past", "lines", "past"]
+__all__ = ["RETRIED", "Journal", "Paid", "Past", "lines", "past"]
 
 #: Failures after which the same call may succeed later.
 RETRIED = ("transport", "rate_limit")
 #: HTTP statuses that speak of the caller and not of the request.
 _ABOUT_US = (401, 402, 403, 404, 407)
+
+
+@dataclass(frozen=True, eq=False)
+class Paid:
+    """What all calls of an ask cost together, line by line; one without an end costs the most that it may have cost, which is assumed.
+
+    Parameters
+    ----------
+    pusd: ask → [pUSD]. open: call → its ask and what is held for it. unsure: asks of which an end is paid as assumed.
+
+    >>> paid = Paid()
+    >>> paid.add({"event": "start", "call": "c", "ask": "a", "at_most_pusd": 9})
+    >>> paid.pusd["a"], paid.evidence("a")
+    (9, 'assumed')
+    >>> paid.add({"event": "end", "call": "c", "ask": "a", "cost_pusd": 4, "evidence": "measured"})
+    >>> paid.pusd["a"], paid.evidence("a")
+    (4, 'measured')
+    """
+
+    pusd: dict[str, int] = field(default_factory=dict)
+    open: dict[str, tuple[str, int]] = field(default_factory=dict)
+    unsure: set[str] = field(default_factory=set)
+
+    def add(self, line: Mapping[str, Any]) -> None:
+        """Count a line; what is no start or end of a call counts nothing."""
+        match line:
+            case {"event": "start", "call": str(call), "ask": str(ask), "at_most_pusd": int(most)}:
+                self.open[call] = ask, most
+                self.pusd[ask] = self.pusd.get(ask, 0) + most
+            case {"event": "end", "call": str(call), "ask": str(ask), "cost_pusd": int(cost)}:
+                self.pusd[ask] = self.pusd.get(ask, 0) + cost - self.open.pop(call, (ask, 0))[1]
+                if cost and line.get("evidence") == "assumed":
+                    self.unsure.add(ask)
+
+    def evidence(self, ask: str) -> str:
+        """Return the weakest evidence of what the calls of ``ask`` cost."""
+        return "assumed" if ask in self.unsure or any(a == ask for a, _ in self.open.values()) else "measured"
 
 
 @dataclass(frozen=True)
@@ -32,15 +69,23 @@ class Past:
     Parameters
     ----------
     ended: ask → its answer, else its last end. answering: the models that have answered anything.
-    spent_pusd: with the most that calls without an end may have cost; ``lost`` are those calls.
-    unreadable: lines that were broken off.
+    paid: what every ask cost. unreadable: lines that were broken off.
     """
 
     ended: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     answering: frozenset[str] = frozenset()
-    spent_pusd: int = 0
-    lost: int = 0
+    paid: Paid = field(default_factory=Paid)
     unreadable: int = 0
+
+    @property
+    def spent_pusd(self) -> int:
+        """[pUSD] of all calls, with the most that those without an end may have cost."""
+        return sum(self.paid.pusd.values())
+
+    @property
+    def lost(self) -> int:
+        """How many calls have no end."""
+        return len(self.paid.open)
 
     def done(self, ask: str) -> bool:
         """Say whether ``ask`` needs no further call: it was answered, or fails however often it is asked.
@@ -72,22 +117,17 @@ def lines(path: Path) -> Iterator[tuple[int, bytes, dict[str, Any] | None]]:
 
 def past(path: Path) -> Past:
     """Read a journal; an absent one is an empty past."""
-    open_calls: dict[str, int] = {}
     ended: dict[str, Mapping[str, Any]] = {}
-    spent = unreadable = 0
+    paid, unreadable = Paid(), 0
     for _, _, line in lines(path):
+        paid.add(line or {})
+        unreadable += line is None
         match line:
-            case {"event": "start", "call": str(call), "at_most_pusd": int(most)}:
-                open_calls[call] = most
-            case {"event": "end", "call": str(call), "ask": str(ask), "cost_pusd": int(cost)}:
-                open_calls.pop(call, None)
-                spent += cost
+            case {"event": "end", "call": str(), "ask": str(ask), "cost_pusd": int()}:
                 if ask not in ended or ended[ask]["status"] != "ok":
                     ended[ask] = line or {}
-            case _:
-                unreadable += line is None
     answering = frozenset(str(end.get("model")) for end in ended.values() if end["status"] == "ok")
-    return Past(ended, answering, spent + sum(open_calls.values()), len(open_calls), unreadable)
+    return Past(ended, answering, paid, unreadable)
 
 
 class Journal:

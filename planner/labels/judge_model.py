@@ -22,7 +22,7 @@ from planner.labels.bodies import LIMIT_FIELDS
 from planner.labels.budget import Budget
 from planner.labels.client import endpoint
 from planner.labels.grading import TIE, Case, Grade, Grader
-from planner.labels.journal import lines, past
+from planner.labels.journal import past
 from planner.labels.quotes import OVERHEAD_TOKENS, at_most_pusd
 from planner.labels.replies import answer_of
 from planner.labels.run import Ask, ask_all
@@ -129,8 +129,9 @@ class _Bench:
         why = self.ask(self._asks(left, by_name), by_name, before.spent_pusd) if left else ""
         if why:
             _LOG.warning("judging stopped: %s", why)
-        ended, paid = past(self.journal).ended, _paid(self.journal)
-        return [_grade(ended.get(n), read, pusd_to_usd(paid.pop(n, 0)), why) for n in names]
+        now = past(self.journal)
+        paid = dict(now.paid.pusd)
+        return [_grade(now.ended.get(n), read, pusd_to_usd(paid.pop(n, 0)), why) for n in names]
 
     def _asks(self, names: Sequence[str], bodies: Mapping[str, Any]) -> list[Ask]:
         """Return the asks with the most that each may cost: no token is shorter than a byte."""
@@ -139,20 +140,6 @@ class _Bench:
         return [
             {"ask_id": n, "provider": self.provider, "model": self.model, "at_most_pusd": int(p)} for n, p in zip(names, most, strict=True)
         ]
-
-
-def _paid(journal: Path) -> dict[str, int]:
-    """Return ask → [pUSD] of all its calls; one without an end counts with the most that it may have cost."""
-    paid: dict[str, int] = {}
-    held: dict[str, int] = {}
-    for _, _, line in lines(journal):
-        if line is None or "ask" not in line:
-            continue
-        if line["event"] == "start":
-            held[line["call"]] = line["at_most_pusd"]
-        cost = line["at_most_pusd"] if line["event"] == "start" else line["cost_pusd"] - held.pop(line["call"], 0)
-        paid[line["ask"]] = paid.get(line["ask"], 0) + cost
-    return paid
 
 
 def _grade(end: Mapping[str, Any] | None, read: _Read, cost_usd: float, why: str) -> Grade:

@@ -57,8 +57,9 @@ class Run:
 
 def run_of(work: Work, done: Past, stopped: str) -> Run:
     """Count what the journal says about the asks of ``work``."""
-    ends = pd.DataFrame([(a, e["status"], e["cost_pusd"]) for a, e in done.ended.items()], columns=["ask_id", "status", "cost_pusd"])
+    ends = pd.DataFrame([(a, e["status"]) for a, e in done.ended.items()], columns=["ask_id", "status"])
     asks = work.asks[["ask_id", "model"]].merge(ends, how="left", on="ask_id")
+    asks["cost_pusd"] = asks["ask_id"].map(done.paid.pusd)
     counts = pd.crosstab(asks["model"], asks["status"].fillna("open"))
     kinds = ["ok", *(s for s in STATUSES[1:] if s in counts), "open"]
     table = counts.reindex(columns=kinds, fill_value=0).rename_axis(columns=None)

@@ -15,7 +15,8 @@ from support.asked import CANDIDATES, log_of, work_of
 from planner.errors import InputError
 from planner.labels import Answers, Work, read_labels, sample_labels
 from planner.labels.ingest import ingest_labels
-from planner.labels.journal import Journal
+from planner.labels.journal import Journal, past
+from planner.labels.ran import run_of
 from planner.prices import PriceBook
 from planner.traffic import read
 
@@ -144,6 +145,34 @@ def test_runs_and_batches_together(tmp_path: Path, book: PriceBook) -> None:
     assert rows.loc[ids[1], "paid_usd"] == pytest.approx(3e-12)
     assert rows.loc[ids[2], "error_class"] == "broken off before the answer came"
     assert pd.isna(rows.loc[ids[3], "error_class"])
+
+
+def test_every_call_of_an_ask_is_paid_for(tmp_path: Path, book: PriceBook) -> None:
+    """A call lost on the way, one broken off and the answer count together: rows, models and journal name one sum."""
+    work = work_of(tmp_path, ["a", "b"], book)
+    ids = work.asks["ask_id"].tolist()
+    body = _openai("")["response"]["body"]
+    calls = [(0, 504, 2_000), (0, 200, 1), (1, 504, 2_000), (1, None, 2_000), (2, None, 2_000), (3, 200, 3)]
+    with Journal(tmp_path / "work" / "journal.jsonl") as journal:
+        for call, (n, http, cost) in enumerate(calls):
+            journal.write("start", call=str(call), ask=ids[n], at_most_pusd=2_000)
+            if http is None:
+                continue
+            journal.write("end", call=str(call), ask=ids[n], model=work.asks["model"].iloc[n], error_class=None, http=http, cost_pusd=cost,
+                          status="ok" if http == 200 else "transport", latency_ms=7.0, evidence="measured" if http == 200 else "assumed",
+                          body=body if http == 200 else None)  # fmt: skip
+    done = past(tmp_path / "work" / "journal.jsonl")
+    batch = _openai(ids[1], "from the batch")
+    answers = ingest_labels(work, [_write(tmp_path / "b.jsonl", [batch])], book=book)
+    rows = _rows(answers, work)
+    assert (rows["paid_usd"].drop(ids[1]) * 1e12).tolist() == pytest.approx([2_001, 2_000, 3])
+    rate = book.quote(work.asks["model"].iloc[1], "openai", "batch").usd_per_mtok
+    usd = (60 * rate["input_tokens"] + 40 * rate["cache_read_tokens"] + 10 * rate["output_tokens"]) / 1e6
+    assert rows.loc[ids[1], "paid_usd"] == pytest.approx(usd + 4_000e-12, rel=1e-12)
+    assert rows["evidence"].tolist() == ["assumed", "assumed", "assumed", "measured"]
+    assert answers.table["paid_usd"].sum() - usd == pytest.approx(done.spent_pusd / 1e12)
+    assert (done.spent_pusd, done.lost) == (8_004, 2)
+    assert run_of(work, done, "").table["usd"].sum() == pytest.approx(run_of(work, done, "").spent_usd)
 
 
 @settings(max_examples=30)
