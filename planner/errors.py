@@ -31,10 +31,10 @@ class PlannerError(Exception):
 
     Examples
     --------
-    >>> raise InputError("'--tau abc'", "a number", "pass for example --tau 0.02")
+    >>> raise InputError("'--tau abc'", "a number", "pass for example --tau 5")
     Traceback (most recent call last):
         ...
-    planner.errors.InputError: Got '--tau abc'; expected a number. Pass for example --tau 0.02.
+    planner.errors.InputError: Got '--tau abc'; expected a number. Pass for example --tau 5.
     """
 
     def __init__(self, got: str, expected: str = "", fix: str = "") -> None:

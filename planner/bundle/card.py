@@ -30,7 +30,7 @@ def card(router: Router, training: Training | None, statement: str) -> str:
         statement,
         *([] if training is None or method is None else [_table(training.table), _fitted(training, method)]),
         "## What it stores",
-        "Weights of hashed words that at least two units used, the names of models and apps, and test requests that were made up. "
+        "Weights of hashed tokens and pairs of tokens that at least two units used, the names of models and apps, and test requests that were made up. "
         "No text of any request.",
     ]
     return "\n\n".join(parts) + "\n"
@@ -42,7 +42,13 @@ def _rule(router: Router) -> str:
         return f"Sends every request to {_reference(router)}."
     if np.isposinf(router.tau):
         return f"Sends every request to the cheapest candidate that can answer it, whatever it loses. It decides {kind}."
-    price = f" (a wrong answer is taken to cost ${1 / router.tau:,.4g})" if router.tau > 0 else ""
+    if router.tau < 0:
+        return (
+            f"Sends a request to the candidate that is predicted to answer best, where its gain over {_reference(router)} is at least "
+            f"{-router.tau:.4g}, else to the reference. It decides {kind}."
+        )
+    dollars = router.tau > 0 and not router.costs.basis.startswith("stated")
+    price = f" (a wrong answer is taken to cost ${1 / router.tau:,.4g})" if dollars else ""
     return (
         f"Sends a request to the candidate that can answer it and whose predicted quality gain over {_reference(router)}, less "
         f"{router.tau:.4g} times its cost in USD, is largest{price}. It decides {kind}."

@@ -12,7 +12,21 @@ import typer
 
 from planner.cli.common import AppsFile, Json, Out, Prices, Prompt, QualityColumns, Quiet, Renames, labels_at, traffic_at
 from planner.cli.output import Part, show, wrap
-from planner.cli.training import Candidate, Confidence, Cost, ExpectedOutput, Floor, Human, Reference, Seed, Unit, fitted, matched, settings
+from planner.cli.training import (
+    TAU_HELP,
+    Candidate,
+    Confidence,
+    Cost,
+    ExpectedOutput,
+    Floor,
+    Human,
+    Reference,
+    Seed,
+    Unit,
+    fitted,
+    matched,
+    settings,
+)
 from planner.errors import InputError, did_you_mean
 
 __all__ = ["export"]
@@ -28,7 +42,10 @@ def export(
     method: Annotated[
         str | None, typer.Option("--method", help="learned (the default), cheapest, best, 'per app' or length; needs labels.")
     ] = None,
-    tau: Annotated[float | None, typer.Option("--tau", help="The level of the router, instead of its own.")] = None,
+    tau: Annotated[
+        float | None,
+        typer.Option("--tau", help=TAU_HELP),
+    ] = None,
     log: Annotated[
         str | None, typer.Option("--log", metavar="LOG", help="The log: each app is measured against its own model of today.")
     ] = None,
@@ -55,7 +72,7 @@ def export(
 
         planner export answers --log proxy.jsonl.zst --out router
         planner export answers --method cheapest --out cheapest
-        planner export router --tau 0.02 --out router-2
+        planner export router --tau 5 --out router-2
     """
     from planner.bundle import export as write
     from planner.router import Router
@@ -83,7 +100,7 @@ def export(
     evaluation = {"method": method or "learned"} if before is None else {"made_from_router": before}
     folder = write(router, out, training=training, evaluation=evaluation)
     loaded = Router.load(folder)
-    words = f"Wrote {folder} and loaded it again: router {loaded.version}, τ {loaded.tau:.4g}, reference {loaded.reference}, "
+    words = f"Wrote {folder} and loaded it again: router {loaded.version}, τ {loaded.tau!r}, reference {loaded.reference}, "
     words += f"candidates {', '.join(loaded.candidates)}."
     about = {"version": loaded.version, "tau": loaded.tau, "reference": loaded.reference, "candidates": loaded.candidates}
     following = f"planner decide --bundle {folder} < requests.jsonl"

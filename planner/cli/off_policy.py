@@ -49,7 +49,7 @@ def off_policy(
     [bold]Examples[/bold]
 
         planner off-policy november --bundle router
-        planner off-policy november --bundle router --tau 0.05 --unit request
+        planner off-policy november --bundle router --tau 5 --unit request
         planner off-policy proxy.jsonl.zst --bundle router --action cheap=gpt-5-mini --json
     """
     from planner.router import Router

@@ -16,7 +16,20 @@ import typer
 
 from planner.cli.common import AppsFile, At, Json, Prices, Prompt, QualityColumns, Quiet, Renames, book_of, day, labels_at, traffic_at
 from planner.cli.output import Part, grid, missing, note, percent, show, stages, usd, wrap
-from planner.cli.training import Candidate, Confidence, Cost, ExpectedOutput, Human, Reference, Seed, Unit, fitted, matched, settings
+from planner.cli.training import (
+    TAU_HELP,
+    Candidate,
+    Confidence,
+    Cost,
+    ExpectedOutput,
+    Human,
+    Reference,
+    Seed,
+    Unit,
+    fitted,
+    matched,
+    settings,
+)
 from planner.errors import InputError
 from planner.schema import EVIDENCE
 
@@ -41,9 +54,12 @@ def simulate(
         str | None, typer.Option("--labels", metavar="LABELS", help="Graded answers: what quality would be elsewhere.")
     ] = None,
     bundle: Annotated[Path | None, typer.Option("--bundle", metavar="DIR", help="The router of this bundle, not one trained now.")] = None,
-    tau: Annotated[float | None, typer.Option("--tau", help="The level of the learned router, instead of its own.")] = None,
+    tau: Annotated[
+        float | None,
+        typer.Option("--tau", help=TAU_HELP),
+    ] = None,
     floor: Annotated[
-        float | None, typer.Option("--floor", help="Quality one is willing to lose: training chooses τ for it.  \\[default: 0.02]")
+        float | None, typer.Option("--floor", help="Quality one is willing to lose: training certifies τ for it.  \\[default: 0.02]")
     ] = None,
     at: At = None,
     apps: AppsFile = None,
@@ -67,7 +83,7 @@ def simulate(
     [bold]Examples[/bold]
 
         planner simulate proxy.jsonl.zst --labels answers
-        planner simulate november --labels answers --bundle router --tau 0.02
+        planner simulate november --labels answers --bundle router --tau 5
         planner simulate november --labels answers --floor 0.005 --at as-logged
         planner simulate --labels bench.csv --reference gpt-5 --expected-output gpt-5=300,gpt-5-mini=300
     """
@@ -185,7 +201,7 @@ def _basis(learned: Simulation, routers: Mapping[str, Router], labelled: bool) -
             said.append(f"'{name}' is {router.candidates[int(router.scorer.row.argmax())]} for every request it may decide.")
     said.append("'models of today' is each app on the model it uses last; what a router adds is the difference to it.")
     final = routers["learned"]
-    return " ".join([*said, f"'learned' is router {final.version} at τ {final.tau:.4g}."])
+    return " ".join([*said, f"'learned' is router {final.version} at τ {final.tau!r}."])
 
 
 def _by_app(table: Any) -> str:

@@ -72,7 +72,7 @@ def train(
     table = table if traffic is None else matched(table, traffic, model)
     found = fitted(table, traffic, prices, quiet or json, **options)
     router, folder = found.router, export(found.router, out, training=found)
-    done = f"Wrote {folder} and loaded it again: router {router.version}, τ {router.tau:.4g}, reference {router.reference}"
+    done = f"Wrote {folder} and loaded it again: router {router.version}, τ {router.tau!r}, reference {router.reference}"
     done += "".join(f", {model} for {app}" for app, model in router.references)
     following = f"planner simulate {log or 'LOG'} --labels {labels} --bundle {folder}"
     parts = [
@@ -93,6 +93,9 @@ def train(
 def _certificate(found: Training) -> dict[str, Any]:
     """Return what is certified of the learned router, as values."""
     own = found.guarantees["learned"]
+    if found.by_app is not None:
+        apps = found.by_app.table.reset_index().to_dict("records")
+        return {"certified": found.router.tau != float("-inf"), "tau": found.router.tau, "confidence": 1 - found.by_app.delta, "apps": apps}
     return {
         "certified": own.certified,
         "tau": own.tau,

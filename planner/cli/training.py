@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from planner.training import Training
 
 __all__ = [
+    "TAU_HELP",
     "Candidate",
     "Confidence",
     "Cost",
@@ -39,6 +40,8 @@ __all__ = [
 ]
 
 _UNPRICED = "Rename it (planner read ... --model OLD=NEW), state --cost MODEL=X for every model, or give its rates with --prices"
+
+TAU_HELP = "Quality per USD, instead of the router's own; below 0 the gain it takes to leave today's model."
 
 Reference = Annotated[
     str | None,

@@ -105,7 +105,7 @@ def level(row: pd.Series) -> str:
         ("quality difference", "", f"{row['quality_difference']:+.4f}", f"{row['quality_low']:+.4f} to {row['quality_high']:+.4f}"),
         ("requests on another model", "", f"{row['changed_share']:.2%}", ""),
         *((f"share of routed requests: {n.removeprefix('share ')}", "", f"{row[n]:.2%}", "") for n in shares),
-        *((("threshold τ", "", f"{row['tau']:.6g}", ""),) if "tau" in row else ()),
+        *((("level τ", "", f"{row['tau']:.6g}", ""),) if "tau" in row else ()),
     ]
     table = pd.DataFrame(rows, columns=["", "as logged", "proposed", "95 % interval"])
     return f'<div class="pl-numbers mathjax_ignore">{table.to_html(index=False, border=0, escape=True)}</div>'

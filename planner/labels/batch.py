@@ -152,12 +152,11 @@ def _line(
 
 
 def _priced(found: pd.DataFrame, work: Work, book: PriceBook) -> pd.DataFrame:
-    """Add expected price, the most, and evidence at batch rates; the most input is as in the asks: no more tokens than bytes."""
+    """Add expected price, the most, and evidence at batch rates; no line has more tokens of input than bytes."""
     at = dt.date.fromisoformat(work.meta["at"])
-    size = work.items.set_index("request_id")["messages"].map(lambda m: len(m.encode()))
     who = (book, found["provider"], found["model"])
     tokens_in, tokens_out, limit = (found[n].to_numpy(np.int64) for n in ("input_tokens", "output_tokens", "limit_tokens"))
-    most = np.maximum(found["request_id"].map(size).to_numpy(np.int64), tokens_in) + OVERHEAD_TOKENS
+    most = np.maximum(found["line"].map(len).to_numpy(np.int64), tokens_in) + OVERHEAD_TOKENS
     expected, evidence = ask_pusd(*who, tokens_in, tokens_out, at, "batch")
     at_most = at_most_pusd(*who, most, limit, at, "batch")
     return found.assign(price_pusd=expected, at_most_pusd=at_most, evidence="assumed" if evidence == "assumed" else "estimated")

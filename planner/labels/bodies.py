@@ -6,6 +6,7 @@ that no answer can act. Knows nothing of files or connections.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ from planner.errors import InputError
 from planner.labels.work import Work
 from planner.text.messages import content_text, parse
 
-__all__ = ["LIMIT_FIELDS", "anthropic_body", "items_of", "openai_body", "pairs_of"]
+__all__ = ["LIMIT_FIELDS", "anthropic_body", "items_of", "openai_body", "pairs_of", "schema_bytes"]
 
 #: What endpoints call the output limit: OpenAI's own name of today, and the older one that some servers know alone.
 LIMIT_FIELDS = ("max_completion_tokens", "max_tokens")
@@ -54,10 +55,21 @@ def openai_body(
     if item["response_format"] == "json_object":
         body["response_format"] = {"type": "json_object"}
     elif item["response_format"] == "json_schema":
-        stated = schemas[item["app"]]
-        named = stated if "schema" in stated else {"name": "answer", "schema": stated}
-        body["response_format"] = {"type": "json_schema", "json_schema": dict(named)}
+        body["response_format"] = _stated(schemas[item["app"]])
     return body
+
+
+def schema_bytes(schema: Mapping[str, Any]) -> int:
+    """Return how many bytes a request for answers of ``schema`` has more than one without, no fewer than tokens.
+
+    >>> schema_bytes({"type": "object"})
+    92
+    """
+    return len(json.dumps(_stated(schema)).encode())
+
+
+def _stated(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": dict(schema) if "schema" in schema else {"name": "answer", "schema": dict(schema)}}
 
 
 def anthropic_body(item: Mapping[Hashable, Any], ask: Mapping[Hashable, Any], names: Mapping[str, str]) -> dict[str, Any] | None:

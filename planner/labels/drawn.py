@@ -15,6 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from planner.labels.asking import Terms
+from planner.labels.bodies import schema_bytes
 from planner.labels.draw import Drawn
 from planner.labels.quotes import OVERHEAD_TOKENS, ask_pusd, at_most_pusd
 from planner.labels.texts import group_of
@@ -51,7 +52,7 @@ def work_of(traffic: Traffic, terms: Terms, found: Drawn, size: Ints, meta: Mapp
         requests=np.bincount(units.unit[inside], minlength=len(units.row))[picked],
         stake_usd=units.total(terms.stake_pusd * weight)[picked] / PUSD_PER_USD,
     )
-    asks = _asks(text, terms, rows, size)
+    asks = _asks(text, terms, rows, size[rows] + _schema_bytes(text, meta["schemas"]))
     logged = text[["request_id", *_ANSWER]].assign(source="log", cost_usd=terms.spend_pusd[rows] / PUSD_PER_USD, paid_usd=0.0)
     return Work.of(items, asks, logged[terms.answered[rows]], **meta)
 
@@ -69,8 +70,14 @@ def _loaded(traffic: Traffic, rows: Ints) -> pd.DataFrame:
     return found.iloc[np.argsort(order)].reset_index(drop=True)
 
 
+def _schema_bytes(text: pd.DataFrame, schemas: Mapping[str, Any]) -> Ints:
+    """Return the bytes of the JSON schema that goes with each request."""
+    of_app = text["app"].map({app: schema_bytes(schema) for app, schema in schemas.items()})
+    return of_app.where(text["response_format"] == "json_schema").fillna(0).to_numpy(np.int64)
+
+
 def _asks(text: pd.DataFrame, terms: Terms, rows: Ints, size: Ints) -> pd.DataFrame:
-    """Return one row per answer to ask for, the answers to one request side by side."""
+    """Return one row per answer to ask for, the answers to one request side by side; ``size`` (n,) [bytes] of what is sent."""
     ask = terms.ask[rows]
     same = text["model"].to_numpy()[:, None] == np.array([c.model for c in terms.candidates], object)
     again = ~terms.answered[rows] & ~(same & ask).any(axis=1)
@@ -83,7 +90,7 @@ def _asks(text: pd.DataFrame, terms: Terms, rows: Ints, size: Ints) -> pd.DataFr
     asks["ask_id"] = [ask_id(r, m) for r, m in zip(asks["request_id"], asks["model"], strict=True)]
     asks["input_tokens"], asks["output_tokens"] = terms.tokens_in[row], terms.tokens_out[row, column]
     asks["limit_tokens"] = terms.limit[row]
-    most = np.maximum(size[row], terms.tokens_in[row]) + OVERHEAD_TOKENS
+    most = np.maximum(size[item], terms.tokens_in[row]) + OVERHEAD_TOKENS
     who = (terms.book, asks["provider"], asks["model"])
     asks["price_pusd"] = ask_pusd(*who, terms.tokens_in[row], terms.tokens_out[row, column], terms.at)[0]
     asks["at_most_pusd"] = at_most_pusd(*who, most, terms.limit[row], terms.at)

@@ -24,6 +24,7 @@ from planner.training.judge import Judged
 __all__ = ["AppGuarantees", "certify_apps"]
 
 Apps = NDArray[np.str_]
+F64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,17 +72,17 @@ class AppGuarantees:
     def text(self) -> str:
         """Which apps keep their floor, and which stay as they are, in words."""
         table = self.table
-        held = [f"{app} (at most {g.floor:g}, saves {g.saving:.1%})" for app, g in ((a, self.parts[a]) for a in table.index) if g.certified]
+        held = [f"{app} {g.promise} (saves {g.saving:.1%})" for app, g in ((a, self.parts[a]) for a in table.index) if g.certified]
         stay = [*(str(a) for a in table.index[~table["certified"]]), *self.without]
         grader = next(iter(self.parts.values())).grader if self.parts else "unknown"
         said = (
-            f"With {100 * (1 - self.delta):.4g} % confidence for all of them together, quality falls within its floor in {', '.join(held)} "
-            f"(grader: {grader})."
+            f"With {100 * (1 - self.delta):.4g} % confidence for all of them together, quality in {'; in '.join(held)} (grader: {grader})."
             if held
             else "No app is shown to keep its floor."
         )
         left = f" With their models of today stay {', '.join(stay)}." if stay else ""
-        return said + left
+        more = {g.graded() for g in self.parts.values()} | {f"{a}: {g.limits()}" for a, g in self.parts.items() if g.certified}
+        return " ".join([said + left, *sorted(m for m in more if m)])
 
     def _repr_html_(self) -> str:
         return f"<p>{html.escape(self.text)}</p>{self.table.round(4).to_html()}"
@@ -93,6 +94,9 @@ def certify_apps(
     floors: Mapping[str, float],
     delta: float = 0.05,
     seed: int = 0,
+    *,
+    levels: Mapping[str, float] | None = None,
+    human: F64 | None = None,
     **stated: Any,
 ) -> AppGuarantees:
     """Certify a floor of its own for each app of ``floors``; the others are not looked at.
@@ -103,6 +107,8 @@ def certify_apps(
     Parameters
     ----------
     calibration, trained: rows, scores and the app of each row.
+    levels: {app: quality that must not be undercut} of apps where that is tested, exactly; their floor then guides power alone.
+    human: people's grades of the calibration rows, as for ``certify``.
     stated: ``grader``, ``verified`` and ``usd_per_label``, as for ``certify``.
     """
     if not floors:
@@ -113,8 +119,12 @@ def certify_apps(
     for app in known:
         rows, scores = _of(app, *calibration)
         fitted = _of(app, *trained) if (trained[2] == app).any() else None
-        tried = taus[start(*fitted, taus, floors[app]) :] if fitted and len(taus) else taus
-        parts[app] = certify(rows, scores, tried, floors[app], delta / len(floors), seed, trained=fitted, **stated)
+        level = (levels or {}).get(app)
+        tried = taus[start(*fitted, taus, floors[app], level) :] if fitted and len(taus) else taus
+        people = None if human is None else human[calibration[2] == app]
+        parts[app] = certify(
+            rows, scores, tried, floors[app], delta / len(floors), seed, trained=fitted, human=people, level=level, **stated
+        )
         spend[app] = _spend(rows) / _spend(calibration[0])
     return AppGuarantees(parts, spend, tuple(a for a in floors if a not in parts), delta)
 

@@ -25,6 +25,7 @@ class Guarantee:
     ----------
     tau: the last τ certified; −∞ (always the model of today) when none is.
     floor: quality that may be lost on the mean of all requests, fixed beforehand.
+    level: quality that must not be undercut, where that was tested instead; else None.
     delta: the chance that the statement is false, at most.
     rows, units: calibration rows, and the users, sessions and duplicate groups they come from.
     heaviest: what one unit counts for at most, in mean units; ``trimmed_share`` of the rows' weight is above that and not counted.
@@ -40,6 +41,7 @@ class Guarantee:
 
     tau: float
     floor: float
+    level: float | None
     delta: float
     rows: int
     units: int
@@ -73,21 +75,28 @@ class Guarantee:
     @property
     def text(self) -> str:
         """The statement in words."""
-        return " ".join(w for w in (self._statement(), self._support(), self._more(), self._graded()) if w)
+        return " ".join(w for w in (self._statement(), self.limits(), self._more(), self.graded()) if w)
 
     def _statement(self) -> str:
         source = f"{self.units:,} calibration units, {self.rows:,} requests; grader: {self.grader}"
         if not self.certified:
+            kept = f"the loss of quality within {self.floor:g}" if self.level is None else f"quality at {self.level:g}"
             return (
-                f"Nothing is certified: no threshold is shown to keep the loss of quality within {self.floor:g} with "
+                f"Nothing is certified: no threshold is shown to keep {kept} with "
                 f"{100 * (1 - self.delta):.4g} % confidence ({source}), so every request stays with its model of today."
             )
         return (
-            f"With {100 * (1 - self.delta):.4g} % confidence, quality falls by at most {self.floor:g} against today's models on requests "
-            f"like these ({source}). It saves {self.saving:.1%} (measured on them)."
+            f"With {100 * (1 - self.delta):.4g} % confidence, quality {self.promise} on requests like these ({source}). "
+            f"It saves {self.saving:.1%} (measured on them)."
         )
 
-    def _support(self) -> str:
+    @property
+    def promise(self) -> str:
+        """What is promised of quality, as the end of a sentence."""
+        return f"falls by at most {self.floor:g} against today's models" if self.level is None else f"is at least {self.level:g}"
+
+    def limits(self) -> str:
+        """Return what the promise leaves out, in words."""
         words = []
         if self.certified:
             words.append(f"{self.abstained_share:.1%} of the spend is outside what was calibrated and stays as it is.")
@@ -109,7 +118,8 @@ class Guarantee:
         )
         return f"About {more:,} more calibration labels would show it for the first threshold{price} (estimated from the spread seen)."
 
-    def _graded(self) -> str:
+    def graded(self) -> str:
+        """Return what is to be known of the grades, in words."""
         if self.human_units:
             return f"The judge's grades are corrected by {self.human_units:,} units that people graded too."
         return "" if self.verified else "Judge-preferred, not verified: no human has graded a part of these answers."

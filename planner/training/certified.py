@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.labels import Labels
 from planner.router import Router
@@ -24,7 +25,9 @@ from planner.training.problem import Problem
 from planner.training.rectified import human_quality
 from planner.training.split import PARTS
 
-__all__ = ["Certified", "app_floors", "certified"]
+__all__ = ["Certified", "app_floors", "app_levels", "certified"]
+
+F64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,14 +63,15 @@ def certified(
     for name, method in made.items():
         rows, whole = judged_rows(problem, "calibrate", method.router)
         scores = method.router.scores(part, problem.day).take(whole)
-        people = None if grades is None else grades[whole]
+        people = None if grades is None else _filled(problem, grades, whole)
         trained = (fit_rows, method.fitted)
         guarantees[name] = certify(rows, scores, method.taus, floor, delta, seed, trained=trained, human=people, **stated)
     routers = {name: method.at(guarantees[name].tau) for name, method in made.items()}
-    floors = app_floors(problem, fit_rows, apps, floor)
-    if not floors:
+    levels = app_levels(apps)
+    if not levels:
         return Certified(guarantees, None, routers)
-    found = _by_app(problem, made["learned"], fit_rows, floors, delta, seed, stated)
+    stated |= {"levels": levels, "human": people}
+    found = _by_app(problem, made["learned"], fit_rows, app_floors(problem, fit_rows, levels, floor), delta, seed, stated)
     tau, names = found.common()
     routers["learned"] = made["learned"].router.with_tau(tau)
     return Certified(guarantees, found, routers | ({"learned": routers["learned"].with_apps(names)} if names else {}))
@@ -89,26 +93,33 @@ def _by_app(
     return certify_apps(calibration, (fit_rows, learned.fitted, _fit_apps(problem)), floors, delta, seed, **stated)
 
 
+def _filled(problem: Problem, grades: F64, whole: NDArray[np.int64]) -> F64:
+    """Return people's grades of whole calibration rows; a model that nobody labelled for an app answers as its reference."""
+    rows = problem.rows("calibrate")[whole]
+    home = np.take_along_axis(grades[whole], problem.home[rows][:, None], 1)
+    return np.where(problem.able[rows], grades[whole], home)
+
+
 def _fit_apps(problem: Problem) -> Any:
     """Return the app of each whole fit row."""
     fit = problem.rows("fit")
     return np.array(problem.requests.app)[fit][problem.whole[fit]]
 
 
-def app_floors(problem: Problem, fit_rows: Judged, apps: Apps | None, floor: float) -> dict[str, float]:
-    """Return the loss that each labelled app may have, or nothing when no owner states a floor.
-
-    An owner states a level of quality. How far today's model is above it is measured on the fit rows, so that the loss to certify
-    is fixed before a calibration row is seen. An app without a stated floor may lose ``floor``; one whose model of today is below
-    its own may lose nothing. A guess of the draft states nothing.
-    """
+def app_levels(apps: Apps | None) -> dict[str, float]:
+    """Return the quality that owners state for their apps; a guess of the draft states nothing."""
     stated = {name: app.quality_floor for name, app in (apps.apps.items() if apps else ()) if "quality_floor" not in app.assumed}
-    levels = {name: level for name, level in stated.items() if level is not None}
-    if not levels:
-        return {}
+    return {name: level for name, level in stated.items() if level is not None}
+
+
+def app_floors(problem: Problem, fit_rows: Judged, levels: Mapping[str, float], floor: float) -> dict[str, float]:
+    """Return the loss that each labelled app may have: ``floor``, and with a stated level what today's model is above it on fit rows.
+
+    The latter is an estimate, and only says where to begin: what is certified there is the level itself.
+    """
     named, today = _fit_apps(problem), fit_rows.quality_of(fit_rows.reference)
-    found = {}
-    for name in sorted(set(named.tolist())):
+    found = dict.fromkeys(sorted(set(named.tolist())), floor)
+    for name in {*levels} & {*found}:
         own = named == name
-        found[name] = float(np.average(today[own], weights=fit_rows.weight[own])) - levels[name] if name in levels else floor
-    return {name: max(allowed, 0.0) for name, allowed in found.items()}
+        found[name] = float(np.clip(np.average(today[own], weights=fit_rows.weight[own]) - levels[name], 0, 0.99))
+    return found

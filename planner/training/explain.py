@@ -93,7 +93,7 @@ def _split(loss: F64, has: NDArray[np.bool_], read: NDArray[np.bool_]) -> tuple[
 def deciles(training: Training) -> pd.DataFrame:
     """Return, by tenth of the predicted loss on the rows that judge, what was predicted and what was measured.
 
-    ``decile`` (1 is moved first), ``requests``, mean ``predicted`` and ``measured`` loss of the cheaper answer, its standard error ``se``.
+    ``decile`` (1 loses least), ``requests``, mean ``predicted`` and ``measured`` loss of the cheaper answer, its standard error ``se``.
     """
     frame = _moves(training)
     found = frame.groupby("decile").agg(

@@ -34,7 +34,7 @@ _HEAVY, _REACH = 2.0, 5.0
 def sequence(rows: Judged, scores: Scores, points: int = 200, floor: float | None = None) -> F64:
     """Return the τ to test, in their order, at most ``points``, from training rows and their cross-fitted scores.
 
-    Ascending, so that each step adds the switches predicted to be the least risky of those left; a τ that saves no more than an
+    Ascending, so that each step adds the switches predicted to lose least per dollar saved; a τ that saves no more than an
     earlier one is left out. Evenly spread over the saving, each halfway between the thresholds of two requests. Given the
     ``floor``, the first is the τ that is likeliest to be certified: one before it would save less and fail sooner.
     """
@@ -42,7 +42,7 @@ def sequence(rows: Judged, scores: Scores, points: int = 200, floor: float | Non
     finite = np.unique(thresholds[np.isfinite(thresholds) & (scores.abstain == 0)[:, None]])
     if not len(finite):
         return np.zeros(0)
-    between = np.append((finite[:-1] + finite[1:]) / 2, 2 * finite[-1])
+    between = np.append((finite[:-1] + finite[1:]) / 2, finite[-1] + abs(finite[-1]))
     tried = between[np.unique(np.linspace(0, len(between) - 1, 10 * points).astype(int))]
     saved = np.array([_spend(rows, rows.reference) - _spend(rows, _picked(thresholds, codes, rows, scores, t)) for t in tried])
     more = saved > np.maximum.accumulate(np.concatenate([[0.0], saved]))[:-1]
@@ -55,10 +55,20 @@ def sequence(rows: Judged, scores: Scores, points: int = 200, floor: float | Non
     return chosen
 
 
-def start(rows: Judged, scores: Scores, taus: F64, floor: float) -> int:
+def start(rows: Judged, scores: Scores, taus: F64, floor: float, level: float | None = None) -> int:
     """Return the position of the τ that training rows show to be likeliest to pass: whose bets grow fastest."""
-    sums, mass = _unit_sums(rows, floor - outcomes(rows, scores, taus)[0])
-    return int(growth(_bets(sums, mass, _reach(rows, len(mass), floor)), 1 - floor).argmax())
+    sums, mass = _unit_sums(rows, _margin(rows, outcomes(rows, scores, taus)[0], floor, level))
+    return int(growth(_bets(sums, mass, _reach(rows, len(mass), floor)), _lowest(floor, level)).argmax())
+
+
+def _margin(rows: Judged, loss: F64, floor: float, level: float | None) -> F64:
+    """Return what each row leaves of the loss that is allowed, or of the quality above ``level``, (n, T)."""
+    return floor - loss if level is None else (rows.quality_of(rows.reference) - level)[:, None] - loss
+
+
+def _lowest(floor: float, level: float | None) -> float:
+    """Return what a margin can be below 0 at most, not quite 0."""
+    return max(1 - floor if level is None else level, 0.01)
 
 
 def certify(
@@ -71,6 +81,7 @@ def certify(
     *,
     trained: tuple[Judged, Scores] | None = None,
     human: F64 | None = None,
+    level: float | None = None,
     grader: str = "unknown",
     verified: bool = True,
     usd_per_label: float = math.nan,
@@ -85,22 +96,24 @@ def certify(
     trained: the training rows and cross-fitted scores that fixed ``taus``. They say what to expect of a bet, and the largest
         weight a unit counts with; heavier ones are scaled down to it. Without them no unit is taken to be heavier than the
         heaviest of ``rows``.
+    level: quality that must not be undercut, tested instead of ``floor``: the loss is then free. ``floor`` should say about how much
+        that allows; only power depends on it.
     human: (n, K) grades by people of a random part of the units, NaN elsewhere: they correct ``rows.quality``, see ``rectified``.
     seed: of the order in which units are bet on.
     """
     if not 0 < delta < 1 or not 0 <= floor < 1:
         raise InputError(f"floor {floor!r}, delta {delta!r}", "a loss from 0 to below 1 and a chance between 0 and 1")
     loss, cost = outcomes(rows, scores, taus)
-    sums, mass = _unit_sums(rows, floor - loss)
+    sums, mass = _unit_sums(rows, _margin(rows, loss, floor, level))
     top = float(mass.max()) if trained is None else _reach(trained[0], len(mass), floor)
     order = np.argsort(uniform(seed, key(np.unique(rows.unit)), "certify"), kind="stable")
-    bets, lowest = _bets(sums, mass, top)[order], 1 - floor
+    bets, lowest = _bets(sums, mass, top)[order], _lowest(floor, level)
     graded = 0
     if human is not None:
-        checked, known = _human_sums(rows, scores, taus, floor, human)
+        checked, known = _human_sums(rows, scores, taus, floor, level, human)
         bets, lowest = rectified(_bets(checked, mass, top)[order], bets, known[order])
         graded = int(known.sum())
-    p = fixed_sequence(bets, lowest, delta, None if trained is None or human is not None else _moment(*trained, taus, floor, top))
+    p = fixed_sequence(bets, lowest, delta, None if trained is None or human is not None else _moment(*trained, taus, floor, level, top))
     passed = int((p <= delta).sum())
     today, spent = _spend(rows, rows.reference), np.average(cost, axis=0, weights=rows.weight)
     saving = 1 - spent / today if today > 0 else np.zeros(len(taus))
@@ -109,6 +122,7 @@ def certify(
     return Guarantee(
         float(taus[passed - 1]) if passed else -np.inf,
         floor,
+        level,
         delta,
         len(rows.weight),
         len(mass),
@@ -156,14 +170,14 @@ def abstained_share(rows: Judged, scores: Scores) -> float:
     return float(mass[scores.abstain > 0].sum() / mass.sum()) if mass.sum() > 0 else 0.0
 
 
-def _human_sums(rows: Judged, scores: Scores, taus: F64, floor: float, human: F64) -> tuple[F64, NDArray[np.bool_]]:
+def _human_sums(rows: Judged, scores: Scores, taus: F64, floor: float, level: float | None, human: F64) -> tuple[F64, NDArray[np.bool_]]:
     """Return the unit sums by people's grades, and which units they graded whole."""
     if human.shape != rows.quality.shape:
         raise InputError(f"human grades of shape {human.shape}", f"{rows.quality.shape}, as the judge's")
     by_people = Judged(np.nan_to_num(human), rows.cost_usd, rows.weight, rows.unit, rows.reference)
     missing, _ = _unit_sums(rows, np.isnan(human).max(1, keepdims=True).astype(float))
     whole: NDArray[np.bool_] = np.equal(missing[:, 0], 0)
-    return _unit_sums(by_people, floor - outcomes(by_people, scores, taus)[0])[0], whole
+    return _unit_sums(by_people, _margin(by_people, outcomes(by_people, scores, taus)[0], floor, level))[0], whole
 
 
 def _picked(thresholds: F64, codes: NDArray[np.int64], rows: Judged, scores: Scores, tau: float) -> NDArray[np.int64]:
@@ -181,9 +195,9 @@ def _reach(trained: Judged, units: int, floor: float) -> float:
     return float(min(mass.max(), mass.mean() * max(_HEAVY, units * floor / _REACH)))
 
 
-def _moment(trained: Judged, scores: Scores, taus: F64, floor: float, top: float) -> F64:
+def _moment(trained: Judged, scores: Scores, taus: F64, floor: float, level: float | None, top: float) -> F64:
     """Return the second moment of a bet to expect at each τ."""
-    sums, mass = _unit_sums(trained, floor - outcomes(trained, scores, taus)[0])
+    sums, mass = _unit_sums(trained, _margin(trained, outcomes(trained, scores, taus)[0], floor, level))
     moment: F64 = np.square(_bets(sums, mass, top)).mean(0)
     return moment
 

@@ -123,7 +123,7 @@ def tau_for(rows: Judged, scores: Scores, floor: float, points: int = 201) -> fl
     finite = np.unique(thresholds[np.isfinite(thresholds)])
     bucket, best, cheapest = rows.bucket, -np.inf, _means(rows, rows.reference)[1]
     for place in np.unique(np.linspace(0, len(finite) - 1, points).astype(int)) if len(finite) else ():
-        after = finite[place + 1] if place + 1 < len(finite) else 2 * finite[place]
+        after = finite[place + 1] if place + 1 < len(finite) else finite[place] + abs(finite[place])
         tau = float((finite[place] + after) / 2)
         at = np.where(scores.abstain > 0, rows.reference, lookup(thresholds, codes, rows.reference, tau))
         usd = _means(rows, at)[1]

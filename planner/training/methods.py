@@ -50,7 +50,7 @@ def methods(
     """
     fit = problem.rows("fit")
     part, gain, weight, unit = problem.requests.take(fit), problem.gain[fit], problem.weight[fit], problem.unit[fit]
-    support = Support.of(problem.requests.take(problem.part != "judge"), blind)
+    support = _support(problem, blind)
     base = Router(
         problem.models, problem.reference, learned.scorer, problem.costs, problem.capabilities, support, -np.inf, part.unit
     ).with_references(references)
@@ -90,3 +90,9 @@ def judged(problem: Problem, rows: NDArray[np.int64], router: Router) -> Judged:
         np.where(silent, np.take_along_axis(values[rows], home[:, None], 1), values[rows]) for values in (problem.quality, problem.cost_usd)
     )
     return Judged(quality, cost, problem.weight[rows], problem.unit[rows], home)
+
+
+def _support(problem: Problem, blind: frozenset[str]) -> Support:
+    """Return what the calibration rows cover; the longest request is that of the rows that fit, so that no tested row sets it."""
+    tested, fitted = (Support.of(problem.requests.take(problem.rows(part)), blind) for part in ("calibrate", "fit"))
+    return replace(tested, max_tokens=fitted.max_tokens)

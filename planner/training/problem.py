@@ -59,6 +59,18 @@ class Problem:
     note: str
     day: str
 
+    @property
+    def left_out(self) -> str:
+        """Which requests neither certify nor judge for want of an answer, and whose it is; "" when all do."""
+        missing = (np.isnan(self.quality) & self.able)[self.part != "fit"]
+        gone = int(missing.any(1).sum())
+        who = ", ".join(f"{m} ({n:,})" for m, n in zip(self.models, missing.sum(0).tolist(), strict=True) if n)
+        return (
+            ""
+            if not gone
+            else f"Of {len(missing):,} requests to certify and judge, {gone:,} are left out, not answered or graded for {who}."
+        )
+
     def rows(self, part: str) -> NDArray[np.int64]:
         """Return the positions of one part."""
         return np.flatnonzero(self.part == part)
@@ -101,12 +113,13 @@ def pose(
     requests = Requests.of(**{name: items[name].tolist() for name in columns}, unit=unit)
     texts = [f"{s}\n{u}".strip() for s, u in zip(requests.system, requests.user, strict=True)]
     weight = items["weight"].to_numpy(float)
-    common = reference or models[best_known(quality, weight)]
+    keys, note = bind(items, texts, (~np.isnan(quality)).sum(1) > 1)
+    part = split(keys, seed)
+    fit = part == "fit"
+    common = reference or models[best_known(quality[fit] if fit.any() else quality, weight[fit] if fit.any() else weight)]
     own = {app: models.index(model) for app, model in (references or {}).items()}
     home = np.array([own.get(app, models.index(common)) for app in requests.app], np.int64)
     able = able_in(quality, requests.app, home)
-    keys, note = bind(items, texts, _whole(quality, able))
-    part = split(keys, seed)
     _check_text(requests)
     _check(quality, able, home, keys, part, models)
     cost_usd, costs = answer_costs(labels, models, requests.input_tokens, book=book, at=at, stated=cost, expected_output=expected_output)

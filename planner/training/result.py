@@ -105,16 +105,17 @@ class Training:
         measured = worth(called, self.table.loc[name].to_dict(), self.table.loc["reference"].to_dict(), router, self.notes["judged_rows"])
         own = self.guarantees[name]
         if name == "learned" and self.by_app is not None:
-            return f"{self.by_app.text} {measured} {self.problem.note}".strip()
+            return " ".join(w for w in (self.by_app.text, measured, self.problem.left_out, self.problem.note) if w)
         loose = f"Not certified: it is not shown to keep the loss of quality within {own.floor:g} at {1 - own.delta:.0%} confidence."
-        return f"{own.text if router.tau == own.tau else loose} {measured} {self.problem.note}".strip()
+        return " ".join(w for w in (own.text if router.tau == own.tau else loose, measured, self.problem.left_out, self.problem.note) if w)
 
     def _together(self, name: str) -> str:
         """Return with what confidence all certificates hold, since somebody may choose among them."""
         several = sum(g.certified for g in self.guarantees.values())
         if several < 2 or not self.guarantees[name].certified:
             return ""
-        confidence = max(0.0, 1 - len(self.guarantees) * self.guarantees[name].delta)
+        families = len(self.guarantees) + (self.by_app is not None)
+        confidence = max(0.0, 1 - families * self.guarantees[name].delta)
         return (
             f"This certificate holds by itself; those of all {len(self.guarantees)} methods hold together with {confidence:.0%} confidence."
         )

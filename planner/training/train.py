@@ -177,7 +177,7 @@ def _silent(stage: str, share: float) -> None:
 def _usd_per_label(problem: Problem) -> float:
     """Return what one more labelled request costs in answers of all candidates [USD]; NaN where costs are only a ranking."""
     ranking = problem.costs.basis.startswith("stated")
-    return float("nan") if ranking else float(np.average(problem.cost_usd.sum(1), weights=problem.weight))
+    return float("nan") if ranking else float(np.average(np.where(problem.able, problem.cost_usd, 0).sum(1), weights=problem.weight))
 
 
 def _apgr(

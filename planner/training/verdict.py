@@ -128,7 +128,8 @@ def _field(rows: Judged, scores: Mapping[str, Scores], routers: Mapping[str, Rou
     k = len(router.candidates)
     tau = router.tau if hoped_tau is None or router.tau != -np.inf else hoped_tau
     today = onehot(own.home, k)
-    constants = {m: onehot(np.where(own.feasible[:, c] & (own.abstain == 0), c, own.home), k) for c, m in enumerate(router.candidates)}
+    free = next((scores[n] for n, r in routers.items() if isinstance(r.scorer, AlwaysRule)), own)  # limited to no app
+    constants = {m: onehot(np.where(free.feasible[:, c] & (free.abstain == 0), c, own.home), k) for c, m in enumerate(router.candidates)}
     rules = {n: r for n, r in routers.items() if n != "learned" and not isinstance(r.scorer, AlwaysRule)}
     picked = {n: onehot(r.choose(scores[n])[0], k) for n, r in rules.items()}
     if not any(np.array_equal(today, share) for share in constants.values()):

@@ -86,7 +86,10 @@ def test_the_card_says_what_it_does(training):
     router = training.router.with_references({"chat": "middle"}).with_tau(0.02)
     page = card(router, None, "")
     assert "gain over the reference (`large`, for chat `middle`), less 0.02 times its cost in USD, is largest" in page
-    assert "a wrong answer is taken to cost $50" in page
+    assert "a wrong answer" not in page, "stated costs are a ranking, not dollars"
+    dollars = replace(router, costs=replace(router.costs, basis="book"))
+    assert "a wrong answer is taken to cost $50" in card(dollars, None, "")
+    assert "predicted to answer best, where its gain" in card(router.with_tau(-0.05), None, "")
     assert "Sends every request to the reference (`large`)" in card(training.router.with_tau(-np.inf), None, "")
 
 

@@ -50,7 +50,7 @@ def test_every_app_keeps_its_own_floor():
     assert apps == ("safe",)
     assert tau == found.taus["safe"]
     assert found.without == ("unseen",)
-    assert "safe (at most 0.03" in found.text
+    assert "safe falls by at most 0.03" in found.text
     assert "stay risky, unseen." in found.text
     assert found.parts["safe"].delta == pytest.approx(0.05 / 3)
     assert found.table.loc["safe", "spend"] + found.table.loc["risky", "spend"] == pytest.approx(1)

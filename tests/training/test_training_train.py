@@ -239,7 +239,7 @@ def test_the_router_does_not_depend_on_today():
     known = {"large": Capability(**can), "middle": Capability(**can), "small": Capability(**can, retires="2020-01-01")}
 
     def used(**day):
-        return train(labels, reference="large", cost=COST, capabilities=known, **day).table.loc["cheapest", "share small"] == 1
+        return train(labels, reference="large", cost=COST, capabilities=known, **day).table.loc["cheapest", "share small"] > 0.9
 
     assert used(), "without any day nobody has retired"
     assert used(at=date(2019, 12, 31))
