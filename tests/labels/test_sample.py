@@ -21,6 +21,8 @@ from planner.errors import InputError, NeedsError, PriceError
 from planner.labels import Work, sample_labels
 from planner.labels.allocate import Strata, targets, whole
 from planner.labels.asking import Asked
+from planner.labels.batch import write_batches
+from planner.labels.bodies import items_of, openai_body
 from planner.labels.draw import Drawn, draw
 from planner.labels.eligible import REASONS
 from planner.labels.sample import prepare
@@ -265,6 +267,23 @@ def test_a_stated_schema_opens_structured_answers(tmp_path: Path, book: PriceBoo
     found = sample_labels(traffic, CANDIDATES, 5, book=book, least=1, schemas={"chat": schema})
     assert len(found.items) == 2
     assert found.work.meta["schemas"] == {"chat": schema}
+
+
+def test_the_schema_that_is_sent_is_in_the_most_that_an_answer_costs(tmp_path: Path, book: PriceBook) -> None:
+    """What is set aside for a call, by a run or in a batch, pays for every byte of its body as a token of input."""
+    traffic = log_of(tmp_path / "log", ["a", "b"], response_format=["json_schema", "text"])
+    schema = {"type": "object", "properties": {f"field {i}": {"type": "string", "description": "what it says " * 9} for i in range(60)}}
+    work = sample_labels(traffic, CANDIDATES, 5, book=book, least=1, schemas={"chat": schema}).work
+    items = items_of(work)
+    for ask in work.asks.to_dict("records"):
+        body = openai_body(items[ask["request_id"]], ask, {}, work.meta["schemas"], "max_tokens")
+        rate = book.quote(ask["model"], "openai").usd_per_mtok
+        sent = len(json.dumps(body).encode()) * rate["input_tokens"] + 100 * rate["output_tokens"]
+        assert sent <= ask["at_most_pusd"] / 1e6 < sent + 300 * rate["input_tokens"]
+    batches = write_batches(work, "openai", tmp_path / "out", book=book).table.set_index("model")
+    for model in CANDIDATES:
+        rate = book.quote(model, "openai", "batch").usd_per_mtok
+        assert batches["at_most_usd"][model] * 1e6 >= batches["bytes"][model] * rate["input_tokens"] + 200 * rate["output_tokens"]
 
 
 def test_a_prompt_that_fits_no_window_is_left_out(tmp_path: Path, book: PriceBook) -> None:
