@@ -33,7 +33,7 @@ Ask: TypeAlias = dict[Hashable, Any]
 _LOG = logging.getLogger(__name__)
 #: A wait between tries [s]: doubled from the first, never longer than the second, whatever the endpoint asks for.
 _WAIT_S, _LONGEST_S = 1.0, 60.0
-#: So many failures one after the other, from the start or later, mean that the endpoint has no answer to give.
+#: So many asks in a row that failed after all their tries, from the start or later, mean that the endpoint has no answer to give.
 _HOPELESS_FIRST, _HOPELESS = 10, 20
 _TICK_S = 0.1
 
@@ -112,8 +112,8 @@ def run_labels(
     progress: called with (asks over, asks in all).
 
     The most that a call may cost is set aside before it is made, so that no order of events exceeds the budget; a call whose
-    answer was lost counts as paid in full. KeyboardInterrupt is raised again once the calls under way have ended. Raises InputError
-    for work that must not be asked, when another run holds the folder, and when not one call fits the budget.
+    answer was lost counts as paid in full. KeyboardInterrupt, and what ``progress`` raises, is raised again once the calls under way
+    have ended. Raises InputError for work that must not be asked, when another run holds the folder, and when not one call fits.
     """
     work = work if isinstance(work, Work) else Work.open(work)
     folder = _check(work, concurrency, retries, limit_field, timeout_s)
@@ -189,26 +189,30 @@ def _fits(asks: list[Ask], budget: Budget) -> None:
 
 def _all(state: _State, threads: int, total: int, progress: Callable[[int, int], None] | None) -> None:
     """Work in ``threads`` until all is asked or the run stops; what is under way is always waited for, once."""
-    workers = [threading.Thread(target=_work, args=(state,), daemon=True) for _ in range(threads)]
-    for worker in workers:
-        worker.start()
+    ended = [threading.Event() for _ in range(threads)]  # joining a thread once more after an interrupt may return at once
+    workers = [threading.Thread(target=_work, args=(state, end), daemon=True) for end in ended]
     try:
         for worker in workers:
-            while worker.is_alive():
-                worker.join(_TICK_S)
+            worker.start()
+        for end in ended:
+            over = False
+            while not over:
+                over = end.wait(_TICK_S)
                 if progress:
                     progress(state.finished, total)
     except KeyboardInterrupt:
-        state.halt("interrupted")
         _LOG.warning("waiting for the answers under way, which are paid for; Ctrl-C again leaves at once")
-        for worker in workers:
-            worker.join()
         raise
+    finally:
+        state.stop.set()
+        for worker, end in zip(workers, ended, strict=True):
+            if worker.ident is not None:
+                end.wait()
     if state.error is not None:
         raise state.error
 
 
-def _work(state: _State) -> None:
+def _work(state: _State, end: threading.Event) -> None:
     try:
         while (ask := state.next()) is not None:
             _ask(state, ask)
@@ -216,6 +220,8 @@ def _work(state: _State) -> None:
         state.error = state.error or error
         state.stop.set()
         state.budget.close()
+    finally:
+        end.set()
 
 
 def _ask(state: _State, ask: Ask) -> None:
@@ -262,7 +268,7 @@ def _hopeless(state: _State, reply: Reply) -> bool:
     elif not reply.sent and not state.answered:
         state.halt(f"nothing answers at {state.where.url} ({reply.error_class})")
     elif state.failures >= (_HOPELESS if state.answered else _HOPELESS_FIRST):
-        state.halt(f"the last {state.failures} calls failed, this one with {reply.error_class}")
+        state.halt(f"the last {state.failures} answers asked for failed, however often they were tried, now with {reply.error_class}")
     return state.stop.is_set()
 
 

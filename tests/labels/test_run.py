@@ -262,6 +262,33 @@ def test_nobody_there_stops_the_run_at_once(tmp_path: Path, book: PriceBook) -> 
     assert (ran.spent_usd, ran.lost) == (0, 0)
 
 
+def test_a_server_that_keeps_failing_is_given_up_by_the_answers_it_owes(tmp_path: Path, book: PriceBook) -> None:
+    """Ten answers in a row that no try got end the run, and the sentence counts answers, not calls."""
+    work = work_of(tmp_path, [f"question {i}" for i in range(20)], book)
+    with _server(lambda handler, _: _say(handler, 500, {"error": {"message": "down", "code": "down"}})) as (url, seen):
+        ran = run_labels(work, url, book=book, concurrency=1, retries=2, wait_s=0.001)
+    assert ran.stopped == "the last 10 answers asked for failed, however often they were tried, now with down"
+    assert (ran.table["transport"].sum(), len(seen)) == (11, 31)
+
+
+def test_a_progress_that_fails_leaves_a_whole_journal(tmp_path: Path, book: PriceBook) -> None:
+    """What ``progress`` raises is raised once the calls under way are in the journal; none is made after it."""
+    work = work_of(tmp_path, [f"question {i}" for i in range(20)], book)
+
+    def answer(handler: Any, n: int) -> None:
+        time.sleep(0.4)
+        _say(handler, 200, _completion())
+
+    def tell(now: int, total: int) -> None:
+        raise OSError(f"a bar that is gone at {now} of {total}")
+
+    with _server(answer) as (url, seen):
+        with pytest.raises(OSError, match="a bar that is gone at 0 of 40"):
+            run_labels(work, url, book=book, concurrency=3, progress=tell)
+        done = past(tmp_path / "work" / "journal.jsonl")
+        assert (len(done.ended), done.lost, len(seen)) == (3, 0, 3)
+
+
 @contextmanager
 def _server(answer: Any) -> Iterator[tuple[str, list[Any]]]:
     """Serve ``answer(handler, n)`` for the n-th call; yield the URL and the headers received."""
