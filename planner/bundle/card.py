@@ -30,7 +30,7 @@ def card(router: Router, training: Training | None, statement: str) -> str:
         statement,
         *([] if training is None or method is None else [_table(training.table), _fitted(training, method)]),
         "## What it stores",
-        "Weights of hashed tokens and pairs of tokens that at least two units used, the names of models and apps, and test requests that were made up. "
+        "Weights of hashed tokens and their pairs that at least two units used, the names of models and apps, and made-up test requests. "
         "No text of any request.",
     ]
     return "\n\n".join(parts) + "\n"
