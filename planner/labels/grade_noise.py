@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 from planner.errors import InputError, NeedsError, did_you_mean
 from planner.labels.grading import LOGGED, TIE
 from planner.labels.table import Labels
-from planner.stats import BUCKETS, Estimate, effective_clusters, jackknife
-from planner.stats.draws import key, uniform
+from planner.stats import BUCKETS, Estimate, buckets, effective_clusters, jackknife
 
 __all__ = ["FLIP", "Noise", "noise", "orders", "shares"]
 
@@ -170,7 +169,7 @@ def _twice(labels: Labels, again: Labels | None) -> pd.DataFrame:
 def _buckets(labels: Labels) -> pd.DataFrame:
     items = labels.items
     unit = items["group"].fillna(items["session_id"]).fillna(items["request_id"]).astype(str)
-    bucket = (uniform(0, key(unit), "bucket") * BUCKETS).astype(np.int64)
+    bucket = buckets(unit)
     return pd.DataFrame({"request_id": items["request_id"], "bucket": bucket, "weight": items["weight"]})
 
 

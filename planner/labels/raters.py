@@ -16,8 +16,7 @@ import pandas as pd
 
 from planner.labels.ab import CHOICES, choices
 from planner.labels.grade_noise import shares
-from planner.stats import BUCKETS, Estimate
-from planner.stats.draws import key, uniform
+from planner.stats import Estimate, buckets
 
 __all__ = ["Agreement", "agreement", "krippendorff"]
 
@@ -55,7 +54,7 @@ def agreement(store: str | Path) -> Agreement:
     judged = found[found["choice"] != "skip"].assign(quality=lambda f: f["quality"].astype(float), unit=lambda f: f["pair"] + f["texts"])
     alike = [(u, float(a == b)) for u, qs in judged.groupby("unit")["quality"] for a, b in combinations(qs.tolist(), 2)]
     units = [str(u) for u, _ in alike]
-    bucket = (uniform(0, key(units), "bucket") * BUCKETS).astype(np.int64)
+    bucket = buckets(units)
     share = shares(bucket, np.ones(len(units)), np.array([(same, 1.0) for _, same in alike]).reshape(-1, 2))
     return Agreement(share, krippendorff(judged["unit"], judged["quality"]), table)
 

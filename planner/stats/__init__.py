@@ -2,6 +2,18 @@
 
 from planner.stats.betting import fixed_sequence, p_values
 from planner.stats.estimate import Estimate, weakest
-from planner.stats.resample import BUCKETS, REFUSE, WARN, Interval, effective_clusters, jackknife
+from planner.stats.resample import BUCKETS, REFUSE, WARN, Interval, buckets, effective_clusters, jackknife
 
-__all__ = ["BUCKETS", "REFUSE", "WARN", "Estimate", "Interval", "effective_clusters", "fixed_sequence", "jackknife", "p_values", "weakest"]
+__all__ = [
+    "BUCKETS",
+    "REFUSE",
+    "WARN",
+    "Estimate",
+    "Interval",
+    "buckets",
+    "effective_clusters",
+    "fixed_sequence",
+    "jackknife",
+    "p_values",
+    "weakest",
+]

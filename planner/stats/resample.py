@@ -8,7 +8,7 @@ by one replicate. Knows nothing of what is summed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-__all__ = ["BUCKETS", "REFUSE", "WARN", "Interval", "effective_clusters", "jackknife"]
+from planner.stats.draws import key, uniform
+
+__all__ = ["BUCKETS", "REFUSE", "WARN", "Interval", "buckets", "effective_clusters", "jackknife"]
 
 #: Buckets of every Summary. 256 keeps a delete-one jackknife cheap and a Summary small.
 BUCKETS = 256
@@ -36,6 +38,16 @@ class Interval:
     high: NDArray[np.float64]
     se: NDArray[np.float64]
     clusters: float
+
+
+def buckets(units: Iterable[str]) -> NDArray[np.int64]:
+    """Return the bucket of every unit, from 0 to below BUCKETS: a hash of its name, so that equal names share one wherever they occur.
+
+    >>> found = buckets(["ada", "bob", "ada"])
+    >>> bool(found[0] == found[2] != found[1]), bool((found < BUCKETS).all())
+    (True, True)
+    """
+    return (uniform(0, key(units), "bucket") * BUCKETS).astype(np.int64)
 
 
 def effective_clusters(weights: NDArray[Any]) -> float:

@@ -20,8 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from planner.errors import InputError
-from planner.stats.draws import key, uniform
-from planner.stats.resample import BUCKETS, jackknife
+from planner.stats.resample import BUCKETS, buckets, jackknife
 
 __all__ = ["BINS", "CHOSEN", "Calibration", "calibration", "holm"]
 
@@ -185,7 +184,7 @@ def _means(y: F64, p: F64, w: F64, unit: NDArray[np.str_], corrects: NDArray[np.
 def _residual(y: F64, p: F64, w: F64, unit: NDArray[np.str_]) -> tuple[float, float]:
     """Return the mean of grade − prediction and its standard error by unit."""
     names, code = np.unique(unit, return_inverse=True)
-    bucket = (uniform(0, key(names), "bucket") * BUCKETS).astype(np.int64)[code]
+    bucket = buckets(names)[code]
     sums = np.column_stack([np.bincount(bucket, x, BUCKETS) for x in (w * (y - p), w)])
     found = jackknife(sums, lambda s: s[..., 0] / s[..., 1], sums[:, 1])
     return float(found.value), float(found.se)

@@ -15,9 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from planner.errors import InputError
-from planner.stats.draws import key, uniform
 from planner.stats.estimate import Estimate
-from planner.stats.resample import BUCKETS, jackknife
+from planner.stats.resample import BUCKETS, buckets, jackknife
 from planner.traffic import Traffic
 from planner.units import DAYS_PER_MONTH
 
@@ -84,7 +83,7 @@ def harm(loss: F64, apps: NDArray[np.str_], weight: F64, unit: NDArray[np.str_],
             f"rows of {', '.join(sorted(set(apps.tolist())))}", f"some of {', '.join(per_month)}", "name the apps as the labels do"
         )
     volume = np.array([per_month[a] for a in names])
-    bucket = (uniform(0, key(unit.tolist()), "bucket") * BUCKETS).astype(np.int64)
+    bucket = buckets(unit.tolist())
     sums = np.zeros((BUCKETS, len(names), 2))
     for place, app in enumerate(names):
         own = apps == app

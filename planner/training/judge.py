@@ -16,8 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from planner.router import Scores, lookup, steps
-from planner.stats.draws import key, uniform
-from planner.stats.resample import BUCKETS, jackknife
+from planner.stats.resample import BUCKETS, buckets, jackknife
 
 __all__ = ["Judged", "apgr", "curve", "judge", "mixed", "onehot", "oracle", "tau_for"]
 
@@ -44,8 +43,8 @@ class Judged:
     def bucket(self) -> NDArray[np.int64]:
         """The jackknife bucket of each row's unit."""
         names, code = np.unique(self.unit, return_inverse=True)
-        bucket: NDArray[np.int64] = (uniform(0, key(names), "bucket") * BUCKETS).astype(np.int64)[code]
-        return bucket
+        found: NDArray[np.int64] = buckets(names)[code]
+        return found
 
 
 def onehot(codes: NDArray[np.int64], k: int) -> F64:

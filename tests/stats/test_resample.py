@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from planner.stats import effective_clusters, jackknife
+from planner.stats import BUCKETS, buckets, effective_clusters, jackknife
 
 
 def test_mean_has_the_textbook_interval() -> None:
@@ -54,3 +54,11 @@ def test_empty_buckets_do_not_count() -> None:
 def test_effective_clusters_see_the_largest() -> None:
     """One user with half of all requests leaves fewer than four effective clusters."""
     assert effective_clusters(np.append(np.ones(100), 100)) < 4
+
+
+def test_buckets_are_even_and_belong_to_names() -> None:
+    """50,000 users spread over 256 buckets as chance would, and a user's bucket depends on nobody else."""
+    names = [f"user {i}" for i in range(50_000)]
+    found = buckets(names)
+    assert stats.chisquare(np.bincount(found, minlength=BUCKETS)).pvalue > 1e-4
+    assert (buckets(reversed(names)) == found[::-1]).all()
