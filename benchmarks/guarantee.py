@@ -62,7 +62,8 @@ def world(data: Data, floor: float, seed: int = 0) -> World:
     """Train on a third of the units; lay out the population's losses at every τ."""
     fit, rest = _thirds(data, seed)
     requests = data.requests["all"]
-    learned = learn(requests.take(fit), data.gain[fit], data.weight[fit], data.unit[fit], data.reference, seed)
+    rows = (requests.take(fit), data.gain[fit], data.weight[fit], data.unit[fit])
+    learned = learn(*rows, data.reference, seed, quality=data.quality[fit])
     trained, fitted = _judged(data, fit), _scores(data, fit, learned.oof)
     population, scores = _judged(data, rest), _scores(data, rest, learned.scorer.gains(requests.take(rest)))
     taus = sequence(trained, fitted, floor=floor)
@@ -97,7 +98,7 @@ def _losses(rows: Judged, scores: Scores, taus: F64) -> tuple[F64, F64]:
 
 def measure(made: World, n: int, sets: int, floor: float, delta: float, seed: int, clusters: int = 0, icc: float = 0.0) -> dict[str, Any]:
     """Certify ``sets`` calibration sets of ``n`` rows, drawn singly or in clusters."""
-    groups = _clusters(made, floor, clusters, icc, seed) if clusters else np.arange(len(made.loss))[:, None]
+    groups = clustered(made, floor, clusters, icc, seed) if clusters else np.arange(len(made.loss))[:, None]
     loss, dense = made.loss[groups].mean(1), made.dense_loss[groups].mean(1)
     drawn, mean = n // groups.shape[1], dense.mean(0)
     bound = mean + Z * dense.std(0) / np.sqrt(drawn)
@@ -157,7 +158,7 @@ def _line(broken: NDArray[np.bool_], saved: F64, attainable: float, clairvoyant:
     }
 
 
-def _clusters(made: World, floor: float, size: int, icc: float, seed: int) -> NDArray[np.int64]:
+def clustered(made: World, floor: float, size: int, icc: float, seed: int) -> NDArray[np.int64]:
     """Return rows in groups of ``size``, (G, size): neighbours in the order of loss plus noise, as much noise as gives the ICC."""
     fine = np.flatnonzero(made.dense_loss.mean(0) <= floor)
     loss = made.dense_loss[:, fine[-1]] if len(fine) else made.dense_loss[:, -1]
@@ -169,11 +170,11 @@ def _clusters(made: World, floor: float, size: int, icc: float, seed: int) -> ND
 
     if not loss.any():
         return grouped(0.0)
-    pull = brentq(lambda x: _icc(loss[grouped(x)]) - icc, 0.0, 20.0, xtol=1e-3)
+    pull = brentq(lambda x: correlation(loss[grouped(x)]) - icc, 0.0, 20.0, xtol=1e-3)
     return np.random.default_rng(seed + 1).permuted(grouped(pull), axis=1)
 
 
-def _icc(groups: F64) -> float:
+def correlation(groups: F64) -> float:
     """One-way intraclass correlation of (G, size) values (Shrout & Fleiss, 1979, case 1)."""
     size = groups.shape[1]
     between, within = size * groups.mean(1).var(ddof=1), groups.var(1, ddof=1).mean()

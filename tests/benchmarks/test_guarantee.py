@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 from support.labels import EASY, HARD, made_labels
 
-from benchmarks.guarantee import _clusters, _icc, main, measure, world
+from benchmarks.guarantee import clustered, correlation, main, measure, world
 from benchmarks.routing.data import pose
 from planner.labels import read_labels
+from planner.training.learn import learn
 
 KEYS = {"n", "violation_rate", "saving_vs_attainable", "saving_vs_clairvoyant"}
 
@@ -36,10 +37,26 @@ def test_a_floor_holds_for_single_and_clustered_draws(made, clusters):
 
 def test_clusters_have_the_stated_correlation(made):
     """The loss at the clairvoyant τ has an intraclass correlation of 0.1 in groups of 20; every row is in one group at most."""
-    groups = _clusters(made, 0.05, 20, 0.1, 0)
+    groups = clustered(made, 0.05, 20, 0.1, 0)
     fine = np.flatnonzero(made.dense_loss.mean(0) <= 0.05)[-1]
-    assert _icc(made.dense_loss[:, fine][groups]) == pytest.approx(0.1, abs=0.01)
+    assert correlation(made.dense_loss[:, fine][groups]) == pytest.approx(0.1, abs=0.01)
     assert len(np.unique(groups)) == groups.size
+
+
+def test_what_is_certified_is_what_training_ships(monkeypatch: pytest.MonkeyPatch):
+    """The benchmark's learner sees qualities beside gains, as that of ``train`` does: of the rows it is fitted on, and of no other."""
+    data = pose(made_labels(600, models=("large", "small")), "made", reference="large", costs={"large": 20.0, "small": 1.0})
+    seen = []
+
+    def watched(requests, gain, *rest, quality):
+        seen.append((gain, quality))
+        return learn(requests, gain, *rest, quality=quality)
+
+    monkeypatch.setattr("benchmarks.guarantee.learn", watched)
+    world(data, 0.05)
+    ((gain, quality),) = seen
+    np.testing.assert_array_equal(quality - quality[:, [data.reference]], gain)
+    assert 150 < len(quality) < 250
 
 
 def test_it_runs_on_any_file_of_graded_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
