@@ -10,11 +10,10 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
 from typing import Any
 
 from planner.errors import InputError
-from planner.labels.grading import Case, Grade, Grader, rowwise
+from planner.labels.grading import Case, Grade, Grader, digest, rowwise
 from planner.text.checks import final_number, grounding, missing, normalised, schema_check, unfenced
 from planner.text.messages import conversation
 
@@ -79,7 +78,7 @@ def regex(pattern: str, *, case: bool = True) -> Grader:
         said = next((g for g in found[-1].groups() if g is not None), "") if found else ""
         return Grade(float(bool(found) and normalised(said, case=case) == normalised(c.reference or "", case=case)), checks={"found": said})
 
-    return Grader(_name("regex", case=not case, pattern=_digest(pattern)), rowwise(verdict), needs_reference=compiled.groups > 0)
+    return Grader(_name("regex", case=not case, pattern=digest(pattern)), rowwise(verdict), needs_reference=compiled.groups > 0)
 
 
 def json_schema(schema: Mapping[str, Any] | bool = True, *, fenced: bool = True) -> Grader:
@@ -94,7 +93,7 @@ def json_schema(schema: Mapping[str, Any] | bool = True, *, fenced: bool = True)
         problem = check(unfenced(c.response) if fenced else c.response)
         return Grade(float(problem is None), checks={"json": problem or True})
 
-    return Grader(_name("schema", strict=not fenced, schema=_digest(json.dumps(schema, sort_keys=True))), rowwise(verdict))
+    return Grader(_name("schema", strict=not fenced, schema=digest(json.dumps(schema, sort_keys=True))), rowwise(verdict))
 
 
 def contains(required: str | Sequence[str] = (), *, case: bool = False) -> Grader:
@@ -109,7 +108,7 @@ def contains(required: str | Sequence[str] = (), *, case: bool = False) -> Grade
         absent = missing(c.response, [*always, *_listed(c.reference)], case=case)
         return Grade(float(not absent), checks={"missing": absent})
 
-    named = {"required": _digest(json.dumps(always))} if always else {}
+    named = {"required": digest(json.dumps(always))} if always else {}
     return Grader(_name("contains", case=case, **named), rowwise(verdict), needs_reference=not always)
 
 
@@ -145,7 +144,3 @@ def _name(kind: str, version: str = "v1", **settings: Any) -> str:
     """
     said = ",".join(k if v is True else f"{k}={v}" for k, v in settings.items() if v)
     return f"{kind}{'@' if said else ''}{said} {version}"
-
-
-def _digest(text: str) -> str:
-    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]

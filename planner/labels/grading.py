@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -23,7 +24,7 @@ from planner.labels.answers import Answers
 from planner.labels.table import Labels
 from planner.schema import LABELS
 
-__all__ = ["LOGGED", "UNGRADED", "Case", "Grade", "Graded", "Grader", "Verdicts", "compared", "grade", "rowwise"]
+__all__ = ["LOGGED", "UNGRADED", "Case", "Grade", "Graded", "Grader", "Verdicts", "compared", "digest", "grade", "rowwise"]
 
 _KEY = ["request_id", "model", "prompt_variant", "repeat"]
 #: As ``Grader.against``: whatever answered in the log.
@@ -82,6 +83,15 @@ class Grader:
     verdicts: Verdicts = field(repr=False)
     needs_reference: bool = False
     against: str | None = None
+
+
+def digest(text: str, size: int = 4) -> str:
+    """Return ``size`` bytes of a text's hash in hexadecimal: what a name has of a setting too long to be in it.
+
+    >>> digest("be brief"), len(digest("", 16))
+    ('ebe2cf6b', 32)
+    """
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size).hexdigest()
 
 
 def rowwise(verdict: Callable[[Case], Grade]) -> Verdicts:

@@ -10,7 +10,6 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from planner.labels import judging
 from planner.labels.bodies import LIMIT_FIELDS
 from planner.labels.budget import Budget
 from planner.labels.client import endpoint
-from planner.labels.grading import TIE, Case, Grade, Grader
+from planner.labels.grading import TIE, Case, Grade, Grader, digest
 from planner.labels.journal import past
 from planner.labels.quotes import OVERHEAD_TOKENS, at_most_pusd
 from planner.labels.replies import answer_of
@@ -102,7 +101,7 @@ def judge(
     bench = _Bench(Path(str(journal)), book, provider, model, body, limit_tokens, again, ask)
     verdicts = (lambda cases: _compared(bench, cases, criteria)) if against else (lambda cases: _scored(bench, cases, criteria))
     kind = "order-swap" if against else "rubric"
-    told = f",criteria={_digest(criteria)}" if criteria.strip() else ""
+    told = f",criteria={digest(criteria)}" if criteria.strip() else ""
     return Grader(f"judge:{model}@{kind}{told} {judging.VERSION}", verdicts, needs_reference=bool(against), against=against)
 
 
@@ -122,7 +121,7 @@ class _Bench:
     def replies(self, asked: Sequence[list[dict[str, str]]], read: _Read) -> list[Grade]:
         """Return what the judge said to each of ``asked`` as a grade from 0 to 1; equal questions are asked once."""
         bodies = [{**self.body, "messages": m} for m in asked]
-        names = [_digest(json.dumps([self.again, b], sort_keys=True), 16) for b in bodies]
+        names = [digest(json.dumps([self.again, b], sort_keys=True), 16) for b in bodies]
         by_name = dict(zip(names, bodies, strict=True))
         before = past(self.journal)
         left = [n for n in by_name if not before.done(n)]
@@ -193,7 +192,3 @@ def _require_text(cases: Sequence[Case]) -> None:
         raise NeedsError(
             "answers without their prompts", "the requests' text", "a judge must read what was asked; label from a log that has it"
         )
-
-
-def _digest(text: str, size: int = 4) -> str:
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size).hexdigest()

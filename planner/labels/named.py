@@ -65,7 +65,7 @@ def grader(spec: str | Mapping[str, Any] | Grader, **defaults: Any) -> Grader:
     InputError names what is unknown, with what there is.
 
     >>> grader("exact").name, grader("numeric: 0.01").name, grader({"contains": {"required": ["a"], "case": True}}).name
-    ('exact v1', 'numeric@rel=0.01 v1', 'contains@case,required=0eb5b8d6 v1')
+    ('exact v1', 'numeric@rel=0.01 v1', 'contains@case,required=f95b9f01 v1')
     """
     if isinstance(spec, Grader):
         return spec
