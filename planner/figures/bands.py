@@ -17,7 +17,7 @@ from planner.figures.curve import source_line
 from planner.figures.style import GREYS, HALO, INK, PROPOSALS, Picture, bare, money, over, share, styled
 from planner.simulation import Frontier
 
-__all__ = ["shares"]
+__all__ = ["apart", "shares"]
 
 #: A band thinner than this share is too thin for a name inside.
 _ROOM = 0.055
@@ -73,16 +73,16 @@ def _name(axes: Axes, frontier: Frontier, order: NDArray[np.int64], saving: NDAr
     """Name every band at the right edge; names keep their distance where bands are thin."""
     ends = np.cumsum(frontier.shares[-1, order])
     middles = ends - frontier.shares[-1, order] / 2
-    for at, height in zip(range(len(order)), _apart(np.maximum(middles, 0.03), _ROOM), strict=True):
+    for at, height in zip(range(len(order)), apart(np.maximum(middles, 0.03), _ROOM), strict=True):
         words = frontier.candidates[order[at]] + ("" if frontier.shares[0, order[at]] == 0 else " (today)")
         axes.plot([1.018], [height], "s", markersize=8, color=colours[at], transform=axes.transAxes, clip_on=False)
         axes.text(1.036, height, words, transform=axes.transAxes, va="center", fontsize=9.5)
 
 
-def _apart(places: NDArray[np.float64], gap: float) -> NDArray[np.float64]:
+def apart(places: NDArray[np.float64], gap: float) -> NDArray[np.float64]:
     """Push places (ascending) apart to at least ``gap``, inside [0, 1].
 
-    >>> _apart(np.array([0.5, 0.5]), 0.1).round(2).tolist()
+    >>> apart(np.array([0.5, 0.5]), 0.1).round(2).tolist()
     [0.5, 0.6]
     """
     out = places.copy()

@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from planner.figures.style import FAINT, MEASURED, Picture, bare, money, share, styled, without_axes
 from planner.prices import Audit
 
-__all__ = ["money_map"]
+__all__ = ["dearest", "money_map"]
 
 _APPS, _MODELS = 9, 6
 
@@ -48,10 +48,10 @@ def _source(audit: Audit, note: str) -> str:
 def _grid(spend: pd.DataFrame) -> pd.DataFrame:
     """Lay out dollars as apps × models, dearest first; what is beyond the page is summed as ``other``."""
     table = spend.pivot_table(index="app", columns="model", values="usd", aggfunc="sum", fill_value=0.0)
-    return _dearest(_dearest(table, _APPS).T, _MODELS).T
+    return dearest(dearest(table, _APPS).T, _MODELS).T
 
 
-def _dearest(table: pd.DataFrame, most: int) -> pd.DataFrame:
+def dearest(table: pd.DataFrame, most: int) -> pd.DataFrame:
     """Keep the dearest rows, at most ``most`` with the one that sums the rest."""
     sums = table.sum(axis="columns").sort_values(ascending=False, kind="stable")
     sums = sums[sums > 0]

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-__all__ = ["Recalibration", "recalibrate"]
+__all__ = ["Recalibration", "logistic", "recalibrate"]
 
 F64 = NDArray[np.float64]
 #: Penalty on a standardised column, in rows: of the model's own score, the reference's, the two
@@ -82,16 +82,16 @@ def _one(columns: F64, y: F64, weight: F64, penalty: F64) -> tuple[float, F64, f
     """Return the fields of Recalibration for one model."""
     known = ~np.isnan(y)
     w = weight[known] / weight[known].mean()
-    intercept, index = _logistic(columns[known], y[known], w, penalty)
+    intercept, index = logistic(columns[known], y[known], w, penalty)
     at = intercept + columns[known] @ index
     first, last = np.quantile(at, [0.02, 0.98]).tolist()
     knots = np.linspace(first, last, _KNOTS + 2)[1:-1]
     bends = np.column_stack([at, np.maximum(at[:, None] - knots, 0)])
-    start, slopes = _logistic(bends, y[known], w, np.full(_KNOTS + 1, _OWN))
+    start, slopes = logistic(bends, y[known], w, np.full(_KNOTS + 1, _OWN))
     return intercept, index, float(at.min()), float(at.max()), np.array([start, slopes[0]]), knots, slopes[1:]
 
 
-def _logistic(x: F64, y: F64, w: F64, penalty: F64) -> tuple[float, F64]:
+def logistic(x: F64, y: F64, w: F64, penalty: F64) -> tuple[float, F64]:
     """Return intercept and slopes of a penalised logistic regression, by Newton's method; ``y`` may lie between 0 and 1."""
     mean, spread = np.average(x, axis=0, weights=w), x.std(0)
     scale = np.where(spread > 1e-9, 1 / np.where(spread > 1e-9, spread, 1), 0)

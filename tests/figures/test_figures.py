@@ -14,9 +14,9 @@ from matplotlib.collections import FillBetweenPolyCollection
 from matplotlib.patches import Rectangle
 
 from planner import figures
-from planner.figures.bands import _apart
+from planner.figures.bands import apart
 from planner.figures.curve import headline
-from planner.figures.spend import _dearest
+from planner.figures.spend import dearest
 from planner.figures.style import share
 from planner.prices import audit
 from planner.traffic.coverage import coverage
@@ -107,9 +107,9 @@ def test_areas_of_the_money_map_are_dollars(made: Made) -> None:
 def test_what_does_not_fit_is_summed_as_other() -> None:
     """Shortening a table keeps the dearest rows and every dollar."""
     table = pd.DataFrame({"m": [1.0, 5.0, 3.0, 0.0, 2.0]}, index=list("abcde"))
-    short = _dearest(table, 3)
+    short = dearest(table, 3)
     assert short["m"].to_dict() == {"b": 5.0, "c": 3.0, "other": 3.0}
-    assert _dearest(table, 4).index.tolist() == ["b", "c", "e", "a"]
+    assert dearest(table, 4).index.tolist() == ["b", "c", "e", "a"]
 
 
 def test_coverage_bars_are_shares_of_spend(made: Made) -> None:
@@ -124,7 +124,7 @@ def test_coverage_bars_are_shares_of_spend(made: Made) -> None:
 def test_names_keep_their_distance() -> None:
     """Names are pushed apart in order and stay on the page."""
     for places in ([0.5, 0.5, 0.51], [0.97, 0.98, 0.99, 1.0], [0.0, 0.0, 1.0]):
-        out = _apart(np.array(places), 0.06)
+        out = apart(np.array(places), 0.06)
         assert (np.diff(out) > 0.0599).all()
         assert out[-1] <= 1.0
 

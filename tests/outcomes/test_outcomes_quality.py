@@ -17,7 +17,7 @@ from benchmarks.verdict import tau_at
 from planner.labels import Labels, read_labels
 from planner.outcomes import fit_outcomes
 from planner.outcomes.quality import fit_quality
-from planner.outcomes.recalibrate import _logistic, recalibrate
+from planner.outcomes.recalibrate import logistic, recalibrate
 from planner.policies import Plan, Route
 from planner.prices import PriceBook
 from planner.router import LinearScorer, Scores, choose
@@ -104,7 +104,7 @@ def test_recalibration_is_penalised_logistic_regression():
     y = (rng.random(800) < 1 / (1 + np.exp(-(x @ [1, -0.2, 3])))).astype(float)
     z = (x - x.mean(0)) / x.std(0)
     peer = LogisticRegression(C=1 / 3, tol=1e-10).fit(z, y)
-    intercept, slopes = _logistic(x, y, np.ones(800), np.full(3, 3.0))
+    intercept, slopes = logistic(x, y, np.ones(800), np.full(3, 3.0))
     assert slopes * x.std(0) == pytest.approx(peer.coef_[0], abs=1e-5)
     assert intercept + slopes @ x.mean(0) == pytest.approx(peer.intercept_[0], abs=1e-5)
 
