@@ -75,9 +75,11 @@ def train(
     done = f"Wrote {folder} and loaded it again: router {router.version}, τ {router.tau!r}, reference {router.reference}"
     done += "".join(f", {model} for {app}" for app, model in router.references)
     following = f"planner simulate {log or 'LOG'} --labels {labels} --bundle {folder}"
+    if found.verdict.method in found.rules:
+        following = f"planner export {labels} {f'--log {log} ' if log else ''}--method {found.verdict.method!r} --out ANOTHER_FOLDER"
     parts = [
         Part("folder", folder),
-        Part("text", found.text, wrap(found.text)),
+        Part("text", found.text, "\n".join(wrap(line) for line in found.text.splitlines())),
         Part("methods", found.table.reset_index(), methods(found)),
         Part(
             "router", {"version": router.version, "tau": router.tau, "reference": router.reference, "references": dict(router.references)}

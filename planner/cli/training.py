@@ -82,6 +82,8 @@ def settings(
     from planner.labels import Labels
     from planner.traffic.apps import Apps
 
+    if not 0 < confidence < 1:
+        raise InputError(f"'--confidence {confidence:g}'", "a number between 0 and 1", "for example --confidence 0.95")
     return {
         "apps": Apps.load(apps) if apps else None,
         "reference": reference,

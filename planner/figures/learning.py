@@ -25,6 +25,7 @@ def reliability(found: Calibration, *, model: str = CHOSEN, note: str = "") -> P
     of = "the chosen answers" if model == CHOSEN else model
     apart = "not what was predicted" if line["holm"] < 0.05 else "what was predicted, within chance"
     error = f"expected calibration error {line['ece']:.4f}, a perfect model's 95 % limit {line['ece_limit']:.4f}"
+    error += f"; p {line['holm']:.2g} over all models (Holm)"
     figure, axes = bare(f"Quality of {of} is {apart}", " · ".join([*([note] if note else []), f"{line['n']:,.0f} rows", error]), (6.4, 5.6))
     figure.numbers = bins
     predicted = bins["predicted"].to_numpy(float)

@@ -98,7 +98,7 @@ class Guarantee:
     def limits(self) -> str:
         """Return what the promise leaves out, in words."""
         words = []
-        if self.certified:
+        if self.certified and self.abstained_share > 0:
             words.append(f"{self.abstained_share:.1%} of the spend is outside what was calibrated and stays as it is.")
         if self.trimmed_share > 0:
             words.append(

@@ -25,9 +25,11 @@ from planner.training.problem import Problem
 from planner.training.rectified import human_quality
 from planner.training.split import PARTS
 
-__all__ = ["Certified", "app_floors", "app_levels", "certified"]
+__all__ = ["OTHERS", "Certified", "app_floors", "app_levels", "certified"]
 
 F64 = NDArray[np.float64]
+#: Apps without a floor of their own, certified together.
+OTHERS = "all other apps"
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +54,7 @@ def certified(
     human: Labels | None = None,
     seed: int = 0,
 ) -> Certified:
-    """Certify every method for ``floor``, and the learned router app by app where an owner states one.
+    """Certify every method for ``floor``; where owners state levels, the learned router for each of those apps, and the rest together.
 
     ``human`` are grades by people of some of the same answers, which correct those of a judge.
     """
@@ -70,11 +72,18 @@ def certified(
     levels = app_levels(apps)
     if not levels:
         return Certified(guarantees, None, routers)
+    groups = np.array([a if a in levels else OTHERS for a in problem.requests.app], object)
     stated |= {"levels": levels, "human": people}
-    found = _by_app(problem, made["learned"], fit_rows, app_floors(problem, fit_rows, levels, floor), delta, seed, stated)
+    found = _by_app(problem, groups, made["learned"], fit_rows, app_floors(problem, groups, fit_rows, levels, floor), delta, seed, stated)
     tau, names = found.common()
-    routers["learned"] = made["learned"].router.with_tau(tau)
-    return Certified(guarantees, found, routers | ({"learned": routers["learned"].with_apps(names)} if names else {}))
+    router = made["learned"].router.with_tau(tau)
+    if names:
+        router = router.with_apps(sorted({a for a, g in zip(problem.requests.app, groups, strict=True) if g in names} & _steered(router)))
+    return Certified(guarantees, found, routers | {"learned": router})
+
+
+def _steered(router: Router) -> set[str]:
+    return set(router.support.apps or ("default",))
 
 
 def _graders(labels: Labels) -> dict[str, Any]:
@@ -84,13 +93,20 @@ def _graders(labels: Labels) -> dict[str, Any]:
 
 
 def _by_app(
-    problem: Problem, learned: Method, fit_rows: Judged, floors: Mapping[str, float], delta: float, seed: int, stated: Mapping[str, Any]
+    problem: Problem,
+    groups: NDArray[np.object_],
+    learned: Method,
+    fit_rows: Judged,
+    floors: Mapping[str, float],
+    delta: float,
+    seed: int,
+    stated: Mapping[str, Any],
 ) -> AppGuarantees:
     rows, whole = judged_rows(problem, "calibrate", learned.router)
     part = problem.requests.take(problem.rows("calibrate"))
     scores = learned.router.scores(part, problem.day).take(whole)
-    calibration = (rows, scores, np.array(part.app)[whole])
-    return certify_apps(calibration, (fit_rows, learned.fitted, _fit_apps(problem)), floors, delta, seed, **stated)
+    calibration = (rows, scores, groups[problem.rows("calibrate")][whole].astype(str))
+    return certify_apps(calibration, (fit_rows, learned.fitted, _fit_groups(problem, groups)), floors, delta, seed, **stated)
 
 
 def _filled(problem: Problem, grades: F64, whole: NDArray[np.int64]) -> F64:
@@ -100,10 +116,10 @@ def _filled(problem: Problem, grades: F64, whole: NDArray[np.int64]) -> F64:
     return np.where(problem.able[rows], grades[whole], home)
 
 
-def _fit_apps(problem: Problem) -> Any:
-    """Return the app of each whole fit row."""
+def _fit_groups(problem: Problem, groups: NDArray[np.object_]) -> NDArray[np.str_]:
+    """Return the group of each whole fit row."""
     fit = problem.rows("fit")
-    return np.array(problem.requests.app)[fit][problem.whole[fit]]
+    return groups[fit][problem.whole[fit]].astype(str)
 
 
 def app_levels(apps: Apps | None) -> dict[str, float]:
@@ -112,12 +128,14 @@ def app_levels(apps: Apps | None) -> dict[str, float]:
     return {name: level for name, level in stated.items() if level is not None}
 
 
-def app_floors(problem: Problem, fit_rows: Judged, levels: Mapping[str, float], floor: float) -> dict[str, float]:
-    """Return the loss that each labelled app may have: ``floor``, and with a stated level what today's model is above it on fit rows.
+def app_floors(
+    problem: Problem, groups: NDArray[np.object_], fit_rows: Judged, levels: Mapping[str, float], floor: float
+) -> dict[str, float]:
+    """Return the loss that each group may have: ``floor`` for those without a level, else what today's model is above it on fit rows.
 
     The latter is an estimate, and only says where to begin: what is certified there is the level itself.
     """
-    named, today = _fit_apps(problem), fit_rows.quality_of(fit_rows.reference)
+    named, today = _fit_groups(problem, groups), fit_rows.quality_of(fit_rows.reference)
     found = dict.fromkeys(sorted(set(named.tolist())), floor)
     for name in {*levels} & {*found}:
         own = named == name

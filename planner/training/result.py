@@ -73,9 +73,21 @@ class Training:
 
     @property
     def text(self) -> str:
-        """The decision in words: the verdict, then what is certified and measured of the learned router."""
-        wrong = "" if self.harm is None or np.isneginf(self.router.tau) else self.harm.text
-        return f"{self.verdict.text} {self._of('learned', self.router)} {wrong}".strip()
+        """The decision in words, a line each: what to use, what is certified and measured of it and of the learned router, harm."""
+        use = self.verdict.method
+        lines = [self.verdict.text, *([self._of(use, self.rules[use])] if use in self.rules else []), self._of("learned", self.router)]
+        if self.harm is not None and not np.isneginf(self.router.tau):
+            lines.append(" ".join(w for w in (self.harm.text, self._worse()) if w))
+        return "\n".join([*lines, *(w for w in (self.problem.left_out, self.problem.note) if w)])
+
+    def _worse(self) -> str:
+        """Name the apps that are shown to lose, and seem to lose more than the floor, though all together keep it."""
+        if self.harm is None:
+            return ""
+        table = self.harm.table
+        loss = (table["wrong"] / table["requests_per_month"])[(table["low"] > 0).to_numpy()]
+        worse = ", ".join(f"{app} ({100 * lost:.1f} points)" for app, lost in loss[loss > self.floor].items())
+        return f"By themselves these lose more than {self.floor:g}: {worse}; state a floor of their own in apps.yaml." if worse else ""
 
     def method(self, router: Router) -> str | None:
         """Return the method of ``table`` whose router this is, τ included; None when no row judged it.
@@ -93,7 +105,7 @@ class Training:
         if name == "learned":
             return self.text
         if name is not None:
-            return f"{self._of(name, router)} {self._together(name)}".strip()
+            return " ".join(w for w in (self._of(name, router), self._together(name), self.problem.left_out, self.problem.note) if w)
         own = self.guarantees["learned"]
         if self.by_app is None and router.family == self.router.family and own.holds(router.tau):
             return f"{own.at(router.tau).text} Not judged at this level."
@@ -104,10 +116,11 @@ class Training:
         called = "the learned router" if name == "learned" else f"the simple rule {name!r}"
         measured = worth(called, self.table.loc[name].to_dict(), self.table.loc["reference"].to_dict(), router, self.notes["judged_rows"])
         own = self.guarantees[name]
-        if name == "learned" and self.by_app is not None:
-            return " ".join(w for w in (self.by_app.text, measured, self.problem.left_out, self.problem.note) if w)
         loose = f"Not certified: it is not shown to keep the loss of quality within {own.floor:g} at {1 - own.delta:.0%} confidence."
-        return " ".join(w for w in (own.text if router.tau == own.tau else loose, measured, self.problem.left_out, self.problem.note) if w)
+        certain = own.text if router.tau == own.tau else loose
+        if name == "learned" and self.by_app is not None:
+            certain = self.by_app.text
+        return f"{called[0].upper()}{called[1:]}: {certain} {measured}"
 
     def _together(self, name: str) -> str:
         """Return with what confidence all certificates hold, since somebody may choose among them."""
@@ -121,4 +134,5 @@ class Training:
         )
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(self.text)}</p>{self.table.round(4).to_html()}"
+        said = "".join(f"<p>{html.escape(line)}</p>" for line in self.text.splitlines())
+        return f"{said}{self.table.round(4).to_html()}"

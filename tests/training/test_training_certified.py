@@ -11,7 +11,7 @@ from planner.labels import Labels
 from planner.router import Scores
 from planner.traffic import App, Apps
 from planner.training import train
-from planner.training.certified import app_floors, app_levels
+from planner.training.certified import OTHERS, app_floors, app_levels
 from planner.training.guarantee import certify
 from planner.training.judge import Judged
 from planner.training.methods import judged_rows
@@ -36,6 +36,14 @@ def test_an_owners_floor_is_certified_app_by_app():
     assert {found.router.candidates[c] for c in codes[maths]} == {"large"}
 
 
+def test_a_level_for_one_app_leaves_the_others_to_the_common_floor():
+    """Apps without a level are certified together at the floor: one that cannot keep its own takes the router from nobody else."""
+    found = train(made_labels(3_000), reference="large", cost=COST, floor=0.1, apps=owners(maths=0.99))
+    assert found.by_app is not None
+    assert found.by_app.table["certified"].to_dict() == {OTHERS: True, "maths": False}
+    assert found.router.support.apps == ("chat",)
+
+
 def test_a_level_is_tested_itself():
     """What an owner states is tested exactly: at a true quality just below the level it is certified as rarely as δ says."""
     broken = 0
@@ -55,8 +63,9 @@ def test_a_level_says_where_to_begin():
     rows, whole = judged_rows(found.problem, "fit", found.router)
     app = np.array(found.problem.requests.app)[found.problem.rows("fit")][whole]
     today = rows.quality_of(rows.reference)[app == "chat"].mean()
-    assert app_floors(found.problem, rows, {"chat": 0.5}, 0.03) == pytest.approx({"chat": today - 0.5, "maths": 0.03})
-    assert app_floors(found.problem, rows, {"chat": 0.999}, 0.03) == {"chat": 0.0, "maths": 0.03}
+    groups = np.array([a if a == "chat" else OTHERS for a in found.problem.requests.app], object)
+    assert app_floors(found.problem, groups, rows, {"chat": 0.5}, 0.03) == pytest.approx({"chat": today - 0.5, OTHERS: 0.03})
+    assert app_floors(found.problem, groups, rows, {"chat": 0.999}, 0.03) == {"chat": 0.0, OTHERS: 0.03}
     assert app_levels(owners(chat=0.5, maths=None)) == {"chat": 0.5}
     assert app_levels(Apps({"chat": App(quality_floor=0.5, assumed=("quality_floor",))})) == app_levels(None) == {}
 
