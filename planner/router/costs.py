@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.errors import InputError
+
 __all__ = ["Costs"]
 
 F64 = NDArray[np.float64]
@@ -21,7 +23,7 @@ F64 = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Costs:
-    """Rates of K candidates; every array has shape (K,).
+    """Rates of K candidates; every array has shape (K,). InputError for a rate that is no finite number: it could not be compared.
 
     Parameters
     ----------
@@ -36,6 +38,12 @@ class Costs:
     output_tokens: F64
     usd_per_request: F64
     basis: str = "stated"
+
+    def __post_init__(self) -> None:
+        """Check the rates."""
+        for name, rates in self._arrays():
+            if not np.isfinite(rates).all():
+                raise InputError(f"{name} {np.asarray(rates).tolist()}", "finite numbers", "state a rate for every candidate")
 
     def usd(self, input_tokens: NDArray[np.int64]) -> F64:
         """Return expected cost [USD], shape (n, K).
@@ -73,8 +81,10 @@ class Costs:
 
     def state(self) -> dict[str, Any]:
         """Return plain values, for a manifest."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {k: v if isinstance(v, str) else v.tolist() for k, v in values.items()}
+        return {**{name: rates.tolist() for name, rates in self._arrays()}, "basis": self.basis}
+
+    def _arrays(self) -> list[tuple[str, F64]]:
+        return [(f.name, getattr(self, f.name)) for f in fields(self) if f.name != "basis"]
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> Costs:
