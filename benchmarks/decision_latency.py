@@ -41,7 +41,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.routing import minilm
 from planner.bundle import export
 from planner.labels import Labels, read_labels
-from planner.router import FeatureSpec, Requests, Router
+from planner.router import FeatureSpec, LinearScorer, Requests, Router
 from planner.text.messages import parse
 from planner.training import train
 
@@ -166,7 +166,8 @@ def methods(case: Case, batch: int) -> dict[str, Method]:
 
     found = {"planner": Method(lambda i: router.decide(case.messages[i], case.metadata[i]), decide_many)}
     found["scores"] = Method(lambda i: None, _scores_many(case, many))
-    assert hasattr(router.scorer, "spec")
+    if not isinstance(router.scorer, LinearScorer):
+        raise TypeError(f"the learned router scores with {type(router.scorer).__name__}, not with features")
     peers = {"same": same_families(router.scorer.spec, any(t for _, t, _ in case.fit)), "words": words_only()}
     for name, peer in peers.items():
         peer.fit(case.fit, case.gain)
