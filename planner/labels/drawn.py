@@ -73,8 +73,7 @@ def _loaded(traffic: Traffic, rows: Ints) -> pd.DataFrame:
 def _schema_bytes(text: pd.DataFrame, schemas: Mapping[str, Any]) -> Ints:
     """Return the bytes of the JSON schema that goes with each request."""
     of_app = text["app"].map({app: schema_bytes(schema) for app, schema in schemas.items()})
-    found: Ints = of_app.where(text["response_format"] == "json_schema").fillna(0).to_numpy(np.int64)
-    return found
+    return of_app.where(text["response_format"] == "json_schema").fillna(0).to_numpy(float).astype(np.int64)
 
 
 def _asks(text: pd.DataFrame, terms: Terms, rows: Ints, size: Ints) -> pd.DataFrame:
