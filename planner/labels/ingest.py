@@ -70,7 +70,7 @@ def ingest_labels(work: Work | str | Path, results: Sequence[str | Path] = (), *
 
     An ask with several results keeps an answer before a failure, and of equals the first answer or the last failure. What never
     came is a row with status ``missing``, what a batch did not serve in time ``expired``. ``meta["results"]`` counts the lines that
-    were set aside by reason and lists the first of them. Raises InputError when there is no result at all.
+    were set aside by reason and lists the first of them. Raises InputError when there is no result at all, or none in a file.
     """
     work = work if isinstance(work, Work) else Work.open(work)
     book = book or PriceBook.load()
@@ -78,8 +78,7 @@ def ingest_labels(work: Work | str | Path, results: Sequence[str | Path] = (), *
     heap = _Heap(asks)
     files = _found(work, results)
     for file in files:
-        for number, _, value in lines(file):
-            _line(heap, file, number, value)
+        _read(heap, file)
     rows = [_priced(heap.rows.get(ask, _missing(ask, heap)), asked, book, work, heap.paid) for ask, asked in asks.items()]
     table = pd.concat([pd.DataFrame(rows), work.logged], ignore_index=True) if rows else work.logged
     counts = Counter(line["reason"] for line in heap.aside)
@@ -98,6 +97,18 @@ def _found(work: Work, results: Sequence[str | Path]) -> list[Path]:
             "no journal of a run in this work, and no result files", "results", "run: planner labels run WORK, or name the files"
         )
     return list(dict.fromkeys([*journal, *given]))
+
+
+def _read(heap: _Heap, file: Path) -> None:
+    """Read one file; InputError when no line of it is a result."""
+    before, count = len(heap.aside), 0
+    for number, _, value in lines(file):
+        _line(heap, file, number, value)
+        count += 1
+    if count and sum(line["reason"] == _NONE for line in heap.aside[before:]) == count:
+        raise InputError(
+            f"{file}: none of {count:,} lines is a result", "the result or error file of a batch, as downloaded", "check the path"
+        )
 
 
 def _line(heap: _Heap, file: Path, number: int, value: dict[str, Any] | None) -> None:

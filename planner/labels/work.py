@@ -103,6 +103,11 @@ class Work:
         refuse_foreign(path, "work.json", tuple(f"{name}.parquet" for name, _ in _TABLES))
         if (path / JOURNAL).exists():
             raise InputError(f"{path}, which holds answers that were paid for", "a new folder", "choose another with --out")
+        asks = path / "asks.parquet"
+        if asks.is_file() and pq.read_table(asks, columns=["ask_id"])["ask_id"].to_pylist() != self.asks["ask_id"].tolist():
+            raise InputError(
+                f"{path}, which holds another draw whose answers may be on their way", "a new folder", "choose another with --out"
+            )
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.chmod(0o700)
         for name, table in _TABLES:

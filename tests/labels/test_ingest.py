@@ -247,3 +247,22 @@ def test_no_results_are_one_sentence(tmp_path: Path, book: PriceBook) -> None:
         ingest_labels(work, [tmp_path / "absent.jsonl"], book=book)
     with pytest.raises(InputError, match="a work folder"):
         ingest_labels(tmp_path / "absent", book=book)
+
+
+def test_a_file_without_any_result_is_refused(tmp_path: Path, book: PriceBook) -> None:
+    """A file of which no line is a result is the wrong file, and said to be; nothing is written for it."""
+    work = work_of(tmp_path, ["one question"], book)
+    wrong = _write(tmp_path / "graded.csv", ["prompt,grade\n", "a,1\n", "b,0\n"])
+    with pytest.raises(InputError, match=r"graded.csv: none of 3 lines is a result"):
+        ingest_labels(work, [wrong], book=book)
+
+
+def test_another_draw_does_not_replace_one_that_may_be_asked(tmp_path: Path, book: PriceBook) -> None:
+    """The same draw may be written again; another into its folder is refused, since its answers would belong to nobody."""
+    work = work_of(tmp_path, [f"question {i}" for i in range(4)], book)
+    folder = work.save(tmp_path / "work").folder
+    assert folder is not None
+    work.save(folder)
+    fewer = Work(work.items, work.asks.iloc[1:], work.logged, work.meta)
+    with pytest.raises(InputError, match="holds another draw whose answers may be on their way"):
+        fewer.save(folder)
