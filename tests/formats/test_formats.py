@@ -20,7 +20,7 @@ from planner.errors import BundleError, InputError
 from planner.labels import Answers, Labels, Work
 from planner.policies import Plan, Route
 from planner.prices import PriceBook
-from planner.router import ALWAYS_TAU, AlwaysRule, Capability, Costs, Router
+from planner.router import AlwaysRule, Capability, Costs, Router
 from planner.traffic import Apps, Traffic
 from planner.traffic.rows import load_rows
 
@@ -30,7 +30,7 @@ V1 = Path(__file__).parent / "v1"
 def plan_at(path: Path) -> Plan:
     """Rebuild a plan; its router is named, not contained, so it must be found by its version."""
     costs = Costs(np.array([2.0, 1.0]), *(np.zeros(2) for _ in range(3)))
-    router = Router(("a", "b"), "a", AlwaysRule.model(1, 0, 2), costs, (Capability(10**6),) * 2, tau=ALWAYS_TAU).with_apps(["chat"])
+    router = Router(("a", "b"), "a", AlwaysRule.model(1, 0, 2), costs, (Capability(10**6),) * 2, tau=-0.5).with_apps(["chat"])
     known = {router.version: router}
     return Plan.of(json.loads(path.read_text()), {"route": lambda p: Route(known[p["router"]])}, str(path))
 
