@@ -80,6 +80,7 @@ def steps(
     n, k = gains.shape
     exact, price = gains.astype(np.float64), np.asarray(cost, np.float64)
     able = feasible & np.isfinite(exact)
+    exact = np.where(able, exact, 0.0)  # what cannot answer is never looked at
     rows, home = np.arange(n), np.broadcast_to(np.asarray(reference, np.int64), n)
     thresholds, codes = np.full((n, k), np.inf), np.empty((n, k), np.int64)
     now = np.where(able.any(1), _first(able, -exact, price), home)

@@ -39,14 +39,14 @@ def test_the_slider_shows_what_the_library_says(jupyter_lab: Lab, page: Page, wo
     run_all(page, timeout_ms=400_000)
     canvas = Canvas(ours.frontier, note="SYNTHETIC sample")
     page.locator(".pl-kpis").scroll_into_view_if_needed()
-    _bytes_become(page, canvas.png((ours.frontier.for_floor(0.01) or 0), 0.01))
+    _bytes_become(page, canvas.png((ours.frontier.for_floor(0.02) or 0), 0.02))
     before = page.locator(".widget-image").bounding_box()
 
     move_slider(page, 0, "ArrowLeft", times=12)
-    chosen = ours.frontier.for_floor(0.022) or 0
+    chosen = ours.frontier.for_floor(0.032) or 0
     row = ours.frontier.table.iloc[chosen]
-    assert chosen != (ours.frontier.for_floor(0.01) or 0), "the two floors must differ for this test to say anything"
-    _bytes_become(page, canvas.png(chosen, 0.022))
+    assert chosen != (ours.frontier.for_floor(0.02) or 0), "the two floors must differ for this test to say anything"
+    _bytes_become(page, canvas.png(chosen, 0.032))
     said = page.locator(".pl-kpis").inner_text()
     for figure in (
         money(row["usd_per_month"]),

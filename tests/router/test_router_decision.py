@@ -49,6 +49,15 @@ CROSSINGS = (-np.inf, -0.25, -0.125, 0.0, 0.0625, 0.125, 0.25, 0.5, 1.0, np.inf)
 TAUS = st.one_of(st.sampled_from(CROSSINGS), st.floats(-1, 2).map(lambda t: round(t, 3)))
 
 
+def test_infinite_gains_of_what_cannot_answer_are_no_arithmetic():
+    """A rule gives −∞ to all but its model: where that may not answer, nothing is subtracted from infinity."""
+    gains = np.array([[-np.inf, 0.0, 1.0, -np.inf]], np.float32)
+    cost, can = np.array([[1.0, 2.0, 3.0, 0.5]]), np.array([[True, False, False, True]])
+    with np.errstate(all="raise"):
+        assert choose(gains, cost, can, 3, 5.0).tolist() == [3]
+        assert choose(gains, cost, can, 0, np.inf).tolist() == [0]
+
+
 @given(problems(), TAUS)
 def test_choose_is_the_definition(problem, tau):
     """Choosing columns at once gives what reading the definition row by row gives."""
