@@ -8,21 +8,17 @@ prices or of how the answers were fetched.
 from __future__ import annotations
 
 import html
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from planner import formats
 from planner.errors import InputError
+from planner.labels.folder import opened, saved
 from planner.labels.table import complete
 from planner.schema import LABEL_ITEMS, LABELS, STATUSES, Column, Table
-from planner.traffic.files import refuse_foreign
 
 __all__ = ["ANSWERS", "ANSWER_STATES", "Answers"]
 
@@ -86,25 +82,13 @@ class Answers:
     @classmethod
     def open(cls, folder: str | Path) -> Answers:
         """Open a folder written by ``save``; InputError when it is not one."""
-        path = Path(folder)
-        try:
-            payload = json.loads((path / "answers.json").read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}", "a folder of answers", "run: planner labels ingest WORK --out FOLDER") from error
-        payload = formats.migrate("answers", payload, str(path / "answers.json"))
-        items, rows = (pq.read_table(path / f"{n}.parquet").to_pandas() for n in ("items", "answers"))
+        (items, rows), payload = opened(folder, "answers", ("items", "answers"), "run: planner labels ingest WORK --out FOLDER")
         return cls(items, rows, payload)
 
     def save(self, folder: str | Path) -> Path:
         """Write into ``folder`` (made if absent, readable by its owner alone) and return it; InputError when others' files are there."""
-        path = Path(folder)
-        refuse_foreign(path, "answers.json", ("items.parquet", "answers.parquet"))
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for name, frame, table in (("items", self.items, LABEL_ITEMS), ("answers", self.rows, ANSWERS)):
-            pq.write_table(pa.Table.from_pandas(frame, table.arrow(), preserve_index=False), path / f"{name}.parquet", compression="zstd")
-        payload = {**self.meta, **formats.header("answers"), "items": len(self.items), "answers": len(self.rows)}
-        (path / "answers.json").write_text(json.dumps(payload, indent=1, sort_keys=True, default=str) + "\n", "utf-8")
-        return path
+        frames = {"items": (self.items, LABEL_ITEMS), "answers": (self.rows, ANSWERS)}
+        return saved(folder, "answers", frames, {**self.meta, "items": len(self.items), "answers": len(self.rows)})
 
     def __len__(self) -> int:
         return len(self.items)

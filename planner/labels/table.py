@@ -6,7 +6,6 @@ quality matrix. Stored as two Parquet files and a header. Knows nothing of featu
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,13 +16,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from planner import formats
 from planner.errors import InputError, did_you_mean
+from planner.labels.folder import opened, saved
 from planner.schema import LABEL_ITEMS, LABELS, Table
-from planner.traffic.files import refuse_foreign
 
 __all__ = ["Labels", "complete"]
 
@@ -69,27 +66,14 @@ class Labels:
     @classmethod
     def open(cls, folder: str | Path) -> Labels:
         """Open a folder written by ``save``; InputError when it is not one."""
-        path = Path(folder)
-        try:
-            payload = json.loads((path / "labels.json").read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{path}", "a folder of labels", "run: planner read FILE --prompt COL --quality 'PATTERN*' --out FOLDER"
-            ) from error
-        payload = formats.migrate("labels", payload, str(path / "labels.json"))
-        items, outcomes = (pq.read_table(path / f"{n}.parquet").to_pandas() for n in ("items", "outcomes"))
+        fix = "run: planner read FILE --prompt COL --quality 'PATTERN*' --out FOLDER"
+        (items, outcomes), payload = opened(folder, "labels", ("items", "outcomes"), fix)
         return cls(items, outcomes, payload)
 
     def save(self, folder: str | Path) -> Path:
         """Write the labels into ``folder`` (made if absent) and return it; InputError when it holds files of others."""
-        path = Path(folder)
-        refuse_foreign(path, "labels.json", ("items.parquet", "outcomes.parquet"))
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for name, frame, table in (("items", self.items, LABEL_ITEMS), ("outcomes", self.outcomes, LABELS)):
-            pq.write_table(pa.Table.from_pandas(frame, table.arrow(), preserve_index=False), path / f"{name}.parquet", compression="zstd")
-        payload = {**self.meta, **formats.header("labels"), "items": len(self.items), "outcomes": len(self.outcomes), "hash": self.hash}
-        (path / "labels.json").write_text(json.dumps(payload, indent=1, sort_keys=True, default=str) + "\n", "utf-8")
-        return path
+        frames = {"items": (self.items, LABEL_ITEMS), "outcomes": (self.outcomes, LABELS)}
+        return saved(folder, "labels", frames, {**self.meta, "items": len(self), "outcomes": len(self.outcomes), "hash": self.hash})
 
     def __len__(self) -> int:
         return len(self.items)
