@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from support.upstream import serving
 
 #: From the chat messages to the reply's text, or to a status other than 200.
 Mind = Callable[[list[dict[str, Any]]], str | int]
@@ -43,16 +44,8 @@ def judging(mind: Mind, tokens: tuple[int, int] = (100, 20)) -> Iterator[tuple[s
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/v1", seen
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(Handler) as url:
+        yield f"{url}/v1", seen
 
 
 def _completion(body: dict[str, Any], text: str, tokens: tuple[int, int]) -> dict[str, Any]:

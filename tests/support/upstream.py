@@ -34,19 +34,26 @@ def words(text: str) -> int:
 
 
 @contextmanager
-def upstream() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Serve until left; yield (URL, the request bodies received so far)."""
-    seen: list[dict[str, Any]] = []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(seen))
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Serve on a free port of this machine until left; yield the address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}", seen
+        yield f"http://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextmanager
+def upstream() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Serve until left; yield (URL, the request bodies received so far)."""
+    seen: list[dict[str, Any]] = []
+    with serving(_handler(seen)) as url:
+        yield url, seen
 
 
 def _handler(seen: list[dict[str, Any]]) -> type[BaseHTTPRequestHandler]:
