@@ -65,15 +65,29 @@ def _score(router: Router, requests: Texts, at: str) -> dict[str, NDArray[Any]]:
 
 @dataclass(frozen=True, eq=False)
 class Intents:
-    """What each request would send if it reached a provider: ``models[model]``; −1 is the logged model."""
+    """What each of ``n`` requests would send if it reached a provider; −1 is as logged.
+
+    Parameters
+    ----------
+    model: codes into ``models``. tier: codes into ``tiers``. variant: codes into ``variants``, the prompt variants of the labels.
+    removed: input tokens that are no longer sent, ≥ 0; what was neither read from nor written to a prompt cache goes first.
+    submit_ms: time after the arrival before which it is not sent [ms].
+    """
 
     model: NDArray[np.int32]
-    models: tuple[str, ...]
+    tier: NDArray[np.int32]
+    variant: NDArray[np.int32]
+    removed: NDArray[np.int64]
+    submit_ms: NDArray[np.float64]
+    models: tuple[str, ...] = ()
+    tiers: tuple[str, ...] = ()
+    variants: tuple[str, ...] = ()
 
     @classmethod
     def as_logged(cls, n: int) -> Intents:
         """The intents of the empty plan."""
-        return cls(np.full(n, -1, np.int32), ())
+        same = np.full(n, -1, np.int32)
+        return cls(same, same, same, np.zeros(n, np.int64), np.zeros(n))
 
 
 class Lever(Protocol):

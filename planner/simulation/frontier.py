@@ -26,9 +26,10 @@ from planner.simulation import noise
 from planner.simulation.accounting import price_date
 from planner.simulation.flows import Switches, tau_grid
 from planner.simulation.result import quality_shift
+from planner.simulation.side import Side
 from planner.simulation.summarise import labelled_values, paired_values, part_costs, weigh_cost
 from planner.simulation.summary import LABELLED, MICRO, PAIRED, SummaryHeader, add_up
-from planner.simulation.world import Side, World
+from planner.simulation.world import World
 from planner.stats import BUCKETS, jackknife
 from planner.traffic import Traffic
 from planner.traffic.rows import Coded, Rows
@@ -173,7 +174,7 @@ def trace(world: World, router: Router, *, app: str | None = None, points: int =
     moves = _switches(scores.take(inside), steered[inside], points, router.tau)
     sums = moves.by_bucket(rows.bucket, np.stack([_values(world, side)[inside] for side in sides], axis=1))
     parts = np.stack([part_costs(world.rows, side)[inside] for side in sides], axis=1)
-    pairs = np.stack([world.pair(side.calls.model)[inside] for side in sides], axis=1)
+    pairs = np.stack([world.pair(side.model)[inside] for side in sides], axis=1)
     asked = np.rint(np.where(rows.demand, rows.weight, 0.0) * MICRO).astype(np.int64)
     logged = add_up(np.column_stack([weigh_cost(rows.weight, world.logged.cost_pusd[inside]), asked]), (rows.bucket,), (BUCKETS,))
     kinds = len(EVIDENCE)

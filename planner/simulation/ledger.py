@@ -21,16 +21,16 @@ def ledger(world: World, plan: Plan) -> pd.DataFrame:
 
     ``quality`` is predicted, one request at a time: it is not corrected on labels as means are.
     """
-    side = world.side(world.sent(plan, world.block)) if plan.levers else world.logged
+    side = world.played(plan)
     rows = world.rows
     return pd.DataFrame(
         {
             "request_id": rows.request_id,
-            "calls": np.where(rows.billable, rows.attempts, 0).astype(np.int32),
-            "model": side.calls.model.decode(),
+            "calls": side.calls.astype(np.int32),
+            "model": side.model.decode(),
             "cost_pusd": side.cost_pusd,
-            "latency_ms": side.calls.end_ms,
-            "status": np.array(STATUSES, object)[side.calls.outcome],
+            "latency_ms": side.latency_ms,
+            "status": np.array(STATUSES, object)[side.outcome],
             "quality": side.quality,
             "evidence": np.array(EVIDENCE, object)[side.evidence],
         }

@@ -15,7 +15,7 @@ from planner.prices import PriceBook
 from planner.simulation.accounting import price_date
 from planner.simulation.result import Simulation
 from planner.simulation.summarise import summarise
-from planner.simulation.world import World
+from planner.simulation.world import World, send
 from planner.traffic import Traffic
 
 __all__ = ["run", "simulate"]
@@ -55,6 +55,6 @@ def simulate(
 def run(world: World, plan: Plan) -> Simulation:
     """Simulate ``plan`` in an opened world: what the lab does many times over."""
     world.traffic.require(f"plan {plan.name!r}", *plan.needs)
-    side = world.side(world.sent(plan, world.block)) if plan.levers else world.logged
-    labelled = world.sent(plan, world.labelled) if world.labelled else None
-    return Simulation(plan.name, summarise(world, world.header(plan), side, labelled))
+    held = world.labelled
+    labelled = send(held.rows, world.intents(plan, held)) if held else None
+    return Simulation(plan.name, summarise(world, world.header(plan), world.played(plan), labelled))

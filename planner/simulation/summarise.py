@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from planner.outcomes import Holdout
 from planner.schema import EVIDENCE, TOKEN_BUCKETS
 from planner.simulation.noise import PARTS
+from planner.simulation.side import Side
 from planner.simulation.summary import BINS_PER_DECADE, DECADES, LABELLED, MICRO, NANO, Summary, SummaryHeader, add_up, latency_bin
-from planner.simulation.world import Side, World
+from planner.simulation.world import World
 from planner.stats import BUCKETS
 from planner.traffic.rows import Coded, Rows
 
@@ -45,7 +46,7 @@ def summarise(world: World, header: SummaryHeader, side: Side, sent_labelled: Co
 
 def _exposure(world: World, side: Side, place: NDArray[np.int64]) -> NDArray[np.int64]:
     """Sum the cost of moved requests by group, pair of models and part [pUSD]."""
-    pair = world.pair(side.calls.model)
+    pair = world.pair(side.model)
     on = pair >= 0
     return add_up(part_costs(world.rows, side)[on], (place[on], pair[on]), (len(world.groups), len(world.samples)))
 
@@ -65,16 +66,15 @@ def _measures(rows: Rows, side: Side, logged: Side) -> NDArray[np.int64]:
     """One column per ``summary.MEASURES``; money and calls are everybody's, requests and failures the users' own."""
     w = rows.weight
     asked = np.where(rows.demand, w, 0.0)
-    tokens = np.where(rows.billable[:, None], side.calls.tokens, 0)
     return np.column_stack(
         [
             np.ones(len(rows), np.int64),
             _whole(asked, np.ones(len(rows)), MICRO),
-            _whole(w, np.where(rows.billable, rows.attempts, 0)),
-            *(_whole(w, tokens[:, i]) for i in range(len(TOKEN_BUCKETS))),
+            _whole(w, side.calls),
+            *(_whole(w, side.tokens[:, i]) for i in range(len(TOKEN_BUCKETS))),
             weigh_cost(w, side.cost_pusd),
             weigh_cost(w, side.cost_pusd) - weigh_cost(w, logged.cost_pusd),
-            _whole(asked, side.calls.outcome != 0, MICRO),
+            _whole(asked, side.outcome != 0, MICRO),
             _whole(w, ~side.priced, MICRO),
         ]
     )
@@ -90,7 +90,7 @@ def paired_values(rows: Rows, side: Side, logged: Side) -> NDArray[np.int64]:
     w = rows.weight
     known = np.isfinite(side.quality) & np.isfinite(logged.quality) & rows.steerable
     q, q_logged = np.where(known, side.quality, 0.0), np.where(known, logged.quality, 0.0)
-    changed = side.calls.model.differs(logged.calls.model)
+    changed = side.model.differs(logged.model)
     difference = q - q_logged
     masks = (difference > 0, known & (difference == 0), difference < 0, changed)
     return np.column_stack([_whole(w, known, MICRO), _whole(w, q, NANO), _whole(w, q_logged, NANO), *(_whole(w, m, MICRO) for m in masks)])
@@ -107,7 +107,7 @@ def labelled_values(held: Holdout, sent: Coded) -> NDArray[np.int64]:
 
 def _latency(rows: Rows, side: Side, place: NDArray[np.int64], groups: int) -> NDArray[np.int64]:
     """Log-histogram of the latencies of the users' answered requests, weighted, per group."""
-    seen = rows.demand & np.isfinite(side.calls.end_ms) & (side.calls.end_ms > 0) & (side.calls.outcome == 0)
-    bins = (place[seen], latency_bin(side.calls.end_ms[seen]))
+    seen = rows.demand & np.isfinite(side.latency_ms) & (side.latency_ms > 0) & (side.outcome == 0)
+    bins = (place[seen], latency_bin(side.latency_ms[seen]))
     counts = _whole(rows.weight[seen], np.ones(int(seen.sum())))[:, None]
     return add_up(counts, bins, (groups, BINS_PER_DECADE * DECADES))[..., 0]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -21,29 +21,15 @@ from planner.policies import Block, Intents, Plan
 from planner.prices import PriceBook, Priced
 from planner.router import Requests
 from planner.simulation.accounting import AS_LOGGED, price_calls, refuse_unpriced
+from planner.simulation.side import Side, settled
 from planner.simulation.summary import SummaryHeader
 from planner.stats import BUCKETS
 from planner.traffic import Traffic
 from planner.traffic.rows import Coded, Rows, load_rows
 
-__all__ = ["Side", "World"]
+__all__ = ["World"]
 
 GROUPABLE = ("app", "model", "provider", "tier")
-
-
-@dataclass(frozen=True, eq=False)
-class Side:
-    """What happens to every request on one side: its call, cost [pUSD], whether it was priced, and q̂ of its answer.
-
-    ``parts_pusd`` (n, noise.PARTS) splits the cost into input, answer and reasoning.
-    """
-
-    calls: Calls
-    cost_pusd: NDArray[np.int64]
-    parts_pusd: NDArray[np.int64]
-    priced: NDArray[np.bool_]
-    evidence: NDArray[np.int8]
-    quality: NDArray[np.float64]
 
 
 class World:
@@ -123,40 +109,44 @@ class World:
         """The empty plan: every request as observed."""
         return self.side(self.rows.model)
 
-    def sent(self, plan: Plan, block: Block) -> Coded:
-        """Run the row phase: the model each request of ``block`` would be sent to."""
+    def intents(self, plan: Plan, block: Block) -> Intents:
+        """Run the row phase: what each request of ``block`` would send."""
         intents = Intents.as_logged(len(block.rows))
         for lever in plan.levers:
-            intents = lever.apply(block, intents)
-        return send(block.rows, intents)
+            if lever.phase == "row":
+                intents = lever.apply(block, intents)
+        return intents
 
-    def side(self, sent: Coded) -> Side:
-        """Answer and price every request as sent.
+    def played(self, plan: Plan) -> Side:
+        """Play ``plan``: what happens to every request of the log."""
+        if not plan.levers:
+            return self.logged
+        intents = self.intents(plan, self.block)
+        return self.side(send(self.rows, intents), edited(self.rows, intents))
+
+    def side(self, sent: Coded, rows: Rows | None = None) -> Side:
+        """Answer and price every request as sent: to its model, and as ``rows`` say, by default as logged.
 
         A request whose tier the other model does not sell stays as logged; a model without any price is a PriceError. What
         has no price as logged is in no figure on either side.
         """
-        rows = self.rows
-        calls, priced = self._priced(sent)
+        rows = rows or self.rows
+        calls, priced = self._priced(rows, sent)
         stuck = sent.differs(rows.model) & rows.billable & (priced.reason != 0)
         if stuck.any():
             refuse_unpriced(priced, stuck & (rows.tier.codes == rows.tier.code("standard")))
             sent = kept(sent, rows.model, stuck)
-            calls, priced = self._priced(sent)
-        known = self._has_price
-        evidence = np.maximum(calls.evidence, priced.evidence.astype(np.int8))
-        paid = rows.billable & known
-        parts = np.where(paid[:, None], np.add.reduceat(priced.parts_pusd, [0, 4, 5], axis=1), 0)
-        return Side(calls, np.where(paid, priced.cost_pusd, 0), parts, known, evidence, self.outcomes.quality(sent))
+            calls, priced = self._priced(rows, sent)
+        return settled(calls, priced, rows, self._has_price, self.outcomes.quality(sent))
 
-    def _priced(self, sent: Coded) -> tuple[Calls, Priced]:
-        calls = self.outcomes.calls(self.rows, sent, self.seed)
-        return calls, price_calls(calls, self.rows, self.book, self.at)
+    def _priced(self, rows: Rows, sent: Coded) -> tuple[Calls, Priced]:
+        calls = self.outcomes.calls(rows, sent, self.seed)
+        return calls, price_calls(calls, rows, self.book, self.at)
 
     @cached_property
     def _has_price(self) -> NDArray[np.bool_]:
         """Say which requests have a price as logged, or needed none."""
-        priced: NDArray[np.bool_] = self._priced(self.rows.model)[1].reason == 0
+        priced: NDArray[np.bool_] = self._priced(self.rows, self.rows.model)[1].reason == 0
         return priced | ~self.rows.billable
 
     def header(self, plan: Plan) -> SummaryHeader:
@@ -175,11 +165,32 @@ class World:
 
 
 def send(rows: Rows, intents: Intents) -> Coded:
-    """Turn intents into the model each row is sent to: the logged one where nothing is intended."""
-    names = tuple(dict.fromkeys((*rows.model.values, *intents.models)))
-    mapped = np.array([names.index(m) for m in intents.models] or [0], np.int32)
-    codes = np.where(intents.model >= 0, mapped[np.maximum(intents.model, 0)], rows.model.codes)
-    return Coded(codes.astype(np.int32), names)
+    """Return the model each row is sent to: the logged one where nothing is intended."""
+    return chosen(rows.model, intents.model, intents.models)
+
+
+def edited(rows: Rows, intents: Intents) -> Rows:
+    """Return the rows with the tier and the input tokens that are sent.
+
+    What is removed leaves the plain input first, then what was written to a prompt cache, then what was read from it.
+    """
+    tokens, tier = rows.tokens, rows.tier
+    if intents.removed.any():
+        tokens, left = tokens.copy(), intents.removed.copy()
+        for bucket in (0, 2, 3, 1):
+            gone = np.minimum(tokens[:, bucket], left)
+            tokens[:, bucket] -= gone
+            left -= gone
+    if (intents.tier >= 0).any():
+        tier = chosen(tier, intents.tier, intents.tiers)
+    return rows if tokens is rows.tokens and tier is rows.tier else replace(rows, tokens=tokens, tier=tier)
+
+
+def chosen(logged: Coded, codes: NDArray[np.int32], values: tuple[str, ...]) -> Coded:
+    """Return ``values[codes]``, and the logged one where the code is −1."""
+    names = tuple(dict.fromkeys((*logged.values, *values)))
+    mapped = np.array([names.index(v) for v in values] or [0], np.int32)
+    return Coded(np.where(codes >= 0, mapped[np.maximum(codes, 0)], logged.codes).astype(np.int32), names)
 
 
 def kept(sent: Coded, logged: Coded, where: NDArray[np.bool_]) -> Coded:
