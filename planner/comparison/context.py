@@ -22,9 +22,10 @@ from planner.prices import PriceBook, on_date
 from planner.schema import EVIDENCE
 from planner.simulation import WEEK
 from planner.stats import weakest
-from planner.text.prints import VERSION, Prefixes, joint_keys, prefix_keys, text_keys
+from planner.text.prints import Prefixes
 from planner.traffic import Traffic
 from planner.traffic.apps import Apps
+from planner.traffic.prints import prints_of
 from planner.traffic.rows import Rows, load_rows
 from planner.units import DAYS_PER_MONTH
 
@@ -32,14 +33,9 @@ __all__ = ["Context", "State", "context_of"]
 
 Progress: TypeAlias = Callable[[int, int], None]
 Rowset: TypeAlias = NDArray[np.int64]
-#: Text is compared in blocks of about this many tokens, OpenAI's own step.
-BLOCK_TOKENS = 128
-#: Block ids of traces stand for this many tokens (Mooncake).
-TRACE_BLOCK_TOKENS = 512
 #: How long an answer takes where the log does not say [ms]: assumed, and long.
 UNTIMED_MS = 30_000.0
 _ASSUMED = EVIDENCE.index("assumed")
-_PARAMETERS = ("model", "app", "max_tokens", "response_format", "has_tools", "reasoning_effort", "modalities")
 _MORE = ("finish_reason", "has_tools", "modalities", "stream", "session_id")
 
 
@@ -171,12 +167,12 @@ def context_of(traffic: Traffic, book: PriceBook, apps: Apps, at: dt.date | str,
     rows = load_rows(traffic)
     more = traffic.arrow(*_MORE)
     state = State(rows.provider.decode(), rows.model.decode(), rows.tier.decode(), rows.tokens, rows.billable)
-    keys, prefixes = _prints(traffic, rows, progress)
+    prints = prints_of(traffic, progress)
     since = (rows.timestamp - rows.timestamp.min()).astype("timedelta64[us]").astype(np.int64) // 1_000
     unpriced = np.zeros(len(rows), bool)
     ready = since + np.maximum(np.nan_to_num(rows.latency_ms, nan=UNTIMED_MS).astype(np.int64), 1)
     bare = Context(
-        rows, state, apps, book, at, np.zeros(len(rows), np.int64), ~unpriced, (), since, ready, keys, prefixes,
+        rows, state, apps, book, at, np.zeros(len(rows), np.int64), ~unpriced, (), since, ready, prints.request, prints.prefixes,
         more["finish_reason"].to_numpy(zero_copy_only=False),
         more["has_tools"].to_numpy(zero_copy_only=False).astype(bool),
         pc.equal(more["modalities"], "text").to_numpy(zero_copy_only=False).astype(bool),
@@ -201,45 +197,3 @@ def _priced(bare: Context) -> Context:
     counts = np.bincount(found.reason[state.called], minlength=len(found.reasons))
     unpriced = sorted(((r, int(c)) for r, c in zip(found.reasons[1:], counts[1:], strict=True) if c), key=lambda x: -x[1])
     return replace(bare, spend_pusd=np.where(state.called, found.cost_pusd, 0), priced=priced, unpriced=tuple(unpriced))
-
-
-def _prints(traffic: Traffic, rows: Rows, progress: Progress | None) -> tuple[NDArray[np.uint64], Prefixes]:
-    if rows.full_text.any():
-        made = traffic.derived(f"{VERSION}-{BLOCK_TOKENS}", lambda: _hashed(traffic, progress))
-        keys = joint_keys(made["text"], *_parameters(traffic))
-        return keys, Prefixes(made["keys"], made["start"], made["size"], int(made["block"]))
-    return np.zeros(len(rows), np.uint64), _trace_blocks(traffic, rows)
-
-
-def _hashed(traffic: Traffic, progress: Progress | None) -> dict[str, NDArray[Any]]:
-    """Hash whole texts, and their leading blocks; a text that is absent or was cut has neither."""
-    text, parts, done = [], [], 0
-    for batch in traffic.batches(("messages", "text_state"), 8_192):
-        whole = pc.if_else(pc.equal(batch["text_state"], "full"), batch["messages"], None).to_pylist()
-        text.append(text_keys(whole))
-        parts.append(prefix_keys(whole, BLOCK_TOKENS))
-        done += len(whole)
-        if progress:
-            progress(done, 2 * len(traffic))
-    counts = np.concatenate([np.diff(p.start) for p in parts])
-    return {
-        "text": np.concatenate(text),
-        "keys": np.concatenate([p.keys for p in parts]),
-        "start": np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        "size": np.concatenate([p.size for p in parts]),
-        "block": np.array(parts[0].block),
-    }
-
-
-def _parameters(traffic: Traffic) -> list[NDArray[Any]]:
-    table = traffic.arrow(*_PARAMETERS)
-    columns = [table[n].combine_chunks() for n in _PARAMETERS]
-    return [c.dictionary_encode(null_encoding="encode").indices.to_numpy(zero_copy_only=False).astype(np.int64) for c in columns]
-
-
-def _trace_blocks(traffic: Traffic, rows: Rows) -> Prefixes:
-    blocks = traffic.arrow("prefix_blocks")["prefix_blocks"].combine_chunks()
-    counts = pc.fill_null(pc.list_value_length(blocks), 0).to_numpy(zero_copy_only=False).astype(np.int64)
-    start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    keys = pc.list_flatten(blocks).to_numpy(zero_copy_only=False).astype(np.int64).view(np.uint64)
-    return Prefixes(keys, start, np.where(counts > 0, rows.tokens[:, :4].sum(axis=1), 0), TRACE_BLOCK_TOKENS, partial=True)

@@ -129,6 +129,7 @@ def _label_rows(rows: Rows, items: pd.DataFrame, router: Router) -> Rows:
         billable=whole,
         steerable=whole,
         demand=whole,
+        session=np.full(n, -1, np.int64),
         later=~whole,
         evidence=np.zeros(n, np.int8),
         cluster_unit=rows.cluster_unit,

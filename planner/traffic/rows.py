@@ -53,7 +53,8 @@ class Rows:
     ``key`` seeds every draw for a request; ``bucket`` is the hash bucket of its user, else session, else itself.
     ``evidence`` is that of the row's own tokens and model: ``measured`` unless the folder's meta says otherwise.
     ``billable`` rows reached a provider; ``demand`` are the users' own requests, overhead apart, and those of them that
-    reached a provider are ``steerable``: a plan may change them. ``later`` rows follow another one of their session.
+    reached a provider are ``steerable``: a plan may change them. ``session`` numbers the sessions, −1 is none; ``later`` rows
+    follow another one of theirs.
     """
 
     request_id: NDArray[np.object_]
@@ -75,6 +76,7 @@ class Rows:
     billable: NDArray[np.bool_]
     steerable: NDArray[np.bool_]
     demand: NDArray[np.bool_]
+    session: NDArray[np.int64]
     later: NDArray[np.bool_]
     evidence: NDArray[np.int8]
     cluster_unit: str
@@ -107,11 +109,13 @@ def load_rows(traffic: Traffic) -> Rows:
     purpose = table["purpose"].to_numpy(zero_copy_only=False)
     hit = table["cache_hit"].to_numpy(zero_copy_only=False).astype(bool)
     own = purpose == "user"
+    session = _session(table)
+    timestamp = table["timestamp"].cast(pa.timestamp("us")).to_numpy()
     return Rows(
         request_id=ids,
         key=draws.key(ids),
         bucket=(draws.key(cluster) % np.uint64(BUCKETS)).astype(np.int64),
-        timestamp=table["timestamp"].cast(pa.timestamp("us")).to_numpy(),
+        timestamp=timestamp,
         app=_coded(table["app"]),
         provider=_coded(table["provider"]),
         model=_coded(table["model"]),
@@ -127,7 +131,8 @@ def load_rows(traffic: Traffic) -> Rows:
         billable=~hit,
         steerable=own & ~hit,
         demand=own,
-        later=_later(table),
+        session=session,
+        later=_later(session, timestamp),
         evidence=np.full(len(table), EVIDENCE.index(traffic.meta.get("evidence", "measured")), np.int8),
         cluster_unit=unit,
     )
@@ -141,10 +146,15 @@ def _cluster(table: pa.Table) -> tuple[str, NDArray[np.object_]]:
     return unit, filled.to_numpy(zero_copy_only=False)
 
 
-def _later(table: pa.Table) -> NDArray[np.bool_]:
+def _session(table: pa.Table) -> NDArray[np.int64]:
+    """Number the sessions; −1 where there is none."""
+    codes = table["session_id"].combine_chunks().dictionary_encode().indices.fill_null(-1)
+    return np.asarray(codes.to_numpy(zero_copy_only=False), np.int64)
+
+
+def _later(session: NDArray[np.int64], timestamp: NDArray[np.datetime64]) -> NDArray[np.bool_]:
     """Say of each row whether its session has an earlier one; rows without a session are first."""
-    session = table["session_id"].combine_chunks().dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    order = np.lexsort((np.arange(len(session)), table["timestamp"].cast(pa.timestamp("us")).to_numpy(), session))
+    order = np.lexsort((np.arange(len(session)), timestamp, session))
     again = np.zeros(len(session), bool)
     again[order[1:]] = (session[order][1:] == session[order][:-1]) & (session[order][1:] >= 0)
     return again
