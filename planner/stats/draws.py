@@ -13,7 +13,7 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["key", "normal", "uniform", "words"]
+__all__ = ["constants", "key", "normal", "uniform", "words"]
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -32,10 +32,15 @@ def key(request_ids: Iterable[str]) -> NDArray[np.uint64]:
     return np.frombuffer(digests, "<u8").astype(np.uint64)
 
 
+def constants(seed: int, purpose: str) -> NDArray[np.uint64]:
+    """Return the two constants, stream and offset, that stand for (seed, purpose): uint64 (2,)."""
+    digest = blake2b(f"{seed}\x1f{purpose}".encode(), digest_size=16).digest()
+    return np.frombuffer(digest, "<u8").astype(np.uint64)
+
+
 def words(seed: int, keys: NDArray[np.uint64], purpose: str) -> NDArray[np.uint64]:
     """Return one 64-bit word per key; equal (seed, key, purpose) always give the equal word."""
-    digest = blake2b(f"{seed}\x1f{purpose}".encode(), digest_size=16).digest()
-    stream, offset = np.frombuffer(digest, "<u8").astype(np.uint64)
+    stream, offset = constants(seed, purpose)
     return _mix(_mix(keys.astype(np.uint64, copy=False) + stream) ^ offset)
 
 

@@ -1,0 +1,174 @@
+"""From what happened in the event phase to calls with tokens, and from calls and their prices to one row a request.
+
+In: calls by row and lane, what each lane would have used, providers' rules on calls that were cancelled or failed, and prices.
+Out: Calls for accounting; a Side. All that a call uses is decided here. Knows nothing of clocks, levers or rates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.outcomes import Calls
+from planner.prices import Priced
+from planner.schema import EVIDENCE, STATUSES
+from planner.simulation.events.inputs import CANCELLED, OK, Happened, Log
+from planner.simulation.side import Side, split
+from planner.text.prints import Prefixes
+from planner.traffic.rows import Coded, Rows
+
+__all__ = ["Lane", "calls_of", "side_of"]
+
+_MEASURED, _, _ASSUMED = range(len(EVIDENCE))
+_UNBILLED = tuple(STATUSES.index(k) for k in ("transport", "rate_limit"))
+_READ, _ANSWER, _REASONING = 1, 4, 5
+
+
+@dataclass(frozen=True, eq=False)
+class Lane:
+    """A model that ``n`` requests may be sent to, and what each would use there.
+
+    Parameters
+    ----------
+    model, provider: names. tokens: int64 (n, 6). evidence: int8 (n,) of the tokens. quality: float64 (n,) q̂ of its answers.
+    writes: the token bucket that prompt-cache writes are billed in, 0 where they cost nothing more.
+    billed: part of the answer that is billed of a call that was cancelled after the share generated: "generated", "all" or "none".
+    """
+
+    model: str
+    provider: str
+    tokens: NDArray[np.int64]
+    evidence: NDArray[np.int8]
+    quality: NDArray[np.float64]
+    writes: int = 0
+    billed: str = "generated"
+
+
+def calls_of(happened: Happened, lanes: Sequence[Lane], log: Log, tier: Coded, prefixes: Prefixes | None, pooled: Sequence[bool]) -> Calls:
+    """Return the calls of the event phase, ``row`` being positions among its requests.
+
+    A call that is as logged has the logged tokens. Otherwise an answer that failed at the provider or on the way there (transport, rate
+    limit) is not billed, one that was refused or invalid is billed for its input, and a cancelled one as its provider bills:
+    all three assumed. ``pooled`` says on which lanes prompt caches are simulated: their input is split as they found it.
+    """
+    row, lane = happened.row, happened.lane
+    tokens = np.zeros((len(row), 6), np.int64)
+    evidence = np.zeros(len(row), np.int8)
+    for code, use in enumerate(lanes):
+        on = np.flatnonzero(lane == code)
+        tokens[on] = use.tokens[row[on]]
+        evidence[on] = use.evidence[row[on]]
+        if pooled[code] and prefixes is not None:
+            tokens[on] = cached(tokens[on], prefixes, row[on], happened.warm[on], happened.written[on], use.writes)
+    logged = (lane == log.lane[row]) & (happened.drawn == log.failures[row]) & (happened.kind == log.kind[row])
+    failed = (happened.kind != OK) & ~logged
+    tokens[failed & np.isin(happened.kind, _UNBILLED)] = 0
+    tokens[failed & (happened.kind != CANCELLED), _ANSWER:] = 0
+    cut = np.flatnonzero(failed & (happened.kind == CANCELLED))
+    share = generated(happened, cut)
+    for code, use in enumerate(lanes):
+        mine = cut[lane[cut] == code]
+        part = {"generated": share[lane[cut] == code], "all": 1.0, "none": 0.0}[use.billed]
+        tokens[mine, _ANSWER:] = np.rint(tokens[mine, _ANSWER:] * np.reshape(part, (-1, 1))).astype(np.int64)
+    evidence[failed] = _ASSUMED
+    names = tuple(use.model for use in lanes)
+    return Calls(
+        row=row,
+        attempt=happened.attempt,
+        purpose=happened.purpose,
+        provider=Coded(lane.astype(np.int32), tuple(use.provider for use in lanes)),
+        model=Coded(lane.astype(np.int32), names),
+        tier=Coded(tier.codes[row], tier.values),
+        tokens=tokens,
+        start_ms=(happened.start_us - happened.arrived_us[row]) / 1_000,
+        end_ms=(happened.end_us - happened.arrived_us[row]) / 1_000,
+        outcome=happened.kind,
+        evidence=evidence,
+    )
+
+
+def generated(happened: Happened, calls: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return which part of its answer each of the cancelled ``calls`` had given, linear from the first token to the end."""
+    first = happened.first_us[calls]
+    spent = (happened.end_us[calls] - first).astype(float)
+    whole = np.maximum(happened.start_us[calls] + happened.whole_us[calls] - first, 1)
+    return np.where(first < 0, 0.0, np.clip(spent / whole, 0.0, 1.0))
+
+
+def cached(
+    tokens: NDArray[np.int64], prefixes: Prefixes, row: NDArray[np.int64], warm: NDArray[np.int64], written: NDArray[np.int64], writes: int
+) -> NDArray[np.int64]:
+    """Split the input of ``tokens`` (m, 6) into what was read from a prompt cache, what was written to it, and the rest.
+
+    Blocks count as the share of the prompt that they cover. ``writes`` is the bucket of written input, 0: it is plain input.
+    """
+    out = tokens.copy()
+    whole = tokens[:, :4].sum(axis=1)
+    size = np.maximum(prefixes.size[row], 1)
+
+    def covered(blocks: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.asarray(whole * np.minimum(blocks * prefixes.block, size) // size)
+
+    read = covered(warm)
+    new = np.where(written > 0, covered(warm + written) - read, 0) if writes else np.zeros(len(row), np.int64)
+    out[:, :4] = 0
+    out[:, _READ] = read
+    if writes:
+        out[:, writes] = new
+    out[:, 0] = whole - read - new
+    return out
+
+
+def side_of(
+    calls: Calls,
+    priced: Priced,
+    happened: Happened,
+    rows: Rows,
+    lanes: Sequence[Lane],
+    quality: NDArray[np.float64],
+    known: NDArray[np.bool_],
+) -> Side:
+    """Reduce calls to the requests ``rows`` of the event phase; ``known`` says which have a price as logged.
+
+    A request without an answer is told under the model it was sent to last.
+    """
+    n = len(rows)
+    last = np.zeros(n, np.int64)
+    np.maximum.at(last, calls.row, np.arange(len(calls)))
+    made = np.bincount(calls.row, minlength=n)
+    source = np.where(happened.source >= 0, happened.source, np.arange(n))
+    teller = np.where(happened.answer >= 0, happened.answer, last)[source]
+    model = Coded(calls.model.codes[teller], calls.model.values) if len(calls) else rows.model
+    cost = np.where(known[calls.row], priced.cost_pusd, 0)
+    parts = np.where(known[calls.row, None], split(priced), 0)
+    worst = np.zeros(n, np.int8)
+    np.maximum.at(worst, calls.row, np.maximum(calls.evidence, priced.evidence.astype(np.int8)))
+    served = happened.source >= 0
+    worst[served] = np.maximum(worst[served], worst[source[served]])
+    return Side(
+        model=model,
+        calls=made,
+        tokens=summed(calls.tokens, calls.row, n),
+        outcome=happened.end,
+        latency_ms=(happened.done_us - happened.arrived_us) / 1_000,
+        first_ms=np.where(happened.answer_us >= 0, (happened.answer_us - happened.arrived_us) / 1_000, np.nan),
+        cost_pusd=summed(cost[:, None], calls.row, n)[:, 0],
+        parts_pusd=summed(parts, calls.row, n),
+        priced=known,
+        evidence=worst,
+        quality=quality,
+    )
+
+
+def summed(values: NDArray[np.int64], row: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    """Sum integer ``values`` (m, c) by row, exactly: (n, c).
+
+    >>> summed(np.array([[1], [2], [4]]), np.array([0, 2, 0]), 3)[:, 0].tolist()
+    [5, 0, 2]
+    """
+    out = np.zeros((n, values.shape[1]), np.int64)
+    np.add.at(out, row, values)
+    return out
