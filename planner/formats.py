@@ -24,7 +24,7 @@ VERSIONS: Mapping[str, int] = {
     "comparisons": 1,
     "plan": 1,
     "prices": 1,
-    "summary": 1,
+    "summary": 2,
     "bundle": 2,
 }
 #: Cheap to make again from their inputs, dangerous to reinterpret.

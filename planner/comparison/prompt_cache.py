@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.text.prints import Prefixes
+from planner.text.prints import Prefixes, leading
 
-__all__ = ["leading", "moved", "shared_and_warm"]
+__all__ = ["moved", "shared_and_warm"]
 
 
 def shared_and_warm(
@@ -51,19 +51,6 @@ def _alive(code: NDArray[np.int64], start: NDArray[np.int64], ready: NDArray[np.
     last = order[np.maximum(before, 0)] if len(order) else order
     alive: NDArray[np.bool_] = (before >= 0) & (code[last] == code) & (start - start[last] <= lifetime)
     return alive
-
-
-def leading(flags: NDArray[np.bool_], counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return how many flags are true in a row from the start of each run of ``counts``.
-
-    >>> leading(np.array([True, True, False, False, True]), np.array([3, 0, 2])).tolist()
-    [2, 0, 0]
-    """
-    run = np.repeat(np.arange(len(counts)), counts)
-    place = np.arange(len(flags)) - np.repeat(np.cumsum(counts) - counts, counts)
-    out = counts.copy()
-    np.minimum.at(out, run[~flags], place[~flags])
-    return out
 
 
 def moved(

@@ -5,7 +5,21 @@ from planner.figures.curve import frontier
 from planner.figures.evidence import certificate, verdict
 from planner.figures.learning import learning_curve, reliability
 from planner.figures.levers import coverage
+from planner.figures.semantic import semantic_cache
 from planner.figures.spend import money_map
 from planner.figures.style import Picture
+from planner.figures.tail import tail
 
-__all__ = ["Picture", "certificate", "coverage", "frontier", "learning_curve", "money_map", "reliability", "shares", "verdict"]
+__all__ = [
+    "Picture",
+    "certificate",
+    "coverage",
+    "frontier",
+    "learning_curve",
+    "money_map",
+    "reliability",
+    "semantic_cache",
+    "shares",
+    "tail",
+    "verdict",
+]

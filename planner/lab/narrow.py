@@ -43,7 +43,7 @@ class Narrowing:
         def stored(name: str, make: Callable[[], Arrays]) -> Arrays:
             return next((take(whole, codes) for family, codes in self._codes.items() if family in name), None) or make()
 
-        return Block(block.rows, block.at, lambda unit: iter(()), stored)
+        return Block(block.rows, block.at, lambda unit: iter(()), stored=stored)
 
 
 def take(whole: Scores, codes: NDArray[np.int64]) -> Arrays:

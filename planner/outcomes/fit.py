@@ -1,7 +1,7 @@
 """Fit outcome models from a log and, where there are some, labels.
 
-In: traffic, and a Training with the labels it was trained on. Out: Outcomes: token and latency ratios from paired labels,
-failure rates from the log, predicted quality for every logged request, and the held-out labels that correct it. Knows
+In: traffic, and a Training with the labels it was trained on. Out: Outcomes: token ratios from paired labels, latency and failures
+from the log, predicted quality for every logged request, the held-out labels that correct it, and what stands behind each cell. Knows
 nothing of plans or prices.
 """
 
@@ -15,12 +15,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from planner.labels import Labels
-from planner.outcomes.failures import failure_rates
-from planner.outcomes.model import Holdout, Outcomes, Quality
+from planner.outcomes.chance import dealt, ratios_by_chance
+from planner.outcomes.evidence import fit_evidence
+from planner.outcomes.failures import failure_rates, fit_call_failures
+from planner.outcomes.latency import fit_latency
+from planner.outcomes.lengths import fit_lengths, was_cut
+from planner.outcomes.model import Graded, Holdout, Outcomes, Quality
 from planner.outcomes.quality import QualityModel, fit_quality
-from planner.outcomes.ratios import fit_ratios, sample_ratios
+from planner.outcomes.ratios import sample_ratios
+from planner.outcomes.tokens import Efforts
 from planner.router import LinearScorer, Requests, Router
-from planner.schema import TOKEN_BUCKETS
+from planner.schema import STATUSES, TOKEN_BUCKETS
 from planner.stats import BUCKETS, draws
 from planner.traffic import Traffic
 from planner.traffic.rows import Coded, Rows, load_rows
@@ -30,6 +35,7 @@ __all__ = ["fit_outcomes", "requests_of"]
 
 #: Requests read at a time: enough to be quick, few enough to stay small.
 _PIECE = 4096
+_CANCELLED = STATUSES.index("cancelled")
 
 
 def fit_outcomes(
@@ -50,19 +56,62 @@ def fit_outcomes(
     providers: {model: provider id} for candidates that the log has not seen.
     progress: called with requests read so far and in all, while the text of the log is read.
 
-    The quality model is fitted on the rows that trained the router; the labels that it held out correct every mean.
+    The quality model is fitted on the rows that trained the router, and predicts these out of fold; the labels that it held out
+    correct every mean.
     """
     rows = load_rows(traffic)
-    served = _served(rows) | dict(providers or {})
-    ratios = fit_ratios(labels) if labels else {}
-    samples = sample_ratios(labels, ratios, _bucket(rows, labels.items)) if labels else {}
-    bare = Outcomes(ratios, samples, failure_rates(rows), served)
+    bare = _unjudged(traffic, rows, labels, _served(rows) | dict(providers or {}))
     if labels is None or training is None:
         return bare
     model = fit_quality(training.problem, _scorer(training), training.split == "fit", seed)
     unit = training.router.unit
     stored = traffic.derived(f"quality-{model.version}-{unit}", lambda: {"values": model.predict_all(requests_of(traffic, unit, progress))})
-    return replace(bare, predicted=Quality(model.models, stored["values"]), holdout=_holdout(rows, labels, training, model))
+    predicted = _cross_fitted(rows, labels, training, model, stored["values"])
+    held = _holdout(rows, labels, training, model)
+    return replace(bare, predicted=Quality(model.models, predicted), holdout=held, answers=labels.take(training.split == "judge"))
+
+
+def _unjudged(traffic: Traffic, rows: Rows, labels: Labels | None, served: Mapping[str, str]) -> Outcomes:
+    """Fit all but quality."""
+    said = traffic.frame("reasoning_effort", "error_class", "action_propensities")
+    effort = said["reasoning_effort"].fillna("").to_numpy(object)
+    timed_out = said["error_class"].fillna("").str.contains("timeout", case=False).to_numpy(bool)
+    asked = dict(zip(rows.request_id[effort != ""], effort[effort != ""], strict=True))
+    ratios, samples = sample_ratios(labels, _bucket(rows, labels.items), asked) if labels else ({}, {})
+    chance = dealt(said["action_propensities"], rows.model.decode())
+    by_chance, dealt_samples = ratios_by_chance(rows, chance)
+    unpaired = [key for key in by_chance if key[:2] not in ratios]
+    visible, reasoning = rows.tokens[:, 4].astype(float), rows.tokens[:, 5].astype(float)
+    return Outcomes(
+        {**{key: by_chance[key] for key in unpaired}, **ratios},
+        {**{key: dealt_samples[key] for key in unpaired}, **samples},
+        failure_rates(rows),
+        served,
+        graded=_graded(labels) if labels else None,
+        latency=fit_latency(rows, (rows.status == _CANCELLED) | timed_out, labels, served),
+        call_failures=fit_call_failures(rows, served),
+        lengths=fit_lengths(visible, was_cut(visible, reasoning, rows.max_tokens), rows.model, rows.app),
+        efforts=Efforts.of(rows.key, effort),
+        cells=fit_evidence(rows, np.isfinite(chance), labels, ratios),
+    )
+
+
+def _graded(labels: Labels) -> Graded:
+    key = draws.key(labels.items["request_id"])
+    order = np.argsort(key)
+    return Graded(key[order], Quality(labels.models, labels.quality()[order].astype(np.float32)))
+
+
+def _cross_fitted(rows: Rows, labels: Labels, training: Training, model: QualityModel, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Put out-of-fold predictions in place of those of rows that trained both the router and the predictions.
+
+    A router leaves its reference where its own training rows were lucky, and a prediction fitted on them remembers the luck.
+    """
+    fitted = labels.items["request_id"][training.split == "fit"]
+    place = pd.Index(rows.request_id).get_indexer(pd.Index(fitted))
+    out = values.copy()
+    out[place[place >= 0]] = model.oof[place >= 0]
+    return out
 
 
 def requests_of(traffic: Traffic, unit: str = "session", progress: Callable[[int, int], None] | None = None) -> Iterator[Requests]:

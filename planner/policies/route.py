@@ -6,13 +6,13 @@ from, and what is not a user's own call, stays as logged. Knows nothing of what 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.policies.base import Block, Intents
+from planner.policies.base import Block, Intents, sent_to, where
 from planner.router import Router, Scores
 
 __all__ = ["Route"]
@@ -32,12 +32,21 @@ class Route:
     needs = ("messages",)
     writes = ("model",)
 
+    @property
+    def apps(self) -> tuple[str, ...] | None:
+        """The apps that the router steers."""
+        return self.router.support.apps
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """The models it chooses from."""
+        return self.router.candidates
+
     def apply(self, block: Block, intents: Intents) -> Intents:
         """Set the model of every request that the router decides."""
         scores = block.scores(self.router)
         codes, _ = self.router.choose(scores)
-        model = np.where(self.steered(block, scores), codes, -1)
-        return replace(intents, model=model.astype(np.int32), models=self.router.candidates)
+        return sent_to(intents, self.steered(block, scores), codes, self.router.candidates)
 
     def steered(self, block: Block, scores: Scores) -> NDArray[np.bool_]:
         """Return which requests the router decides: the users' own, inside its support."""
@@ -54,3 +63,7 @@ class Route:
             "candidates": list(self.router.candidates),
             "apps": None if apps is None else list(apps),
         }
+
+    def words(self) -> str:
+        """Say what it does, for people."""
+        return f"route {where(self.apps)} between {', '.join(self.router.candidates)} at τ {self.router.tau:g}"

@@ -25,7 +25,7 @@ from planner.schema import EVIDENCE
 from planner.simulation import noise
 from planner.simulation.accounting import price_date
 from planner.simulation.flows import Switches, tau_grid
-from planner.simulation.result import quality_shift
+from planner.simulation.intervals import quality_shift
 from planner.simulation.side import Side
 from planner.simulation.summarise import labelled_values, paired_values, part_costs, weigh_cost
 from planner.simulation.summary import LABELLED, MICRO, PAIRED, SummaryHeader, add_up

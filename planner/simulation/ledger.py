@@ -19,10 +19,10 @@ __all__ = ["ledger"]
 def ledger(world: World, plan: Plan) -> pd.DataFrame:
     """Return ``schema.LEDGER`` under ``plan``; the costs sum to the plan's Summary, weights aside.
 
-    ``quality`` is predicted, one request at a time: it is not corrected on labels as means are.
+    ``quality`` is what a label says where one graded this very answer, else predicted: it is not corrected on labels as means are.
     """
-    side = world.played(plan)
-    rows = world.rows
+    side, rows = world.played(plan), world.rows
+    graded = world.outcomes.measured(rows, side.model)
     return pd.DataFrame(
         {
             "request_id": rows.request_id,
@@ -31,7 +31,7 @@ def ledger(world: World, plan: Plan) -> pd.DataFrame:
             "cost_pusd": side.cost_pusd,
             "latency_ms": side.latency_ms,
             "status": np.array(STATUSES, object)[side.outcome],
-            "quality": side.quality,
+            "quality": np.where(np.isfinite(graded), graded, side.quality),
             "evidence": np.array(EVIDENCE, object)[side.evidence],
         }
     )

@@ -1,13 +1,13 @@
 """Simulation: the reading of one Summary as estimates, a table and a sentence.
 
 In: a Summary. Out: money, quality, failures and latency of the plan and against the log, each with evidence and interval.
-All arithmetic is on bucket sums and their replicates. Knows nothing of rows, models or rates.
+All arithmetic is on bucket sums and their replicates (``intervals``, ``latency``). Knows nothing of rows, models or rates.
 """
 
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,12 +16,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from planner.schema import EVIDENCE, TOKEN_BUCKETS
-from planner.simulation import noise
-from planner.simulation.summary import LABELLED, MICRO, NANO, PAIRED, Summary
-from planner.stats import REFUSE, WARN, Estimate, Interval, effective_clusters, jackknife
+from planner.simulation.intervals import Statistic, bucket_requests, money, quality, quality_level, quality_shift
+from planner.simulation.latency import latency, latency_difference
+from planner.simulation.summary import MICRO, Summary
+from planner.stats import REFUSE, WARN, Estimate, Interval, effective_clusters
 from planner.units import DAYS_PER_MONTH, PUSD_PER_USD
 
-__all__ = ["WEEK", "Simulation", "quality_level", "quality_shift"]
+__all__ = ["WEEK", "Simulation"]
 
 #: What the assumed part of a saving takes for granted, in words.
 ASSUMED = (
@@ -31,26 +32,7 @@ ASSUMED = (
 #: A log shorter than this [days] has not seen every weekday.
 WEEK = 6.5
 
-_PAIR = {name: i for i, name in enumerate((*PAIRED, *LABELLED))}
-
-
-def quality_level(s: NDArray[Any], residual: str = "residual_nano", predicted: str = "quality_nano") -> NDArray[np.float64]:
-    """V̂ = Σw q̂ / Σw + Σ_L w (y − q̂) / Σ_L w over sums (…, PAIRED + LABELLED); NaN without predictions.
-
-    The plug-in mean is corrected on labelled rows that neither trained nor calibrated the router (the difference
-    estimator; Angelopoulos et al., *Prediction-powered inference*, Science 2023).
-    """
-    with np.errstate(invalid="ignore", divide="ignore"):
-        plug_in = s[..., _PAIR[predicted]] / s[..., _PAIR["quality_weight_micro"]]
-        labelled = s[..., _PAIR["label_weight_micro"]]
-        correction = np.where(labelled > 0, s[..., _PAIR[residual]] / np.where(labelled > 0, labelled, 1), 0.0)
-    level: NDArray[np.float64] = (plug_in + correction) * (MICRO / NANO)
-    return level
-
-
-def quality_shift(s: NDArray[Any]) -> NDArray[np.float64]:
-    """Quality under the plan minus as logged, both corrected on the same labelled rows."""
-    return quality_level(s) - quality_level(s, "residual_logged_nano", "quality_logged_nano")
+_SAME_QUALITY, _SAME_RESIDUAL = ("quality_nano", "quality_logged_nano"), ("residual_nano", "residual_logged_nano")
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,9 +75,25 @@ class Simulation:
 
     def quality_difference(self, group: int | None = None) -> Estimate:
         """Quality under the plan minus as logged."""
-        if self.changed(group) == 0:
-            return Estimate(0.0, 0.0, 0.0, "measured", n=round(self.requests(group)), source="nothing changes")
+        moved = [self.summary.pair(a, group) != self.summary.pair(b, group) for a, b in (_SAME_QUALITY, _SAME_RESIDUAL)]
+        if self.changed(group) == 0 and not np.any(moved):
+            return self._unchanged(group)
         return self._quality(quality_shift, group)
+
+    def latency(self, q: float = 0.95, group: int | None = None, *, first: bool = False) -> Estimate:
+        """The ``q`` quantile of the time until the answer is there, or until its ``first`` token [ms].
+
+        Of the users' answered requests whose time is known; no interval where too few users' lie beyond it.
+        """
+        name = "first_ms" if first else "latency_ms"
+        return self._timed(latency(self.summary, q, group, name), name, group)
+
+    def latency_difference(self, q: float = 0.95, group: int | None = None, *, first: bool = False) -> Estimate:
+        """The ``q`` quantile of that time under the plan minus as logged [ms]."""
+        name, logged = ("first_ms", "first_logged_ms") if first else ("latency_ms", "latency_logged_ms")
+        if (self.summary.histogram(name, group) == self.summary.histogram(logged, group)).all():
+            return self._unchanged(group)
+        return self._timed(latency_difference(self.summary, q, group, name), name, group)
 
     def changed(self, group: int | None = None) -> float:
         """Share of requests sent to another model than the logged one."""
@@ -121,7 +119,7 @@ class Simulation:
     @property
     def clusters(self) -> float:
         """Effective number of clusters behind every interval; below 50 they are wide of the mark, below 10 not given."""
-        return effective_clusters(self._weights(None))
+        return effective_clusters(bucket_requests(self.summary, None))
 
     @property
     def table(self) -> pd.DataFrame:
@@ -161,46 +159,39 @@ class Simulation:
     def _prices(self) -> str:
         return f"{self.summary.header.price_book} prices of {self.summary.header.price_date}"
 
-    def _money(self, statistic: Callable[[NDArray[Any]], NDArray[np.float64]], group: int | None, extensive: bool = False) -> Estimate:
-        """Read a statistic of (cost difference, logged cost) per bucket, token ratios resampled with their labels.
-
-        Its shares are those of the difference.
-        """
+    def _money(self, statistic: Statistic, group: int | None, extensive: bool = False) -> Estimate:
+        """Read a statistic of (cost difference, logged cost); its shares are those of the difference."""
         parts = self.summary.measure("cost_difference_pusd", group)
-        difference = parts.sum(axis=1)
         if not parts.any():
-            return Estimate(0.0, 0.0, 0.0, "measured", n=round(self.requests(group)), source="nothing changes")
-        logged = self.summary.measure("cost_pusd", group).sum(axis=1) - difference
-        both = np.column_stack([difference, logged]).astype(float)
-        exposure = self.summary.exposure.astype(object).sum(axis=0) if group is None else self.summary.exposure[group]
-        moved = noise.shift(self.summary.samples, exposure)
-
-        def resampled(s: NDArray[Any]) -> NDArray[np.float64]:
-            return statistic(np.column_stack([s[:, 0] + moved(s[:, 2:]), s[:, 1]]))
-
-        sums = np.hstack([both, noise.columns(self.summary.samples)])
-        found = jackknife(sums, resampled, noise.clusters(self._weights(group), self.summary.samples, exposure), extensive=extensive)
-        shares = {n: float(statistic(np.array([part, logged.sum()]))) for n, part in zip(EVIDENCE, parts.sum(axis=0), strict=True) if part}
+            return self._unchanged(group)
+        found = money(self.summary, statistic, group, extensive)
+        logged = self.summary.measure("cost_pusd", group).sum() - parts.sum()
+        shares = {n: float(statistic(np.array([part, logged], float))) for n, part in zip(EVIDENCE, parts.sum(axis=0), strict=True) if part}
         return _estimate(found, _worst(shares), round(self.requests(group)), self._prices, shares)
 
-    def _quality(self, statistic: Callable[[NDArray[Any]], NDArray[np.float64]], group: int | None) -> Estimate:
-        sums = np.concatenate([self.summary.paired, self.summary.labelled], axis=-1)
-        chosen = sums.sum(axis=0) if group is None else sums[group]
-        labels = int(chosen[:, _PAIR["label_rows"]].sum())
+    def _quality(self, statistic: Statistic, group: int | None) -> Estimate:
+        labels = int(self.summary.pair("label_rows", group).sum())
+        found = quality(self.summary, statistic, group)
         if not labels:
-            value = float(statistic(chosen.sum(axis=0)))
-            return Estimate(value, evidence="assumed", source="predictions; no held-out label corrects them")
-        both = np.column_stack([self._weights(group), chosen[:, _PAIR["label_weight_micro"]].astype(float)])
-        found = jackknife(chosen, statistic, both)
+            return Estimate(float(found.value), evidence="assumed", source="predictions; no held-out label corrects them")
         return _estimate(found, "estimated", labels, f"predictions corrected on {labels} held-out labels")
 
-    def _weights(self, group: int | None) -> NDArray[np.float64]:
-        weights: NDArray[np.float64] = self.summary.measure("requests_micro", group).sum(axis=1).astype(float)
-        return weights
+    def _timed(self, found: Interval, name: str, group: int | None) -> Estimate:
+        """Say of a latency how it is known; it is as sure as the weakest of the requests behind it."""
+        requests = self.summary.measure("requests_micro", group).sum(axis=0)
+        evidence = _worst(dict(zip(EVIDENCE, requests, strict=True)))
+        n = round(int(self.summary.histogram(name, group).sum()) / MICRO)
+        if not n:
+            return Estimate(float("nan"), evidence=evidence, source="no request has a known time")
+        return _estimate(found, evidence, n, f"answered requests with a known time, by {self.summary.header.cluster_unit}")
+
+    def _unchanged(self, group: int | None) -> Estimate:
+        return Estimate(0.0, 0.0, 0.0, "measured", n=round(self.requests(group)), source="nothing changes")
 
     def _row(self, group: int | None) -> dict[str, Any]:
         names = dict(zip(self.summary.header.group_by, ("all",) * 9 if group is None else self.summary.groups[group], strict=False))
         cost, saving, level, quality = self.cost(group), self.saving(group), self.quality(group), self.quality_difference(group)
+        slow = self.latency(0.95, group)
         tokens = {
             f"{n}_per_request": float(self.summary.measure(n, group).sum()) / max(self.requests(group), 1e-9) for n in TOKEN_BUCKETS[:1]
         }
@@ -221,6 +212,8 @@ class Simulation:
             "failure_share": self.failures(group),
             **tokens,
             **{f"p{p}_ms": self.summary.latency_quantile(p / 100, group) for p in (50, 95, 99)},
+            "p95_low": slow.low,
+            "p95_high": slow.high,
         }
 
 

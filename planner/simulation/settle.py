@@ -22,7 +22,7 @@ from planner.traffic.rows import Coded, Rows
 
 __all__ = ["Lane", "calls_of", "side_of"]
 
-_MEASURED, _, _ASSUMED = range(len(EVIDENCE))
+_MEASURED, _ESTIMATED, _ASSUMED = range(len(EVIDENCE))
 _UNBILLED = tuple(STATUSES.index(k) for k in ("transport", "rate_limit"))
 _READ, _ANSWER, _REASONING = 1, 4, 5
 
@@ -33,37 +33,48 @@ class Lane:
 
     Parameters
     ----------
-    model, provider: names. tokens: int64 (n, 6). evidence: int8 (n,) of the tokens. quality: float64 (n,) q̂ of its answers.
-    writes: the token bucket that prompt-cache writes are billed in, 0 where they cost nothing more.
+    model, provider: names. served: (n,) who serves each request, the logged provider where it stays.
+    tokens: int64 (n, 6). evidence: int8 (n,) of the tokens. quality: float64 (n,) q̂ of its answers.
+    writes: the token bucket that prompt-cache writes are billed in, 0 where no cache is simulated; ``promised``: the provider says that
+        what was written is read again, so that simulated reads are estimated, else assumed.
     billed: part of the answer that is billed of a call that was cancelled after the share generated: "generated", "all" or "none".
     """
 
     model: str
     provider: str
+    served: Coded
     tokens: NDArray[np.int64]
     evidence: NDArray[np.int8]
     quality: NDArray[np.float64]
     writes: int = 0
+    promised: bool = False
     billed: str = "generated"
 
 
-def calls_of(happened: Happened, lanes: Sequence[Lane], log: Log, tier: Coded, prefixes: Prefixes | None, pooled: Sequence[bool]) -> Calls:
+def calls_of(
+    happened: Happened, lanes: Sequence[Lane], log: Log, rows: Rows, prefixes: Prefixes | None, covered: NDArray[np.bool_]
+) -> Calls:
     """Return the calls of the event phase, ``row`` being positions among its requests.
 
-    A call that is as logged has the logged tokens. Otherwise an answer that failed at the provider or on the way there (transport, rate
-    limit) is not billed, one that was refused or invalid is billed for its input, and a cancelled one as its provider bills:
-    all three assumed. ``pooled`` says on which lanes prompt caches are simulated: their input is split as they found it.
+    A call that is as logged has the tokens of ``rows``. Otherwise an answer that failed at the provider or on the way there
+    (transport, rate limit) is not billed, one that was refused or invalid is billed for its input, and a cancelled one as its
+    provider bills: all three assumed. Where prompt caches are simulated, for the requests that are ``covered`` and lanes with
+    ``writes``, the input is split as they found it.
     """
     row, lane = happened.row, happened.lane
     tokens = np.zeros((len(row), 6), np.int64)
     evidence = np.zeros(len(row), np.int8)
+    logged = (lane == log.lane[row]) & (happened.drawn == log.failures[row]) & (happened.kind == log.kind[row])
     for code, use in enumerate(lanes):
         on = np.flatnonzero(lane == code)
-        tokens[on] = use.tokens[row[on]]
-        evidence[on] = use.evidence[row[on]]
-        if pooled[code] and prefixes is not None:
-            tokens[on] = cached(tokens[on], prefixes, row[on], happened.warm[on], happened.written[on], use.writes)
-    logged = (lane == log.lane[row]) & (happened.drawn == log.failures[row]) & (happened.kind == log.kind[row])
+        tokens[on] = np.where(logged[on, None], rows.tokens[row[on]], use.tokens[row[on]])
+        evidence[on] = np.where(logged[on], rows.evidence[row[on]], use.evidence[row[on]])
+        if use.writes and prefixes is not None:
+            on = on[covered[row[on]]]
+            before = tokens[on]
+            tokens[on] = cached(before, prefixes, row[on], happened.warm[on], happened.written[on], use.writes)
+            moved = on[(tokens[on] != before).any(axis=1)]
+            evidence[moved] = np.maximum(evidence[moved], _ESTIMATED if use.promised else _ASSUMED)
     failed = (happened.kind != OK) & ~logged
     tokens[failed & np.isin(happened.kind, _UNBILLED)] = 0
     tokens[failed & (happened.kind != CANCELLED), _ANSWER:] = 0
@@ -74,20 +85,30 @@ def calls_of(happened: Happened, lanes: Sequence[Lane], log: Log, tier: Coded, p
         part = {"generated": share[lane[cut] == code], "all": 1.0, "none": 0.0}[use.billed]
         tokens[mine, _ANSWER:] = np.rint(tokens[mine, _ANSWER:] * np.reshape(part, (-1, 1))).astype(np.int64)
     evidence[failed] = _ASSUMED
+    evidence[(lane == log.lane[row]) & (happened.drawn >= 0) & (happened.drawn < log.failures[row])] = _MEASURED
     names = tuple(use.model for use in lanes)
     return Calls(
         row=row,
         attempt=happened.attempt,
         purpose=happened.purpose,
-        provider=Coded(lane.astype(np.int32), tuple(use.provider for use in lanes)),
+        provider=_served(lanes, lane, row),
         model=Coded(lane.astype(np.int32), names),
-        tier=Coded(tier.codes[row], tier.values),
+        tier=Coded(rows.tier.codes[row], rows.tier.values),
         tokens=tokens,
         start_ms=(happened.start_us - happened.arrived_us[row]) / 1_000,
         end_ms=(happened.end_us - happened.arrived_us[row]) / 1_000,
         outcome=happened.kind,
         evidence=evidence,
     )
+
+
+def _served(lanes: Sequence[Lane], lane: NDArray[np.int16], row: NDArray[np.int64]) -> Coded:
+    names = tuple(dict.fromkeys(v for use in lanes for v in use.served.values))
+    codes = np.zeros(len(row), np.int32)
+    for code, use in enumerate(lanes):
+        on = np.flatnonzero(lane == code)
+        codes[on] = np.array([names.index(v) for v in use.served.values], np.int32)[use.served.codes[row[on]]]
+    return Coded(codes, names)
 
 
 def generated(happened: Happened, calls: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -103,7 +124,7 @@ def cached(
 ) -> NDArray[np.int64]:
     """Split the input of ``tokens`` (m, 6) into what was read from a prompt cache, what was written to it, and the rest.
 
-    Blocks count as the share of the prompt that they cover. ``writes`` is the bucket of written input, 0: it is plain input.
+    Blocks count as the share of the prompt that they cover. ``writes`` is the bucket of written input.
     """
     out = tokens.copy()
     whole = tokens[:, :4].sum(axis=1)
@@ -113,11 +134,10 @@ def cached(
         return np.asarray(whole * np.minimum(blocks * prefixes.block, size) // size)
 
     read = covered(warm)
-    new = np.where(written > 0, covered(warm + written) - read, 0) if writes else np.zeros(len(row), np.int64)
+    new = np.where(written > 0, covered(warm + written) - read, 0)
     out[:, :4] = 0
     out[:, _READ] = read
-    if writes:
-        out[:, writes] = new
+    out[:, writes] = new
     out[:, 0] = whole - read - new
     return out
 
@@ -127,7 +147,6 @@ def side_of(
     priced: Priced,
     happened: Happened,
     rows: Rows,
-    lanes: Sequence[Lane],
     quality: NDArray[np.float64],
     known: NDArray[np.bool_],
 ) -> Side:

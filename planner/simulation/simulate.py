@@ -8,8 +8,10 @@ the integer. Knows nothing of how a router was trained.
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
-from planner.outcomes import Outcomes
+from planner.errors import PriceError
+from planner.outcomes import Outcomes, fit_outcomes
 from planner.policies import Plan
 from planner.prices import PriceBook
 from planner.simulation.accounting import price_date
@@ -37,7 +39,8 @@ def simulate(
     ----------
     traffic: the log.
     plan: what to do differently.
-    outcomes: what other models would have done, from :func:`planner.fit_outcomes`; without it they are assumed alike.
+    outcomes: what other models would have done, from :func:`planner.fit_outcomes`; without it they are assumed alike, and where calls
+        are timed or fail, that is fitted on the log.
     book: rates; the catalogue by default.
     at: the date whose prices hold, default the catalogue's own; ``"as-logged"`` prices each request at its own time.
     by: columns to keep apart: any of app, model, provider, tier.
@@ -48,13 +51,35 @@ def simulate(
     NeedsError: the log lacks a column that a lever needs.
     PriceError: the plan uses a model without a rate.
     """
-    book = book or PriceBook.load()
-    return run(World(traffic, outcomes or Outcomes(), book, price_date(book, at), by, seed), plan or Plan())
+    book, plan = book or PriceBook.load(), plan or Plan()
+    if outcomes is None:
+        outcomes = fit_outcomes(traffic, seed=seed) if any(lever.phase == "event" for lever in plan.levers) else Outcomes()
+    return run(World(traffic, outcomes, book, price_date(book, at), by, seed), plan)
 
 
-def run(world: World, plan: Plan) -> Simulation:
-    """Simulate ``plan`` in an opened world: what the lab does many times over."""
-    world.traffic.require(f"plan {plan.name!r}", *plan.needs)
-    held = world.labelled
+def run(world: World, plan: Plan, *, shared: bool = False) -> Simulation:
+    """Simulate ``plan`` in an opened world: what the lab does many times over.
+
+    ``shared`` keeps sums by day even if the plan shares no state, for the difference to one that does.
+    """
+    checked(world, plan)
+    held, header = world.labelled, world.header(plan)
     labelled = send(held.rows, world.intents(plan, held)) if held else None
-    return Simulation(plan.name, summarise(world, world.header(plan), world.played(plan), labelled))
+    return Simulation(plan.name, summarise(world, replace(header, shared=header.shared or shared), world.played(plan), labelled))
+
+
+def checked(world: World, plan: Plan) -> None:
+    """Check the whole plan against the log and the price book before anything runs."""
+    table = world.traffic.arrow(*plan.needs) if plan.needs else None
+    columns = [n for n in plan.needs if table is not None and table[n].null_count < len(table)]
+    uses = {m for lever in plan.levers for m in lever.uses}
+    models = {*world.rows.model.values, *(m for m in uses if _has_price(world, m))}
+    plan.check(world.rows.app.values, models, columns, world.rows.provider.values)
+
+
+def _has_price(world: World, model: str) -> bool:
+    try:
+        world.book.resolve(model, world.outcomes.providers.get(model))
+    except PriceError:
+        return False
+    return True

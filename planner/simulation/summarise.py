@@ -6,7 +6,8 @@ anything is added, so the order and the split of the rows leave no trace. Knows 
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,32 +16,58 @@ from planner.outcomes import Holdout
 from planner.schema import EVIDENCE, TOKEN_BUCKETS
 from planner.simulation.noise import PARTS
 from planner.simulation.side import Side
-from planner.simulation.summary import BINS_PER_DECADE, DECADES, LABELLED, MICRO, NANO, Summary, SummaryHeader, add_up, latency_bin
+from planner.simulation.summary import (
+    BINS_PER_DECADE,
+    DAILY,
+    DECADES,
+    FINE_PER_COARSE,
+    LABELLED,
+    MEASURES,
+    MICRO,
+    NANO,
+    TIMES,
+    Summary,
+    SummaryHeader,
+    add_up,
+    count_up,
+    latency_bin,
+)
 from planner.simulation.world import World
-from planner.stats import BUCKETS
+from planner.stats import BLOCKS, BUCKETS, blocks
 from planner.traffic.rows import Coded, Rows
 
 __all__ = ["labelled_values", "paired_values", "part_costs", "summarise", "weigh_cost"]
 
+#: For each of ``summary.TIMES``, positions of rows and the bin of each.
+Timed: TypeAlias = Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]
+_DAILY = [MEASURES.index(n) for n in ("requests_micro", "cost_difference_pusd", "cost_pusd")]
+
 
 def summarise(world: World, header: SummaryHeader, side: Side, sent_labelled: Coded | None) -> Summary:
-    """Add up one plan's side, beside the logged one, per group × bucket (× evidence)."""
+    """Add up one plan's side, beside the logged one, per group × bucket (× evidence), and per group × day if the header says so."""
     rows, logged = world.rows, world.logged
-    place = world.place(rows)
-    shape = (len(world.groups), BUCKETS)
+    place, groups = world.place(rows), len(world.groups)
+    shape = (groups, BUCKETS)
     labelled = np.zeros((*shape, len(LABELLED)), np.int64)
     held = world.outcomes.holdout
     if held is not None and sent_labelled is not None:
         labelled = add_up(labelled_values(held, sent_labelled), (world.place(held.rows), held.rows.bucket), shape)
+    measures, pairs = _measures(rows, side, logged), paired_values(rows, side, logged)
+    timed = _timed(rows, side, logged)
+    days = (groups, BLOCKS if header.shared else 0)
+    cell = (place, blocks(rows.timestamp))
     return Summary(
         header,
         world.groups,
-        sums=add_up(_measures(rows, side, logged), (place, rows.bucket, side.evidence.astype(np.int64)), (*shape, len(EVIDENCE))),
-        paired=add_up(paired_values(rows, side, logged), (place, rows.bucket), shape),
+        sums=add_up(measures, (place, rows.bucket, side.evidence.astype(np.int64)), (*shape, len(EVIDENCE))),
+        paired=add_up(pairs, (place, rows.bucket), shape),
         labelled=labelled,
-        latency=_latency(rows, side, place, len(world.groups)),
+        latency=_fine(rows, timed, place, groups),
+        latency_buckets=_coarse(rows, timed, (place, rows.bucket), shape),
         exposure=_exposure(world, side, place),
         samples=world.samples,
+        daily=add_up(np.hstack([measures[:, _DAILY], pairs]), cell, days) if header.shared else np.zeros((*days, len(DAILY)), np.int64),
+        latency_daily=_coarse(rows, timed if header.shared else (), cell, days),
     )
 
 
@@ -56,7 +83,7 @@ def part_costs(rows: Rows, side: Side) -> NDArray[np.int64]:
     return np.column_stack([weigh_cost(rows.weight, side.parts_pusd[:, i]) for i in range(len(PARTS))])
 
 
-def _whole(weight: NDArray[np.float64], values: NDArray[Any], unit: int = 1) -> NDArray[np.int64]:
+def _whole(weight: NDArray[np.float64], values: NDArray[Any] | float, unit: int = 1) -> NDArray[np.int64]:
     """Weighted values in integers of 1/unit; exact for whole weights and values."""
     whole: NDArray[np.int64] = np.rint(weight * np.asarray(values, float) * unit).astype(np.int64)
     return whole
@@ -105,9 +132,28 @@ def labelled_values(held: Holdout, sent: Coded) -> NDArray[np.int64]:
     return np.column_stack([known.astype(np.int64), _whole(w, known, MICRO), *residuals])
 
 
-def _latency(rows: Rows, side: Side, place: NDArray[np.int64], groups: int) -> NDArray[np.int64]:
-    """Log-histogram of the latencies of the users' answered requests, weighted, per group."""
-    seen = rows.demand & np.isfinite(side.latency_ms) & (side.latency_ms > 0) & (side.outcome == 0)
-    bins = (place[seen], latency_bin(side.latency_ms[seen]))
-    counts = _whole(rows.weight[seen], np.ones(int(seen.sum())))[:, None]
-    return add_up(counts, bins, (groups, BINS_PER_DECADE * DECADES))[..., 0]
+def _timed(rows: Rows, side: Side, logged: Side) -> Timed:
+    """For each of ``summary.TIMES``, which of the users' requests were answered in a known time, and the bin of that time."""
+    found = []
+    for one, name in ((side, "latency_ms"), (logged, "latency_ms"), (side, "first_ms"), (logged, "first_ms")):
+        ms = getattr(one, name)
+        seen = np.flatnonzero(rows.demand & (ms > 0) & np.isfinite(ms) & (one.outcome == 0))
+        found.append((seen, latency_bin(ms[seen])))
+    return found
+
+
+def _fine(rows: Rows, timed: Timed, place: NDArray[np.int64], groups: int) -> NDArray[np.int64]:
+    """Log-histograms per group, (groups, TIMES, bins)."""
+    width = BINS_PER_DECADE * DECADES
+    found = [count_up(_whole(rows.weight[seen], 1.0, MICRO), (place[seen], bins), (groups, width)) for seen, bins in timed]
+    return np.stack(found, axis=1)
+
+
+def _coarse(rows: Rows, timed: Timed, cell: tuple[NDArray[np.int64], ...], shape: tuple[int, int]) -> NDArray[np.int64]:
+    """Log-histograms with wider bins per group × cell, (groups, cells, TIMES, coarse bins)."""
+    width = BINS_PER_DECADE * DECADES // FINE_PER_COARSE
+    out = np.zeros((*shape, len(TIMES), width), np.int64)
+    for i, (seen, bins) in enumerate(timed):
+        at = (*(c[seen] for c in cell), bins // FINE_PER_COARSE)
+        out[:, :, i] = count_up(_whole(rows.weight[seen], 1.0, MICRO), at, (*shape, width))
+    return out

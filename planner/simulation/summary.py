@@ -1,8 +1,8 @@
 """Summary: what a simulation keeps. Integers only, so partial results merge exactly and in any order.
 
 In: per-request integers with their group, hash bucket and evidence. Out: sums per group × bucket × evidence, sums paired
-with the log, sums over labelled rows for the correction, and a log-histogram of latencies. Everything that is reported
-is computed from Summaries. Knows nothing of how a plan works.
+with the log, sums over labelled rows for the correction, and log-histograms of latencies; where users share state, the like per
+group × day. Everything that is reported is computed from Summaries. Knows nothing of how a plan works.
 """
 
 from __future__ import annotations
@@ -18,9 +18,24 @@ from numpy.typing import NDArray
 from planner import formats
 from planner.errors import InputError
 from planner.schema import TOKEN_BUCKETS
-from planner.stats import BUCKETS
+from planner.stats import BUCKETS, position
 
-__all__ = ["LABELLED", "MEASURES", "NANO", "PAIRED", "Summary", "SummaryHeader", "add_up", "latency_bin", "merge"]
+__all__ = [
+    "DAILY",
+    "LABELLED",
+    "MEASURES",
+    "MICRO",
+    "NANO",
+    "PAIRED",
+    "TIMES",
+    "Summary",
+    "SummaryHeader",
+    "add_up",
+    "count_up",
+    "latency_bin",
+    "latency_ms",
+    "merge",
+]
 
 #: Quality is summed in 10⁻⁹ and weights in 10⁻⁶, as integers.
 NANO, MICRO = 1_000_000_000, 1_000_000
@@ -33,10 +48,16 @@ PAIRED = (
 )  # fmt: skip
 #: Sums per group × bucket over held-out labelled rows: weight, and weighted (measured − predicted) under plan and log.
 LABELLED = ("label_rows", "label_weight_micro", "residual_nano", "residual_logged_nano")
+#: Sums per group × block of time, of a plan with shared state. Labels belong to users; days say nothing of them.
+DAILY = ("requests_micro", "cost_difference_pusd", "cost_pusd", *PAIRED)
+#: What has a histogram of weights [10⁻⁶]: the users' answered requests, until the whole answer and until its first token.
+TIMES = ("latency_ms", "latency_logged_ms", "first_ms", "first_logged_ms")
 #: What an integer cell holds: 9.2 million USD. Totals over cells are Python integers and have no limit.
 _LARGEST = float(2**63 - 1)
 #: 250 bins a decade from 0.1 ms to 10⁷ ms; the first and last take what lies beyond.
 BINS_PER_DECADE, FIRST_DECADE, DECADES = 250, -1, 8
+#: Per bucket, bins are wider: 10 a decade, 650 KB a group. They tell a quantile's variance, not its value.
+FINE_PER_COARSE = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +74,7 @@ class SummaryHeader:
     group_by: tuple[str, ...]
     days: float
     buckets: int = BUCKETS
+    shared: bool = False
 
     def comparable(self, other: SummaryHeader) -> str:
         """Return what keeps the two from being compared, in words, or ``""``."""
@@ -63,10 +85,11 @@ class SummaryHeader:
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """Integer sums of G groups, B buckets, P pairs of models.
+    """Integer sums of G groups, B buckets, P pairs of models, and D blocks of time: 0 unless the header says that state is shared.
 
-    ``sums`` (G, B, 3, MEASURES), ``paired`` (G, B, PAIRED), ``labelled`` (G, B, LABELLED), ``latency`` (G, bins); and for the
-    labels' own sampling ``exposure`` (G, P, noise.PARTS) [pUSD] and ``samples`` (P, B, ratios.SAMPLED).
+    ``sums`` (G, B, 3, MEASURES), ``paired`` (G, B, PAIRED), ``labelled`` (G, B, LABELLED); ``latency`` (G, TIMES, bins) and
+    ``latency_buckets`` (G, B, TIMES, coarse bins); for the labels' own sampling ``exposure`` (G, P, noise.PARTS) [pUSD] and
+    ``samples`` (P, B, ratios.SAMPLED); ``daily`` (G, D, DAILY) and ``latency_daily`` (G, D, TIMES, coarse bins).
     """
 
     header: SummaryHeader
@@ -75,8 +98,11 @@ class Summary:
     paired: NDArray[np.int64]
     labelled: NDArray[np.int64]
     latency: NDArray[np.int64]
+    latency_buckets: NDArray[np.int64]
     exposure: NDArray[np.int64]
     samples: NDArray[np.int64]
+    daily: NDArray[np.int64]
+    latency_daily: NDArray[np.int64]
 
     def save(self, path: str | Path) -> Path:
         """Write to one ``.npz`` without objects; the same Summary gives the same content."""
@@ -109,13 +135,24 @@ class Summary:
         total: NDArray[np.object_] = values.astype(object).sum(axis=0) if group is None else values[group].astype(object)
         return total
 
-    def latency_quantile(self, q: float, group: int | None = None) -> float:
-        """Return the ``q`` quantile of latency [ms], exact to the bin's 0.5 %; NaN when no latency was logged."""
-        counts = self.latency.sum(axis=0) if group is None else self.latency[group]
-        if not counts.sum():
-            return float("nan")
-        position = int(np.searchsorted(np.cumsum(counts), q * counts.sum()))
-        return float(10 ** (FIRST_DECADE + (position + 0.5) / BINS_PER_DECADE))
+    def latency_quantile(self, q: float, group: int | None = None, name: str = "latency_ms") -> float:
+        """Return the ``q`` quantile of one of TIMES [ms], exact to the bin's 0.5 %; NaN when none was logged."""
+        return latency_ms(position(self.histogram(name, group), q))
+
+    def histogram(self, name: str, group: int | None = None) -> NDArray[np.int64]:
+        """Return the weights [10⁻⁶] of one of TIMES, shape (bins,), of one group or of all."""
+        counts = self.latency[:, TIMES.index(name)]
+        found: NDArray[np.int64] = counts.sum(axis=0) if group is None else counts[group]
+        return found
+
+
+def latency_ms(position: int, at: float = 0.5) -> float:
+    """Return the latency [ms] in the middle of a histogram's bin, or ``at`` another part of it; NaN for −1.
+
+    >>> round(latency_ms(250), 4), round(latency_ms(250, 1.0), 4), latency_ms(-1)
+    (1.0046, 1.0093, nan)
+    """
+    return float(10 ** (FIRST_DECADE + (position + at) / BINS_PER_DECADE)) if position >= 0 else float("nan")
 
 
 def latency_bin(latency_ms: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -150,6 +187,17 @@ def add_up(values: NDArray[np.int64], cells: tuple[NDArray[np.integer[Any]], ...
     return out.reshape(*shape, values.shape[1])
 
 
+def count_up(weights: NDArray[np.int64], cells: tuple[NDArray[np.integer[Any]], ...], shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """Sum ``weights`` (n,) into cells of ``shape``, like ``add_up``; without sorting, for weights whose total is far from 64 bits.
+
+    >>> count_up(np.array([1, 2, 4]), (np.array([0, 1, 1]),), (2,)).tolist()
+    [1, 6]
+    """
+    out = np.zeros(int(np.prod(shape)), np.int64)
+    np.add.at(out, np.ravel_multi_index(cells, shape), weights)
+    return out.reshape(shape)
+
+
 def merge(a: Summary, b: Summary) -> Summary:
     """Add two Summaries of disjoint rows of one simulation; exact, in any order."""
     if a.header != b.header:
@@ -161,6 +209,6 @@ def merge(a: Summary, b: Summary) -> Summary:
         out[[groups.index(g) for g in part.groups]] = array
         return out
 
-    names = ("sums", "paired", "labelled", "latency", "exposure")
+    names = ("sums", "paired", "labelled", "latency", "latency_buckets", "exposure", "daily", "latency_daily")
     added = {n: spread(a, getattr(a, n)) + spread(b, getattr(b, n)) for n in names}
     return Summary(a.header, groups, **added, samples=a.samples)

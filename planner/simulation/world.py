@@ -12,30 +12,39 @@ from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from planner.errors import InputError
+from planner.errors import InputError, NeedsError
 from planner.outcomes import Calls, Outcomes, requests_of
 from planner.outcomes.ratios import SAMPLED
+from planner.outcomes.validators import Gate, gate
 from planner.policies import Block, Intents, Plan
 from planner.prices import PriceBook, Priced
 from planner.router import Requests
+from planner.schema import EVIDENCE
 from planner.simulation.accounting import AS_LOGGED, price_calls, refuse_unpriced
+from planner.simulation.replay import Replay, replay
+from planner.simulation.settle import Lane
 from planner.simulation.side import Side, settled
 from planner.simulation.summary import SummaryHeader
 from planner.stats import BUCKETS
 from planner.traffic import Traffic
+from planner.traffic.prints import Prints, prints_of
 from planner.traffic.rows import Coded, Rows, load_rows
 
 __all__ = ["World"]
 
+#: Prompts read at a time.
+_PIECE = 4_096
 GROUPABLE = ("app", "model", "provider", "tier")
 
 
 class World:
     """Open once, simulate many plans: the log's columns, its own side and router scores are loaded the first time only.
 
-    ``progress`` is called with requests read so far and in all, whenever a router must read the log's text.
+    ``progress`` is called with requests read so far and in all, whenever a router must read the log's text. ``between`` (from, before)
+    plays the requests that arrive in that time alone: caches are cold at its start.
     """
 
     def __init__(
@@ -47,11 +56,12 @@ class World:
         by: tuple[str, ...] = ("app",),
         seed: int = 0,
         progress: Callable[[int, int], None] | None = None,
+        between: tuple[np.datetime64, np.datetime64] | None = None,
     ) -> None:
         unknown = [c for c in by if c not in GROUPABLE]
         if unknown:
             raise InputError(f"by={unknown[0]!r}", f"any of {', '.join(GROUPABLE)}")
-        self.progress = progress
+        self.progress, self.between = progress, between
         self.traffic, self.outcomes, self.book, self.at, self.by, self.seed = traffic, outcomes, book, at, by, seed
 
     @cached_property
@@ -60,12 +70,12 @@ class World:
         rows = load_rows(self.traffic)
         if not len(rows):
             raise InputError(f"{self.traffic.folder} with no rows", "at least one request", "look at the quarantine of planner read")
-        return rows
+        return rows if self.between is None else within(rows, *self.between)
 
     @cached_property
     def block(self) -> Block:
         """The log as levers read it."""
-        return Block(self.rows, self.day, self._requests, self.traffic.derived)
+        return Block(self.rows, self.day, self._requests, self._prompts, self.traffic.derived)
 
     @property
     def day(self) -> str:
@@ -74,6 +84,14 @@ class World:
 
     def _requests(self, unit: str) -> Iterator[Requests]:
         return requests_of(self.traffic, unit, self.progress)
+
+    def _prompts(self) -> Iterator[list[str | None]]:
+        done = 0
+        for batch in self.traffic.batches(("messages", "text_state"), _PIECE):
+            yield pc.if_else(pc.equal(batch["text_state"], "full"), batch["messages"], None).to_pylist()
+            done += len(batch)
+            if self.progress:
+                self.progress(done, len(self.traffic))
 
     @cached_property
     def labelled(self) -> Block | None:
@@ -99,10 +117,8 @@ class World:
         return np.stack(found) if found else np.zeros((0, BUCKETS, len(SAMPLED)), np.int64)
 
     def pair(self, sent: Coded) -> NDArray[np.int64]:
-        """Return which pair of models each request moves between, −1 where it stays or no label tells its ratio."""
-        place = {key: i for i, key in enumerate(sorted(self.outcomes.samples))}
-        table = np.array([[place.get((a, b), -1) for b in sent.values] for a in self.rows.model.values], np.int64)
-        return np.asarray(table[self.rows.model.codes, sent.codes])
+        """Return which ratio each request's tokens rest on, a position in ``samples``; −1 where it stays or no label tells."""
+        return self.outcomes.tokens(self.rows, sent)[2]
 
     @cached_property
     def logged(self) -> Side:
@@ -110,10 +126,10 @@ class World:
         return self.side(self.rows.model)
 
     def intents(self, plan: Plan, block: Block) -> Intents:
-        """Run the row phase: what each request of ``block`` would send."""
+        """Run the row phase: what each request of ``block`` would send; labelled requests are only told their model."""
         intents = Intents.as_logged(len(block.rows))
-        for lever in plan.levers:
-            if lever.phase == "row":
+        for lever in plan.row_levers:
+            if block is not self.labelled or "model" in lever.writes:
                 intents = lever.apply(block, intents)
         return intents
 
@@ -121,8 +137,50 @@ class World:
         """Play ``plan``: what happens to every request of the log."""
         if not plan.levers:
             return self.logged
+        if any(lever.phase == "event" or lever.key == "cascade" for lever in plan.levers):
+            return self.replayed(plan).side
         intents = self.intents(plan, self.block)
         return self.side(send(self.rows, intents), edited(self.rows, intents))
+
+    def replayed(self, plan: Plan) -> Replay:
+        """Let the requests happen one after another under ``plan``: what its calls were, beside the side."""
+        intents = self.intents(plan, self.block)
+        return replay(self, plan, intents, send(self.rows, intents), edited(self.rows, intents))
+
+    @cached_property
+    def prints(self) -> Prints:
+        """What requests share: keys of whole questions, and the leading blocks of prompts."""
+        return prints_of(self.traffic, self.progress)
+
+    @cached_property
+    def acts(self) -> NDArray[np.bool_]:
+        """Say which requests offer tools, so that their answers may act."""
+        return np.asarray(self.traffic.arrow("has_tools")["has_tools"].to_numpy(zero_copy_only=False), bool)
+
+    def gate(self, model: str, validators: tuple[str, ...]) -> Gate:
+        """Return how ``model``'s answers pass ``validators``, from held-out labels."""
+        answers = self.outcomes.answers
+        if answers is None:
+            raise NeedsError(f"a cascade from {model} needs labels", fix="fit_outcomes with the labels and the training on them")
+        return gate(answers, model, validators)
+
+    def lane(self, model: str, at: NDArray[np.int64], observed: Rows, rows: Rows) -> Lane:
+        """Return what ``rows`` would use on ``model``; where that is the logged one, and nothing else changed, what they used.
+
+        A request that failed without any tokens is assumed to need what its app's answered requests do.
+
+        ``observed`` are the same requests as logged, ``at`` their positions in the log.
+        """
+        sent = Coded(np.zeros(len(rows), np.int32), (model,))
+        guessed = (rows.status != 0) & (rows.tokens.sum(axis=1) == 0)
+        tokens, evidence, _ = self.outcomes.tokens(answered(rows, guessed), sent)
+        evidence = np.where(guessed, EVIDENCE.index("assumed"), evidence).astype(np.int8)
+        stays = ~sent.differs(observed.model)
+        most = np.bincount(observed.provider.codes[stays], minlength=1).argmax() if stays.any() else -1
+        provider = self.outcomes.providers.get(model, observed.provider.values[most] if most >= 0 else "")
+        served = Coded(np.where(stays, observed.provider.codes, len(observed.provider.values)), (*observed.provider.values, provider))
+        whole = Coded(np.zeros(len(self.rows), np.int32), (model,))
+        return Lane(model, provider, served, tokens, evidence, self.outcomes.quality(whole)[at])
 
     def side(self, sent: Coded, rows: Rows | None = None) -> Side:
         """Answer and price every request as sent: to its model, and as ``rows`` say, by default as logged.
@@ -137,14 +195,14 @@ class World:
             refuse_unpriced(priced, stuck & (rows.tier.codes == rows.tier.code("standard")))
             sent = kept(sent, rows.model, stuck)
             calls, priced = self._priced(rows, sent)
-        return settled(calls, priced, rows, self._has_price, self.outcomes.quality(sent))
+        return settled(calls, priced, rows, self.has_price, self.outcomes.quality(sent))
 
     def _priced(self, rows: Rows, sent: Coded) -> tuple[Calls, Priced]:
         calls = self.outcomes.calls(rows, sent, self.seed)
         return calls, price_calls(calls, rows, self.book, self.at)
 
     @cached_property
-    def _has_price(self) -> NDArray[np.bool_]:
+    def has_price(self) -> NDArray[np.bool_]:
         """Say which requests have a price as logged, or needed none."""
         priced: NDArray[np.bool_] = self._priced(self.rows, self.rows.model)[1].reason == 0
         return priced | ~self.rows.billable
@@ -152,7 +210,7 @@ class World:
     def header(self, plan: Plan) -> SummaryHeader:
         """Say what a Summary of ``plan`` in this world is about."""
         return SummaryHeader(
-            traffic=self.traffic.hash,
+            traffic=self.traffic.hash if self.between is None else f"{self.traffic.hash} {'/'.join(map(str, self.between))}",
             plan=plan.hash,
             outcomes=self.outcomes.hash,
             price_book=self.book.name,
@@ -160,13 +218,34 @@ class World:
             seed=self.seed,
             cluster_unit=self.rows.cluster_unit,
             group_by=self.by,
-            days=self.rows.days,
+            days=replace(self.rows, timestamp=self.rows.timestamp[self.rows.weight > 0]).days,
         )
+
+
+def within(rows: Rows, start: np.datetime64, end: np.datetime64) -> Rows:
+    """Return ``rows``, all of them, of which those outside of [start, end) ask for nothing, send nothing and weigh nothing."""
+    inside = (rows.timestamp >= start) & (rows.timestamp < end)
+    if not inside.any():
+        raise InputError(f"no request from {start} to before {end}", f"some of {rows.timestamp.min()} to {rows.timestamp.max()}")
+    said = {name: getattr(rows, name) & inside for name in ("billable", "steerable", "demand")}
+    return replace(rows, weight=np.where(inside, rows.weight, 0.0), **said)
 
 
 def send(rows: Rows, intents: Intents) -> Coded:
     """Return the model each row is sent to: the logged one where nothing is intended."""
     return chosen(rows.model, intents.model, intents.models)
+
+
+def answered(rows: Rows, guessed: NDArray[np.bool_]) -> Rows:
+    """Return ``rows`` with the mean tokens of their app's answered requests where ``guessed``."""
+    if not guessed.any():
+        return rows
+    tokens, good = rows.tokens.copy(), rows.status == 0
+    for app in np.unique(rows.app.codes[guessed]):
+        like = good & (rows.app.codes == app)
+        if like.any():
+            tokens[guessed & (rows.app.codes == app)] = np.rint(rows.tokens[like].mean(axis=0)).astype(np.int64)
+    return replace(rows, tokens=tokens)
 
 
 def edited(rows: Rows, intents: Intents) -> Rows:

@@ -1,4 +1,4 @@
-"""Intervals from sums over hash buckets of the cluster unit.
+"""Intervals from sums over hash buckets of the cluster unit, or over blocks of time.
 
 In: sums of shape (buckets, …) where every cluster (a user, else a session, else a request) lies in one bucket, and a
 pure function from total sums to a statistic. Out: the statistic with its delete-one-bucket jackknife interval. The same
@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from planner.stats.draws import key, uniform
+from planner.stats.totals import reach
 
-__all__ = ["BUCKETS", "REFUSE", "WARN", "Interval", "buckets", "effective_clusters", "jackknife"]
+__all__ = ["BUCKETS", "REFUSE", "WARN", "Influence", "Interval", "buckets", "effective_clusters", "influence", "jackknife"]
 
+F64 = NDArray[np.float64]
 #: Buckets of every Summary. 256 keeps a delete-one jackknife cheap and a Summary small.
 BUCKETS = 256
 #: Below this many effective clusters an interval is not given; below WARN it is given with a warning.
@@ -33,11 +35,66 @@ class Interval:
     ``low`` and ``high`` are NaN where fewer than ten effective clusters leave nothing to say.
     """
 
-    value: NDArray[np.float64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-    se: NDArray[np.float64]
+    value: F64
+    low: F64
+    high: F64
+    se: F64
     clusters: float
+
+    @classmethod
+    def refused(cls, value: F64, clusters: float) -> Interval:
+        """Return a value about whose error there is nothing to say."""
+        nothing = np.full(np.shape(value), np.nan)
+        return cls(np.asarray(value), nothing, nothing, nothing, clusters)
+
+
+@dataclass(frozen=True, slots=True)
+class Influence:
+    """How far each bucket moves a statistic, to first order: their squares add up to its variance.
+
+    Parameters
+    ----------
+    value: the statistic. moves: (buckets, …), 0 where a bucket holds nothing. count: buckets that hold something.
+    clusters: effective number of clusters. lags: buckets are blocks of time, and so many that follow one another may move together.
+    """
+
+    value: F64
+    moves: F64
+    count: int
+    clusters: float
+    lags: int = 0
+
+    @property
+    def enough(self) -> bool:
+        """Whether there are clusters enough for an interval."""
+        return self.count > 1 and self.clusters >= REFUSE
+
+    @property
+    def variance(self) -> F64:
+        """The variance of the statistic; of blocks of time never less than that of blocks apart.
+
+        Blocks that move together add their products, less the further apart (Newey & West, *Econometrica* 55, 1987).
+        """
+        apart: F64 = np.square(self.moves).sum(axis=0)
+        together = [2 * w * (self.moves * np.roll(self.moves, lag, axis=0)).sum(axis=0) for lag, w in self._kernel()]
+        return np.asarray(np.maximum(apart, apart + sum(together))) if together else apart
+
+    @property
+    def freedom(self) -> F64:
+        """Degrees of freedom of that variance, at most ``clusters`` − 1: a sum that rests on few large terms is itself unsure.
+
+        2 V² / Var(V), with Var(V) from the terms' own squares (Satterthwaite, *Biometrics Bulletin* 2, 1946); terms that
+        move together count for fewer (Priestley, *Spectral Analysis and Time Series*, 1981, §6.2).
+        """
+        terms = np.square(self.moves)
+        square = np.square(terms.sum(axis=0))
+        unsure = np.square(terms).sum(axis=0) - square / self.count
+        fewer = 1 + 2 * sum(w * w for _, w in self._kernel())
+        found = 2 * np.divide(square, unsure, out=np.full(np.shape(square), np.inf), where=unsure > 0) / fewer
+        return np.asarray(np.minimum(found, self.clusters - 1))
+
+    def _kernel(self) -> list[tuple[int, float]]:
+        return [(lag, 1 - lag / (self.lags + 1)) for lag in range(1, self.lags + 1)]
 
 
 def buckets(units: Iterable[str]) -> NDArray[np.int64]:
@@ -63,15 +120,26 @@ def effective_clusters(weights: NDArray[Any]) -> float:
     return float(w.sum() ** 2 / total) if total > 0 else 0.0
 
 
+def influence(sums: NDArray[Any], statistic: Callable[[NDArray[Any]], F64], weights: NDArray[Any], *, lags: int = 0) -> Influence:
+    """Return how far each bucket moves ``statistic``; the parameters are those of :func:`jackknife`."""
+    value, brings, filled, clusters = _left_out(sums, statistic, weights)
+    count = len(brings)
+    moves = np.zeros((len(filled), *np.shape(value)))
+    if count > 1:
+        moves[filled] = (brings - brings.mean(axis=0)) * np.sqrt((count - 1) / count)
+    return Influence(value, moves, count, clusters, lags)
+
+
 def jackknife(
     sums: NDArray[Any],
-    statistic: Callable[[NDArray[Any]], NDArray[np.float64]],
+    statistic: Callable[[NDArray[Any]], F64],
     weights: NDArray[Any],
     *,
     extensive: bool = False,
     level: float = 0.95,
+    lags: int = 0,
 ) -> Interval:
-    """Delete-one-bucket jackknife with Student's t at the effective number of clusters minus one.
+    """Delete-one-bucket jackknife with Student's t at the degrees of freedom of its variance.
 
     Parameters
     ----------
@@ -79,8 +147,9 @@ def jackknife(
     statistic: maps sums of shape (k, …) to values of shape (k, …'): applied to the total and to all replicates at once.
     weights: shape (buckets,), or (buckets, k) where the statistic rests on k samples, such as requests and labels: what
         each bucket holds of them. Buckets that hold nothing are left out; the smallest sample counts the clusters.
-    extensive: the statistic is a total (it grows with the traffic), so a replicate is scaled by B / (B − 1).
+    extensive: the statistic is a total (it grows with the traffic): its interval is that of :func:`reach`.
     level: two-sided confidence.
+    lags: the buckets are blocks of time in order, and so many that follow one another may move together.
 
     Notes
     -----
@@ -95,17 +164,26 @@ def jackknife(
     >>> float(r.value), round(float(r.se), 12) == round(float(np.std(x, ddof=1) / np.sqrt(20)), 12)
     (9.5, True)
     """
+    found = influence(sums, statistic, weights, lags=lags)
+    if not found.enough:
+        return Interval.refused(found.value, found.clusters)
+    if not extensive:
+        se = np.sqrt(found.variance)
+        half = stdtrit(found.freedom, 0.5 + level / 2) * se
+        return Interval(found.value, found.value - half, found.value + half, se, found.clusters)
+    variance = found.variance * (found.count / (found.count - 1)) ** 2
+    below, above = reach(_left_out(sums, statistic, weights)[1], variance, level)
+    return Interval(found.value, found.value - below, found.value + above, np.sqrt(variance), found.clusters)
+
+
+def _left_out(
+    sums: NDArray[Any], statistic: Callable[[NDArray[Any]], F64], weights: NDArray[Any]
+) -> tuple[F64, F64, NDArray[np.bool_], float]:
+    """Return the statistic, what each filled bucket brings to it, which are filled, and the effective clusters."""
     samples = np.asarray(weights, float).reshape(len(sums), -1)
-    filled = (samples > 0).any(axis=1)
+    filled: NDArray[np.bool_] = np.any(samples > 0, axis=1)
     kept = np.asarray(sums)[filled].astype(float)
     total = kept.sum(axis=0, keepdims=True)
-    value = statistic(total)[0]
+    value = np.asarray(statistic(total)[0])
     clusters = min((effective_clusters(sample) for sample in samples.T), default=0.0)
-    count = len(kept)
-    if count < 2 or clusters < REFUSE:
-        nothing = np.full(np.shape(value), np.nan)
-        return Interval(np.asarray(value), nothing, nothing, nothing, clusters)
-    replicates = statistic(total - kept) * (count / (count - 1) if extensive else 1.0)
-    se = np.sqrt((count - 1) / count * np.square(replicates - replicates.mean(axis=0)).sum(axis=0))
-    half = stdtrit(clusters - 1, 0.5 + level / 2) * se
-    return Interval(np.asarray(value), value - half, value + half, se, clusters)
+    return value, value - statistic(total - kept), filled, clusters

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BYTES_PER_TOKEN", "VERSION", "Prefixes", "joint_keys", "prefix_keys", "text_keys"]
+__all__ = ["BYTES_PER_TOKEN", "VERSION", "Prefixes", "joint_keys", "leading", "prefix_keys", "text_keys"]
 
 #: Part of the name under which prints are stored; raise it when a key changes.
 VERSION = "prints-1"
@@ -47,6 +47,18 @@ class Prefixes:
     def __len__(self) -> int:
         return len(self.size)
 
+    def take(self, rows: NDArray[np.int64], kept: NDArray[np.bool_]) -> Prefixes:
+        """Return the blocks of the prompts at ``rows``, none where not ``kept``.
+
+        >>> p = prefix_keys(["x" * 1000, "y" * 1000], 128).take(np.array([1, 0]), np.array([True, False]))
+        >>> p.start.tolist(), p.size.tolist()
+        ([0, 1, 1], [1000, 1000])
+        """
+        counts = np.where(kept, np.diff(self.start)[rows], 0)
+        start = np.append(0, np.cumsum(counts))
+        source = np.arange(start[-1]) + np.repeat(self.start[rows] - start[:-1], counts)
+        return Prefixes(self.keys[source], start, self.size[rows], self.block, self.partial)
+
     def share(self, blocks: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return which part of each prompt its first ``blocks`` blocks are, in [0, 1].
 
@@ -55,6 +67,19 @@ class Prefixes:
         """
         covered: NDArray[np.float64] = np.minimum(blocks * self.block / np.maximum(self.size, 1), 1.0)
         return covered
+
+
+def leading(flags: NDArray[np.bool_], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return how many flags are true in a row from the start of each run of ``counts``.
+
+    >>> leading(np.array([True, True, False, False, True]), np.array([3, 0, 2])).tolist()
+    [2, 0, 0]
+    """
+    run = np.repeat(np.arange(len(counts)), counts)
+    place = np.arange(len(flags)) - np.repeat(np.cumsum(counts) - counts, counts)
+    out = counts.copy()
+    np.minimum.at(out, run[~flags], place[~flags])
+    return out
 
 
 def prefix_keys(messages: Iterable[str | None], block_tokens: int) -> Prefixes:

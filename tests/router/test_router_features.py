@@ -13,7 +13,7 @@ from planner.errors import InputError
 from planner.router import STRUCTURE, FeatureSpec, Requests, features
 from planner.router.features import TURN, Ends
 from planner.router.hashing import grams
-from planner.router.structure import _MASK, _SHIFTS, TEXT_COLUMNS, _counts, _kinds, amounts
+from planner.router.structure import TEXT_COLUMNS, amounts
 from planner.text.tokens import token_ids, vocabulary
 
 SPEC = FeatureSpec(token_bits=10, template_bits=8, app_bits=6)
@@ -161,14 +161,67 @@ def test_what_a_text_holds_is_what_its_bytes_hold(texts):
         assert row[TEXT_COLUMNS.index("non_ascii")] * max(len(data), 1) == pytest.approx(sum(b >= 128 for b in data))
 
 
+TOKENS = vocabulary()
+SIZES = np.array([*map(len, TOKENS)])
+#: Bytes of a token by the column that counts them or has their share, written out again.
+BYTES = {
+    "ln_lines": b"\n",
+    "digits": b"0123456789",
+    "capitals": bytes(range(65, 91)),
+    "punctuation": b".,;:!'\"-()",
+    "code_marks": b"{}[]`_;=<>#$\\|&@~",
+    "maths_marks": b"+*/^=<>%",
+    "non_ascii": bytes(range(128, 256)),
+    "question_marks": b"?",
+}
+
+
 def test_every_token_has_its_own_counts():
-    """Of a sample of the vocabulary, each token is of a kind with exactly its counts."""
-    kind, adds = _kinds()
-    tokens, rng = vocabulary(), np.random.default_rng(0)
-    for token in rng.integers(0, len(tokens), 2_000).tolist():
-        counts = (adds[kind[token]][:, None] >> _SHIFTS & _MASK).ravel()
-        expected = _counts(tokens[token], 0)
-        assert counts[[*range(10), -1]].tolist() == expected[:10] + expected[-1:]
+    """Each of a sample of the vocabulary, alone, holds exactly what its bytes hold, whatever token of its kind was counted for it."""
+    ids = np.unique(np.random.default_rng(0).integers(0, len(TOKENS), 5_000)).astype(np.uint32)
+    found = amounts(ids, np.arange(len(ids) + 1))
+    assert (found[:, 0] == 1).all()
+    for column, members in BYTES.items():
+        whole = 1 if column in ("ln_lines", "question_marks") else SIZES[ids]
+        wanted = [sum(b in members for b in TOKENS[i]) for i in ids]
+        np.testing.assert_allclose(found[:, TEXT_COLUMNS.index(column)] * whole, wanted, atol=1e-9)
+
+
+@given(st.lists(st.lists(st.integers(0, 199_999), max_size=40), max_size=5))
+def test_what_a_text_holds_is_the_sum_of_its_tokens(texts):
+    """Counts of a text are the sums of its tokens' own, and its shares their mean by bytes: no count runs into its neighbour."""
+    ids = np.array([i for t in texts for i in t], np.uint32)
+    found = amounts(ids, np.cumsum([0, *map(len, texts)]))
+    each = amounts(ids, np.arange(len(ids) + 1))
+    size = SIZES[ids].astype(float)
+    shares = slice(TEXT_COLUMNS.index("word_bytes"), TEXT_COLUMNS.index("question_marks"))
+    each[:, shares] *= size[:, None]
+    start = 0
+    for row, text in zip(found, texts, strict=True):
+        own = slice(start, start + len(text))
+        expected = each[own].sum(0)
+        expected[shares] /= max(size[own].sum(), 1)
+        np.testing.assert_allclose(row, expected, atol=1e-9)
+        start += len(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("why", {"question_words", "reasoning_words"}),
+        (" Why", {"question_words", "reasoning_words"}),
+        (" function", {"code_words"}),
+        (" Translate", {"simple_words"}),
+        (" because", {"reasoning_words"}),
+        (" WHY", set()),
+        (" whyever", set()),
+    ],
+)
+def test_a_listed_word_counts_in_all_its_lists(text, columns):
+    """A word counts once in every list that has it, small or capitalised, after a blank or not, and in no other form."""
+    row = amounts(*token_ids([text]))[0]
+    words = {c: row[TEXT_COLUMNS.index(c)] for c in TEXT_COLUMNS if c.endswith("_words")}
+    assert words == {c: float(c in columns) for c in words}
 
 
 def test_structure_of_the_request():

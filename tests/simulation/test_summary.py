@@ -16,9 +16,19 @@ HEADER = SummaryHeader("t", "p", "o", "book", "2026-11-01", 0, "user", ("app",),
 def summary(groups: tuple[tuple[str, ...], ...], seed: int, header: SummaryHeader = HEADER) -> Summary:
     """Make a summary of random integers."""
     rng = np.random.default_rng(seed)
-    shapes = ((256, 3, 13), (256, 7), (256, 4), (2000,), (2, 3))
-    sums = (rng.integers(-(10**12), 10**12, (len(groups), *s)) for s in shapes)
-    return Summary(header, groups, *sums, samples=np.ones((2, 256, 5), np.int64))
+    days = 256 if header.shared else 0
+    shapes = {
+        "sums": (256, 3, 13),
+        "paired": (256, 7),
+        "labelled": (256, 4),
+        "latency": (4, 2000),
+        "latency_buckets": (256, 4, 80),
+        "exposure": (2, 3),
+        "daily": (days, 10),
+        "latency_daily": (days, 4, 80),
+    }
+    sums = {name: rng.integers(-(10**12), 10**12, (len(groups), *shape)) for name, shape in shapes.items()}
+    return Summary(header, groups, samples=np.ones((2, 256, 5), np.int64), **sums)
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(-(2**40), 2**40)), max_size=60))
@@ -61,7 +71,7 @@ def test_saved_summary_comes_back(tmp_path) -> None:
 def test_latency_quantile_is_within_half_a_percent() -> None:
     """The histogram's p50 and p99 agree with the sorted latencies to the width of a bin."""
     x = np.random.default_rng(6).lognormal(7, 1, 100_000)
-    counts = np.bincount(latency_bin(x), minlength=2000)[None]
+    counts = np.bincount(latency_bin(x), minlength=2000)[None, None]
     s = replace(summary((("a",),), 1), latency=counts)
     for q in (0.5, 0.95, 0.99):
         assert s.latency_quantile(q) == pytest.approx(np.quantile(x, q), rel=0.006)

@@ -4,15 +4,31 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from planner.stats import BUCKETS, buckets, effective_clusters, jackknife
+from planner.stats import BUCKETS, buckets, effective_clusters, influence, jackknife
 
 
 def test_mean_has_the_textbook_interval() -> None:
-    """For a mean of equally weighted buckets the jackknife-t interval is Student's own."""
-    x = np.random.default_rng(1).normal(size=60)
+    """For a mean of buckets that all lie equally far from it, the jackknife-t interval is Student's own."""
+    x = 5 + np.tile([-1.0, 1.0], 30)
     found = jackknife(np.column_stack([x, np.ones(60)]), lambda s: s[:, 0] / s[:, 1], np.ones(60))
     low, high = stats.t.interval(0.95, 59, x.mean(), x.std(ddof=1) / np.sqrt(60))
     np.testing.assert_allclose([found.value, found.low, found.high], [x.mean(), low, high], rtol=1e-12)
+
+
+def test_degrees_of_freedom_are_those_of_the_variance() -> None:
+    """Over 4,000 draws of 80 normal buckets, of which four are ten times as wide, 2 E[V]² / Var[V] is near the median of what is told."""
+    rng = np.random.default_rng(9)
+    scale = np.where(np.arange(80) < 4, 10.0, 1.0)
+    found = [influence(np.column_stack([x, np.ones(80)]), mean, np.ones(80)) for x in scale * rng.normal(size=(4000, 80))]
+    variance = np.array([float(f.variance) for f in found])
+    assert np.median([float(f.freedom) for f in found]) == pytest.approx(2 * variance.mean() ** 2 / variance.var(), rel=0.35)
+    even = influence(np.column_stack([rng.normal(size=80), np.ones(80)]), mean, np.ones(80))
+    assert 40 < float(even.freedom) <= 79
+
+
+def mean(s: np.ndarray) -> np.ndarray:
+    """Return the weighted mean of each row of sums."""
+    return s[:, 0] / s[:, 1]
 
 
 def test_total_has_the_variance_of_a_sum() -> None:

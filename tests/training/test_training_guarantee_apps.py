@@ -1,9 +1,8 @@
-"""Floors by app, harm in a month, a biased judge put right, and the price of a floor before anything is labelled."""
+"""Floors by app, a biased judge put right, and the price of a floor before anything is labelled."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.labels import made_labels
-from support.small import world_of
 
 from planner.errors import InputError, NeedsError
 from planner.labels import Labels
@@ -21,7 +19,6 @@ from planner.training import Judged
 from planner.training.before import FLOORS, Stake, before, calibration_labels
 from planner.training.by_app import certify_apps
 from planner.training.guarantee import certify, sequence
-from planner.training.harm import harm, requests_per_month
 from planner.training.rectified import correct, human_quality, rectified
 
 
@@ -67,49 +64,6 @@ def test_all_floors_hold_together():
     assert wrong <= 80 * 0.05 + 3 * math.sqrt(80 * 0.05 * 0.95)
     with pytest.raises(InputError, match="no app with a floor"):
         certify_apps(fit, fit, {})
-
-
-def test_harm_is_loss_times_requests():
-    """Per app the harm is its weighted mean loss times its requests; the total is their sum, and the worst app is named."""
-    rng = np.random.default_rng(0)
-    apps = np.array(["chat", "mail", "code"])[rng.integers(0, 3, 3000)]
-    loss, weight = rng.choice([-1.0, 0.0, 1.0], 3000, p=[0.05, 0.85, 0.1]), rng.uniform(0.5, 2, 3000)
-    months = {"chat": 90_000.0, "mail": 1000.0, "code": 10.0, "quiet": 5.0}
-    found = harm(loss, apps, weight, np.arange(3000).astype(str), months)
-    each = {a: months[a] * np.average(loss[apps == a], weights=weight[apps == a]) for a in ("chat", "mail", "code")}
-    assert found.table["wrong"].to_dict() == pytest.approx(each)
-    assert found.total.value == pytest.approx(sum(each.values()))
-    assert found.total.low < found.total.value < found.total.high
-    assert found.text.startswith(
-        f"About {sum(each.values()):,.0f} [{found.total.low:,.0f}, {found.total.high:,.0f}] more wrong answers a month"
-    )
-    assert f"mostly in chat ({each['chat']:,.0f})" in found.text
-    assert "estimated" in found.text
-    assert "stay as they are: quiet." in found.text
-    better = harm(-loss, apps, weight, np.arange(3000).astype(str), months)
-    assert f"About {sum(each.values()):,.0f} [{found.total.low:,.0f}, {found.total.high:,.0f}] fewer wrong answers" in better.text
-    with pytest.raises(InputError, match="Name the apps as the labels do"):
-        harm(loss, apps, weight, np.arange(3000).astype(str), {"other": 1.0})
-
-
-def test_the_interval_of_harm_covers():
-    """In 200 worlds the 95 % interval of the total holds the truth 92 to 99 % of the time."""
-    hits = 0
-    for seed in range(200):
-        rng = np.random.default_rng(seed)
-        apps, lost = np.where(rng.random(4000) < 0.3, "a", "b"), rng.random(4000)
-        loss = (lost < np.where(apps == "a", 0.1, 0.02)).astype(float)
-        total = harm(loss, apps, np.ones(4000), np.arange(4000).astype(str), {"a": 100.0, "b": 1000.0}).total
-        hits += total.low <= 30 <= total.high
-    assert 184 <= hits <= 198
-
-
-def test_requests_a_month_are_those_of_users(tmp_path: Path):
-    """A log's rate by app, scaled to a mean month; what is not a user's request is not counted."""
-    traffic, _ = world_of(tmp_path / "log", n=2880, labelled=50)
-    found = requests_per_month(traffic)
-    assert sum(found.values()) == pytest.approx(2880 * 365.25 / 12 / (2879 / 1440))
-    assert set(found) == {"chat", "search"}
 
 
 def biased(n, people, seed):

@@ -1,0 +1,78 @@
+"""Latency: quantiles of how long answers take, under the plan and against the log, with intervals.
+
+In: a Summary's histograms. Out: intervals [ms]. A quantile is read off the fine histogram; how sure it is, off the coarse ones per
+bucket of users, and per day where users share state. Knows nothing of why anything took so long.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtrit
+
+from planner.simulation.summary import TIMES, Summary, latency_ms
+from planner.stats import LAGS, Interval, Tail, position, tail, two_way
+
+__all__ = ["latency", "latency_difference"]
+
+
+def latency(summary: Summary, q: float, group: int | None = None, name: str = "latency_ms") -> Interval:
+    """Return the ``q`` quantile of one of ``summary.TIMES`` [ms] with its 95 % interval, NaN where there is none.
+
+    The limits are those of Woodruff (*JASA* 47, 1952): the quantiles at the levels between which the share of slower requests may
+    truly lie, taken to the outer edges of their bins.
+    """
+    found = [_read(summary, t, name, group) for t in _tails(summary, q, group, name)]
+    return two_way(*found) if summary.header.shared else found[0]
+
+
+def latency_difference(summary: Summary, q: float, group: int | None = None, name: str = "latency_ms") -> Interval:
+    """Return the ``q`` quantile under the plan less that of the log [ms], with its 95 % interval.
+
+    Paired: each bucket moves both at once. How much a quantile gives way when the share of slower requests moves is the slope between
+    its own limits.
+    """
+    own, logged = (_tails(summary, q, group, n) for n in (name, TIMES[TIMES.index(name) + 1]))
+    names = (name, TIMES[TIMES.index(name) + 1])
+    found = [_paired(summary, pair, names, group) for pair in zip(own, logged, strict=True)]
+    return two_way(*found) if summary.header.shared else found[0]
+
+
+def _tails(summary: Summary, q: float, group: int | None, name: str) -> list[Tail]:
+    """Return what users, and where they share state also days, tell of the share above the quantile."""
+    arrays = [(summary.latency_buckets, 0), *([(summary.latency_daily, LAGS)] if summary.header.shared else [])]
+    found = []
+    for array, lags in arrays:
+        counts = array[:, :, TIMES.index(name)]
+        found.append(tail(counts.sum(axis=0) if group is None else counts[group], q, lags=lags))
+    return found
+
+
+def _read(summary: Summary, found: Tail, name: str, group: int | None) -> Interval:
+    """Turn levels into milliseconds."""
+    counts = summary.histogram(name, group)
+    value, clusters = np.asarray(latency_ms(position(counts, found.q))), found.moves.clusters
+    if np.isnan(found.low):
+        return Interval.refused(value, clusters)
+    low, high = (np.asarray(latency_ms(position(counts, level), at)) for level, at in ((found.low, 0.0), (found.high, 1.0)))
+    return Interval(value, low, high, (high - low) / (found.high - found.low) * np.sqrt(found.moves.variance), clusters)
+
+
+def _paired(summary: Summary, pair: tuple[Tail, Tail], names: tuple[str, str], group: int | None) -> Interval:
+    read = [_read(summary, t, n, group) for t, n in zip(pair, names, strict=True)]
+    value = read[0].value - read[1].value
+    if any(np.isnan(r.low) or not t.moves.variance for r, t in zip(read, pair, strict=True)):
+        return Interval.refused(value, min(r.clusters for r in read))
+    own, logged = (_moves(t, r) for t, r in zip(pair, read, strict=True))
+    clusters = min(r.clusters for r in read)
+    both = replace(pair[0].moves, value=value, moves=own - logged, clusters=clusters)
+    se = np.sqrt(both.variance)
+    half = stdtrit(both.freedom, 0.975) * se
+    return Interval(value, value - half, value + half, se, clusters)
+
+
+def _moves(found: Tail, read: Interval) -> NDArray[np.float64]:
+    """Return how far each bucket moves the quantile [ms]: more slower requests, a higher one."""
+    return np.asarray(found.moves.moves * float(read.high - read.low) / (found.high - found.low))
