@@ -23,7 +23,7 @@ from benchmarks.routing.data import Data, pose
 from benchmarks.routing.ensemble import Kept, ensembles
 from benchmarks.routing.evaluate import Outcome, Setting, evaluate, single
 from benchmarks.routing.folds import tasks
-from benchmarks.routing.learning_curve import CHEAP, learning_curve, text
+from benchmarks.routing.learning_curve import CHEAP, SIZES, learning_curve, text
 from benchmarks.routing.method import Method
 from benchmarks.routing.minilm import cache_folder
 from benchmarks.routing.roster import left_out, needs_met, roster
@@ -112,6 +112,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--curve", action="store_true", help="quality by number of labels instead, for the methods fitted in seconds")
     parser.add_argument("--draws", type=int, default=30, help="draws of --curve")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of labels of --curve")
     parser.add_argument("--cache", type=Path, default=cache_folder(), help="folder that keeps embeddings (default: %(default)s)")
     parser.add_argument("--reuse", action="store_true", help="keep the outcomes of the peers there too, and take those that are")
     parser.add_argument("--json", action="store_true")
@@ -141,7 +142,7 @@ def _lines(data: Data, methods: Sequence[Method], notes: dict[str, str], options
 
 def _curve(data: Data, methods: Sequence[Method], options: argparse.Namespace) -> list[dict[str, Any]]:
     with tqdm(desc=f"{data.name}: curve", file=sys.stderr) as bar:
-        return learning_curve(data, methods, draws=options.draws, seed=options.seed, each=bar.update)
+        return learning_curve(data, methods, options.sizes, options.draws, seed=options.seed, each=bar.update)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,23 @@ from typing import Annotated
 
 import typer
 
-from planner.cli import apps, audit, decide, export, lab, labels, labels_grade, off_policy, plan, read, simulate, train
+from planner.cli import (
+    apps,
+    audit,
+    backtest,
+    compare,
+    decide,
+    export,
+    lab,
+    labels,
+    labels_grade,
+    off_policy,
+    optimize,
+    plan,
+    read,
+    simulate,
+    train,
+)
 
 __all__ = ["app"]
 
@@ -24,6 +40,7 @@ From a log of LLM calls to a decision, and to the files that put it into product
     planner plan proxy.jsonl.zst                what to change without any labels
     planner train answers.parquet --out router  learn a router from graded answers
     planner simulate proxy.jsonl.zst --labels answers.parquet
+    planner compare proxy.jsonl.zst plan.yaml   plans beside today, and what each lever brings
     planner lab                                 the same with sliders
 """
 
@@ -35,7 +52,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _verb in (read.read, audit.audit, plan.plan, train.train, simulate.simulate, off_policy.off_policy, export.export, decide.decide):
+_BEFORE = (read.read, audit.audit, plan.plan, backtest.backtest, train.train, simulate.simulate, compare.compare, optimize.optimize)
+for _verb in (*_BEFORE, off_policy.off_policy, export.export, decide.decide):
     app.command()(_verb)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(lab.lab)
 app.add_typer(apps.app, name="apps")

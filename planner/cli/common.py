@@ -47,23 +47,30 @@ Renames = Annotated[
     list[str] | None, typer.Option("--model", metavar="OLD=NEW", help="Label table: call a model by another name, the log's. Repeatable.")
 ]
 AppsFile = Annotated[
-    Path | None, typer.Option("--apps", metavar="FILE", help="apps.yaml: what its owners state there is kept to; guesses forbid nothing.")
+    Path | None,
+    typer.Option(
+        "--apps",
+        metavar="FILE",
+        help="apps.yaml: what owners state is kept to, what a wrong answer costs is priced; guesses forbid nothing.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; all else on stderr.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 
 
 def pairs(given: Sequence[str] | None, option: str) -> dict[str, str]:
-    """Read ``["a=b"]`` as ``{"a": "b"}``; InputError for what has no ``=``.
+    """Read ``["a=b"]`` as ``{"a": "b"}``; InputError for what has no ``=``, and for a name that stands twice.
 
     >>> pairs(["request_id=id", "model==gpt-5"], "--map")
     {'request_id': 'id', 'model': '=gpt-5'}
     """
-    found = {}
+    found: dict[str, str] = {}
     for text in given or ():
         name, equals, value = text.partition("=")
         if not (name and equals and value):
-            raise InputError(f"'{option} {text}'", "NAME=VALUE", f"for example {option} {text.strip('=') or 'name'}=VALUE")
+            raise InputError(f"'{option} {text}'", "NAME=VALUE", f"for example {option} NAME=VALUE")
+        if name in found:
+            raise InputError(f"'{option} {text}' after '{option} {name}={found[name]}'", "every name once", "drop one of them")
         found[name] = value
     return found
 
@@ -81,7 +88,8 @@ def numbers(given: Sequence[str] | None, option: str) -> dict[str, float]:
         except ValueError:
             found[name] = float("nan")
         if not 0 < found[name] < float("inf"):
-            raise InputError(f"'{option} {name}={text}'", "a number above 0")
+            fix = f"for example {option} {name}=0.5; a comma stands between models"
+            raise InputError(f"'{option} {name}={text}'", "a number above 0", fix)
     return found
 
 

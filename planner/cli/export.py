@@ -10,23 +10,10 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.common import AppsFile, Json, Out, Prices, Prompt, QualityColumns, Quiet, Renames, labels_at, traffic_at
+from planner.cli.common import Json, Out, Quiet
+from planner.cli.options import LogBeside, Tau, TrainingOptions, with_training_options
 from planner.cli.output import Part, show, wrap
-from planner.cli.training import (
-    TAU_HELP,
-    Candidate,
-    Confidence,
-    Cost,
-    ExpectedOutput,
-    Floor,
-    Human,
-    Reference,
-    Seed,
-    Unit,
-    fitted,
-    matched,
-    settings,
-)
+from planner.cli.training import trained
 from planner.errors import InputError, did_you_mean
 
 __all__ = ["export"]
@@ -34,7 +21,9 @@ __all__ = ["export"]
 _METHODS = ("learned", "cheapest", "best", "per app", "length")
 
 
+@with_training_options
 def export(
+    *,
     source: Annotated[
         str, typer.Argument(metavar="LABELS|BUNDLE", help="Graded answers to train on, or a bundle to write at another level.")
     ],
@@ -42,27 +31,9 @@ def export(
     method: Annotated[
         str | None, typer.Option("--method", help="learned (the default), cheapest, best, 'per app' or length; needs labels.")
     ] = None,
-    tau: Annotated[
-        float | None,
-        typer.Option("--tau", help=TAU_HELP),
-    ] = None,
-    log: Annotated[
-        str | None, typer.Option("--log", metavar="LOG", help="The log: each app is measured against its own model of today.")
-    ] = None,
-    reference: Reference = None,
-    candidate: Candidate = None,
-    cost: Cost = None,
-    floor: Floor = 0.02,
-    confidence: Confidence = 0.95,
-    human: Human = None,
-    unit: Unit = "session",
-    expected_output: ExpectedOutput = None,
-    prompt: Prompt = None,
-    quality: QualityColumns = None,
-    model: Renames = None,
-    apps: AppsFile = None,
-    prices: Prices = None,
-    seed: Seed = 0,
+    tau: Tau = None,
+    log: LogBeside = None,
+    options: TrainingOptions,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -81,20 +52,16 @@ def export(
         raise InputError(f"'--method {method}'", f"one of {', '.join(_METHODS)}", did_you_mean(str(method), _METHODS))
     training, before = None, None
     if (Path(source) / "manifest.json").is_file():
-        given = {"--method": method, "--log": log, "--reference": reference, "--candidate": candidate, "--cost": cost, "--apps": apps}
-        if any(given.values()):
-            named = ", ".join(option for option, value in given.items() if value)
+        beside = [name for name, value in (("--method", method), ("--log", log)) if value] + options.given()
+        if beside:
+            named = ", ".join(beside)
             raise InputError(
                 f"a bundle with {named}", "labels, to train", f"name the labels instead of {source}; a bundle takes --tau alone"
             )
         router = Router.load(source)
         before = router.version
     else:
-        options = settings(reference, candidate, cost, floor, unit, expected_output, seed, apps, confidence, human)
-        labels = labels_at(source, prompt, quality, model)
-        traffic = traffic_at(log, quiet or json) if log and not reference else None
-        labels = labels if traffic is None else matched(labels, traffic, model)
-        training = fitted(labels, traffic, prices, quiet or json, **options)
+        training = trained(source, log, options, quiet or json)
         router = {"learned": training.router, **training.rules}[method or "learned"]
     router = router if tau is None else router.with_tau(tau)
     evaluation = {"method": method or "learned"} if before is None else {"made_from_router": before}

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from planner.cli.certifiable import certifiable
 from planner.cli.common import At, Json, Log, Out, Prices, Quiet, book_of, day, numbers, pairs, traffic_at
+from planner.cli.options import ExpectedOutput, Seed, Unit
 from planner.cli.output import Part, bar, grid, note, percent, show, usd, wrap
-from planner.cli.training import ExpectedOutput, Seed, Unit
 from planner.errors import InputError
 
 if TYPE_CHECKING:
@@ -85,13 +86,15 @@ def sample(
         planner labels sample november --candidate gpt-5-mini --candidate gpt-5-nano --budget 20 --apps apps.yaml --out work
     """
     from planner.labels import sample_labels
+    from planner.prices import audit
     from planner.traffic.apps import Apps
 
     on = day(at)
     if isinstance(on, str):
         raise InputError(f"'--at {at}'", "a day, since answers are bought at one")
+    traffic, book = traffic_at(log, quiet or json), book_of(prices)
     found = sample_labels(
-        traffic_at(log, quiet or json), candidate, budget, apps=Apps.load(apps) if apps else None, book=book_of(prices), seed=seed,
+        traffic, candidate, budget, apps=Apps.load(apps) if apps else None, book=book, seed=seed,
         unit=unit, least=least, grader_usd=grader_usd, expected_output=numbers(expected_output, "--expected-output"),
         limit_tokens=limit_tokens, schemas=_schemas(schema), providers=provider or (), at=on,
     )  # fmt: skip
@@ -105,6 +108,7 @@ def sample(
         Part("text", found.text, wrap(found.text)),
         Part("apps", found.apps, _apps(found.apps)),
         Part("account", found.table, _account(found.table)),
+        certifiable(found, audit(traffic, book)),
         Part("price_usd", found.price_usd),
         Part("at_most_usd", found.at_most_usd),
         Part("next", following, f"{wrap(f'Wrote {out}. {money}')}\nNext: {following}"),

@@ -6,14 +6,15 @@ request by IPS, SNIPS, DM and DR, as text and tables or JSON. Knows nothing of h
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from planner.cli.common import At, Json, Log, Quiet, day, pairs, traffic_at
-from planner.cli.output import Part, grid, show, wrap
-from planner.cli.training import Seed
+from planner.cli.options import Seed
+from planner.cli.output import Part, figure, grid, missing, show, wrap
 from planner.errors import InputError
 
 if TYPE_CHECKING:
@@ -84,21 +85,22 @@ def _parts(reward: str, found: OffPolicy) -> list[Part]:
 
 
 def _grid(reward: str, table: Any) -> str:
-    write = "{:.4f}" if reward == "quality" else "{:.4g}"
+    write = "{:.4f}".format if reward == "quality" else figure
+    signed = "{:+.4f}".format if reward == "quality" else lambda x: ("+" if x > 0 else "") + figure(x)
     shown = table.assign(
         between=[_between(low, high, write) for low, high in zip(table["low"], table["high"], strict=True)],
-        apart=[_between(low, high, write) for low, high in zip(table["diff_low"], table["diff_high"], strict=True)],
+        apart=[_between(low, high, signed) for low, high in zip(table["diff_low"], table["diff_high"], strict=True)],
     )
     columns: dict[str, Any] = {
         "estimator": ("estimator", str),
-        "value": (reward, lambda x: "–" if x != x else write.format(x)),
+        "value": (reward, lambda x: "–" if missing(x) else write(x)),
         "between": ("95 % interval", str),
-        "diff": ("against the log", lambda x: "–" if x != x else f"{x:{'+.4f' if reward == 'quality' else '+.4g'}}"),
+        "diff": ("against the log", lambda x: "–" if missing(x) else signed(x)),
         "apart": ("95 % interval", str),
         "evidence": ("evidence", str),
     }
     return grid(shown, columns)
 
 
-def _between(low: float, high: float, write: str) -> str:
-    return "–" if low != low else f"[{write.format(low)}, {write.format(high)}]"
+def _between(low: float, high: float, write: Callable[[float], str]) -> str:
+    return "–" if missing(low) else f"[{write(low)}, {write(high)}]"

@@ -17,7 +17,23 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any, TypeAlias
 
-__all__ = ["WIDTH", "Part", "bar", "beside", "grid", "missing", "note", "percent", "plain", "show", "spoken", "stages", "usd", "wrap"]
+__all__ = [
+    "WIDTH",
+    "Part",
+    "bar",
+    "beside",
+    "figure",
+    "grid",
+    "missing",
+    "note",
+    "percent",
+    "plain",
+    "show",
+    "spoken",
+    "stages",
+    "usd",
+    "wrap",
+]
 
 WIDTH = 100
 #: Column → (heading, how to write a value).
@@ -25,12 +41,16 @@ Columns: TypeAlias = Mapping[str, tuple[str, Callable[[Any], str]]]
 
 _SPOKEN = (
     ("mapping=", "--map"),
+    ("prompt=.", "--prompt COLUMN."),
+    ("app=.", "--app-col COLUMN."),
+    ("PriceBook.load('prices.yaml'), in the shell --prices prices.yaml", "--prices prices.yaml"),
     ("output_tokens=…, for example 1 for", "--expected-output MODEL=TOKENS, for example 1 token for"),
     ("Apps.draft(traffic).save(path)", "planner apps init"),
     ("and pass it", "and pass it with --apps"),
     ("base_url=…", "--base-url URL"),
     ("budget_usd=…", "--budget USD"),
 )
+_RENAME = re.compile(r"models=\{'([^']*)': \.\.\.\}")
 _MAPPING = re.compile(r"mapping=\{([^}]*)\}")
 _ARGUMENT = re.compile(r"(?<![-\w])(format|prompt|quality|cost|app_from)=(\S|\s)")
 
@@ -65,7 +85,10 @@ def spoken(sentence: str) -> str:
     'Pass --format or --map if this is another kind of log'
     >>> spoken("pass mapping={'request_id': COLUMN, 'model': '=NAME', ...}")
     'pass --map request_id=COLUMN --map model==NAME'
+    >>> spoken("Got models={'gpt5': ...}; expected a model among gpt-5")
+    "Got '--model gpt5=…'; expected a model among gpt-5"
     """
+    sentence = _RENAME.sub(r"'--model \1=…'", sentence)
     sentence = _MAPPING.sub(lambda m: " ".join(f"--map {_pair(p)}" for p in m[1].split(", ") if ":" in p), sentence)
     for said, option in _SPOKEN:
         sentence = sentence.replace(said, option)
@@ -134,14 +157,27 @@ def missing(value: Any) -> bool:
 def usd(value: Any) -> str:
     """Write [USD]: whole from 1000 on, else with cents, more digits below a cent; an en dash for what is unknown.
 
-    >>> usd(1234.5), usd(-0.5), usd(0.00042), usd(None)
-    ('$1,234', '-$0.50', '$0.00042', '–')
+    >>> usd(1234.5), usd(-0.5), usd(0.00042), usd(4.2e-7), usd(None)
+    ('$1,234', '-$0.50', '$0.00042', '$0.00000042', '–')
     """
     if missing(value):
         return "–"
     size = abs(value)
-    shown = f"{size:,.0f}" if size >= 1000 else f"{size:.2f}" if size >= 0.005 or size == 0 else f"{size:.2g}"
+    shown = f"{size:,.0f}" if size >= 1000 else f"{size:.2f}" if size >= 0.005 or size == 0 else figure(size, 2)
     return f"{'-' if value < 0 else ''}${shown}"
+
+
+def figure(value: Any, digits: int = 4) -> str:
+    """Write a number to ``digits`` digits, all of those before the point, never as a power of ten; an en dash for what is unknown.
+
+    >>> figure(20_000.0), figure(0.02), figure(1234.5), figure(12.3456), figure(4.2e-7), figure(0), figure(None)
+    ('20,000', '0.02', '1,234', '12.35', '0.00000042', '0', '–')
+    """
+    if missing(value):
+        return "–"
+    places = max(digits - 1 - math.floor(math.log10(abs(value))), 0) if value else 0
+    shown = f"{value:,.{places}f}"
+    return shown.rstrip("0").rstrip(".") if places else shown
 
 
 def percent(value: Any) -> str:

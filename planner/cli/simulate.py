@@ -14,22 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from planner.cli.common import AppsFile, At, Json, Prices, Prompt, QualityColumns, Quiet, Renames, book_of, day, labels_at, traffic_at
-from planner.cli.output import Part, grid, missing, note, percent, show, stages, usd, wrap
-from planner.cli.training import (
-    TAU_HELP,
-    Candidate,
-    Confidence,
-    Cost,
-    ExpectedOutput,
-    Human,
-    Reference,
-    Seed,
-    Unit,
-    fitted,
-    matched,
-    settings,
-)
+from planner.cli.common import At, Json, Quiet, day, traffic_at
+from planner.cli.options import Tau, TrainingOptions, with_training_options
+from planner.cli.output import Part, grid, missing, percent, show, stages, usd, wrap
+from planner.cli.training import matched
+from planner.cli.worlds import training_of, world_of
 from planner.errors import InputError
 from planner.schema import EVIDENCE
 
@@ -38,15 +27,19 @@ if TYPE_CHECKING:
     from planner.labels import Labels
     from planner.router import Router
     from planner.simulation import Simulation, World
-    from planner.traffic import Traffic
+    from planner.traffic import Apps, Traffic
     from planner.training import Training
 
 __all__ = ["simulate"]
 
 _SHOWN = 15
+#: Options that a bundle has decided.
+_OF_BUNDLE = ("--reference", "--candidate", "--floor", "--unit", "--apps")
 
 
+@with_training_options
 def simulate(
+    *,
     log: Annotated[
         str | None, typer.Argument(metavar="LOG", help="A log or a Traffic folder; without it the labelled requests are the traffic.")
     ] = None,
@@ -54,27 +47,9 @@ def simulate(
         str | None, typer.Option("--labels", metavar="LABELS", help="Graded answers: what quality would be elsewhere.")
     ] = None,
     bundle: Annotated[Path | None, typer.Option("--bundle", metavar="DIR", help="The router of this bundle, not one trained now.")] = None,
-    tau: Annotated[
-        float | None,
-        typer.Option("--tau", help=TAU_HELP),
-    ] = None,
-    floor: Annotated[
-        float | None, typer.Option("--floor", help="Quality one is willing to lose: training certifies τ for it.  \\[default: 0.02]")
-    ] = None,
+    tau: Tau = None,
     at: At = None,
-    apps: AppsFile = None,
-    prices: Prices = None,
-    reference: Reference = None,
-    candidate: Candidate = None,
-    cost: Cost = None,
-    confidence: Confidence = 0.95,
-    human: Human = None,
-    unit: Unit = "session",
-    expected_output: ExpectedOutput = None,
-    prompt: Prompt = None,
-    quality: QualityColumns = None,
-    model: Renames = None,
-    seed: Seed = 0,
+    options: TrainingOptions,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -90,23 +65,22 @@ def simulate(
     from planner.router import Router
 
     silent, when = quiet or json, day(at)
-    if bundle and (reference or candidate or apps or floor is not None):
-        raise InputError(
-            "--bundle with --reference, --candidate, --apps or --floor", "a bundle, which has its own", "change its level with --tau"
-        )
-    table = labels_at(labels, prompt, quality, model) if labels else None
+    if bundle and (own := [name for name in options.given() if name in _OF_BUNDLE]):
+        raise InputError(f"--bundle with {', '.join(own)}", "a bundle, which has its own", "change its level with --tau")
+    table = options.labels(labels) if labels else None
     router = Router.load(bundle) if bundle else None
-    options = settings(reference, candidate, cost, 0.02 if floor is None else floor, unit, expected_output, seed, apps, confidence, human)
-    traffic = _traffic(log, table, reference or (router.reference if router else None), options["expected_output"] or {}, silent)
-    table = matched(table, traffic, model, router) if table is not None and log else table
-    training = _training(traffic, table, router, options, prices, silent) if table is not None else None
+    arguments = options.arguments()
+    home = options.reference or (router.reference if router else None)
+    traffic = _traffic(log, table, home, arguments["expected_output"] or {}, silent)
+    table = matched(table, traffic, options.model, router) if table is not None and log else table
+    training = training_of(traffic, table, router, arguments, options.prices, silent) if table is not None else None
     chosen = router or (training.router if training else None)
     if chosen is None:
         raise InputError("neither --labels nor --bundle", "at least one: what to simulate", "without labels try: planner plan LOG")
     kept = {"models of today": chosen.with_tau(-math.inf)}
     routers = {**kept, **(training.rules if training else {}), "learned": chosen if tau is None else chosen.with_tau(tau)}
-    world = _world(traffic, table, training, prices, when, seed, silent)
-    show(_parts(_compared(world, routers, options["floor"], silent), routers, log, training), json)
+    world = world_of(traffic, table, training, options.prices, when, options.seed, silent)
+    show(_parts(_compared(world, routers, arguments["floor"], silent), routers, log, training, arguments["apps"]), json)
 
 
 def _traffic(log: str | None, labels: Labels | None, reference: str | None, output: Mapping[str, float], quiet: bool) -> Traffic:
@@ -124,36 +98,6 @@ def _traffic(log: str | None, labels: Labels | None, reference: str | None, outp
     return as_traffic(labels, reference, folder, output_tokens=tokens)
 
 
-def _training(
-    traffic: Traffic, labels: Labels, router: Router | None, options: dict[str, Any], prices: Path | None, quiet: bool
-) -> Training:
-    """Train, or train again what a bundle was trained as: rules, split and quality model are not part of a bundle."""
-    from planner.router.state import digest
-
-    if router is None:
-        return fitted(labels, None if options["reference"] else traffic, prices, quiet, **options)
-    asked = {"reference": router.reference, "references": dict(router.references), "candidates": router.candidates, "unit": router.unit}
-    again = fitted(labels, None, prices, quiet, **{**options, **asked})
-    if digest(again.router.scorer) != digest(router.scorer):
-        note(
-            "The bundle was trained on other labels or options than these: its quality is only as independent of its training as these "
-            "labels are."
-        )
-    return again
-
-
-def _world(
-    traffic: Traffic, labels: Labels | None, training: Training | None, prices: Path | None, at: Any, seed: int, quiet: bool
-) -> World:
-    from planner.outcomes import fit_outcomes
-    from planner.simulation import World, price_date
-
-    book = book_of(prices)
-    with stages("outcomes", quiet) as progress:
-        found = fit_outcomes(traffic, labels, training, seed=seed, progress=lambda done, total: progress("reading prompts", done / total))
-    return World(traffic, found, book, price_date(book, at), seed=seed)
-
-
 def _compared(world: World, routers: Mapping[str, Router], floor: float, quiet: bool) -> Comparison:
     from planner.comparison import compare
     from planner.policies import Plan, Route
@@ -167,8 +111,9 @@ def _compared(world: World, routers: Mapping[str, Router], floor: float, quiet: 
     return compare(*found, floor=floor)
 
 
-def _parts(found: Comparison, routers: Mapping[str, Router], log: str | None, training: Training | None) -> list[Part]:
+def _parts(found: Comparison, routers: Mapping[str, Router], log: str | None, training: Training | None, apps: Apps | None) -> list[Part]:
     learned = found.simulations[-1]
+    by_app = learned.table if apps is None else _with_wrong_answers(learned.table, apps)
     header = learned.summary.header
     where = "The log's own requests" if log else "The labelled requests, taken as one day's traffic"
     head = f"{where}, replayed at {header.price_book} prices of {header.price_date}. Evidence of the dollars in per cent:"
@@ -177,7 +122,7 @@ def _parts(found: Comparison, routers: Mapping[str, Router], log: str | None, tr
     return [
         Part("text", words, wrap(words)),
         Part("plans", found.table, f"{wrap(head)}\n{_table(found.table)}\n{wrap(_basis(learned, routers, training is not None))}"),
-        Part("by_app", learned.table, _by_app(learned.table)),
+        Part("by_app", by_app, _by_app(by_app)),
         Part("routers", {n: {"version": r.version, "tau": r.tau, "reference": r.reference} for n, r in routers.items()}),
         Part("header", header),
     ]
@@ -204,11 +149,22 @@ def _basis(learned: Simulation, routers: Mapping[str, Router], labelled: bool) -
     return " ".join([*said, f"'learned' is router {final.version} at τ {final.tau!r}."])
 
 
+def _with_wrong_answers(table: Any, apps: Apps) -> Any:
+    """Add what an app's wrong answers cost [USD a month], where its owner states the cost of one; below 0 where there are fewer."""
+    price = table["app"].map({name: app.usd_per_wrong_answer for name, app in apps.apps.items()}).astype(float)
+    return table.assign(usd_per_wrong_answer=price, wrong_usd_per_month=price * -table["quality_difference"] * table["requests_per_month"])
+
+
 def _by_app(table: Any) -> str:
-    """Lay out the apps in which the learned router saves or costs most."""
+    """Lay out the apps in which the learned router saves or costs most, and what wrong answers cost there."""
     apps = table[table["app"] != "all"].sort_values("saving_usd_per_month", key=abs, ascending=False, kind="stable")
     more = f"\n… and {len(apps) - _SHOWN} apps with smaller changes (all of them with --json)" if len(apps) > _SHOWN else ""
-    return f"'learned', app by app:\n{_table(apps.head(_SHOWN).assign(plan=apps['app']), 'app')}{more}"
+    shown = apps.head(_SHOWN)
+    lines = f"'learned', app by app:\n{_table(shown.assign(plan=shown['app']), 'app')}{more}"
+    if "wrong_usd_per_month" not in apps or (told := shown.dropna(subset="wrong_usd_per_month")).empty:
+        return lines
+    each = ", ".join(f"{usd(r.wrong_usd_per_month)} in {r.app} ({usd(r.usd_per_wrong_answer)} each)" for r in told.itertuples())
+    return f"{lines}\n{wrap(f'To set against the saving, what more wrong answers cost a month by their owners (assumed): {each}.')}"
 
 
 def _table(rows: Any, first: str = "plan") -> str:

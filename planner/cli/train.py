@@ -5,27 +5,12 @@ In: labels, and the log whose models are to be replaced. Out: a bundle. Knows no
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from planner.cli.common import AppsFile, Json, Labelled, Out, Prices, Prompt, QualityColumns, Quiet, Renames, labels_at, traffic_at
+from planner.cli.common import Json, Labelled, Out, Quiet
+from planner.cli.options import LogBeside, TrainingOptions, with_training_options
 from planner.cli.output import Part, show, wrap
-from planner.cli.training import (
-    Candidate,
-    Confidence,
-    Cost,
-    ExpectedOutput,
-    Floor,
-    Human,
-    Reference,
-    Seed,
-    Unit,
-    fitted,
-    matched,
-    methods,
-    settings,
-)
+from planner.cli.training import methods, trained
 
 if TYPE_CHECKING:
     from planner.training import Training
@@ -33,29 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["train"]
 
 
-def train(
-    labels: Labelled,
-    out: Out,
-    log: Annotated[
-        str | None, typer.Option("--log", metavar="LOG", help="The log: each app is measured against its own model of today.")
-    ] = None,
-    reference: Reference = None,
-    candidate: Candidate = None,
-    cost: Cost = None,
-    floor: Floor = 0.02,
-    confidence: Confidence = 0.95,
-    human: Human = None,
-    unit: Unit = "session",
-    expected_output: ExpectedOutput = None,
-    prompt: Prompt = None,
-    quality: QualityColumns = None,
-    model: Renames = None,
-    apps: AppsFile = None,
-    prices: Prices = None,
-    seed: Seed = 0,
-    json: Json = False,
-    quiet: Quiet = False,
-) -> None:
+@with_training_options
+def train(*, labels: Labelled, out: Out, log: LogBeside = None, options: TrainingOptions, json: Json = False, quiet: Quiet = False) -> None:
     """Learn a router on half of the graded requests, certify its floor on a quarter, judge it on the last, and write a bundle.
 
     [bold]Examples[/bold]
@@ -66,11 +30,7 @@ def train(
     """
     from planner.bundle import export
 
-    options = settings(reference, candidate, cost, floor, unit, expected_output, seed, apps, confidence, human)
-    table = labels_at(labels, prompt, quality, model)
-    traffic = traffic_at(log, quiet or json) if log and not reference else None
-    table = table if traffic is None else matched(table, traffic, model)
-    found = fitted(table, traffic, prices, quiet or json, **options)
+    found = trained(labels, log, options, quiet or json)
     router, folder = found.router, export(found.router, out, training=found)
     done = f"Wrote {folder} and loaded it again: router {router.version}, τ {router.tau!r}, reference {router.reference}"
     done += "".join(f", {model} for {app}" for app, model in router.references)
@@ -86,6 +46,7 @@ def train(
         ),
         Part("verdict", {"kind": found.verdict.kind, "method": found.verdict.method, "more_labels": found.verdict.more_labels}),
         Part("guarantee", _certificate(found)),
+        Part("harm", _harm(found)),
         Part("notes", found.notes),
         Part("next", following, f"{wrap(done)}.\nNext: {following}"),
     ]
@@ -110,3 +71,8 @@ def _certificate(found: Training) -> dict[str, Any]:
         "units": own.units,
         "needed": own.needed,
     }
+
+
+def _harm(found: Training) -> dict[str, Any] | None:
+    """Return wrong answers a month, and what they cost where an owner states it, as values; None where no log tells the volume."""
+    return None if found.harm is None else {**vars(found.harm), "table": found.harm.table.reset_index(names="app")}

@@ -1,4 +1,4 @@
-"""The training that train, simulate and export share: its options, who answers today, and training with progress.
+"""The training that train, simulate and export share: who answers today, names that are checked, and training with progress.
 
 In: options from the command line, labels, perhaps a log. Out: a Training. Training is a function of labels, options and
 seed, so that nothing beside a bundle is ever kept. Knows nothing of how a router is learned.
@@ -6,96 +6,34 @@ seed, so that nothing beside a bundle is ever kept. Knows nothing of how a route
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from planner.cli.common import book_of, numbers, pairs
-from planner.cli.output import grid, note, percent, stages, usd, wrap
+from planner.cli.common import book_of, pairs, traffic_at
+from planner.cli.output import figure, grid, note, percent, stages, usd, wrap
 from planner.errors import InputError, PriceError, did_you_mean
 
 if TYPE_CHECKING:
+    from planner.cli.options import TrainingOptions
     from planner.labels import Labels
     from planner.router import Router
     from planner.traffic import Traffic
     from planner.training import Training
 
-__all__ = [
-    "TAU_HELP",
-    "Candidate",
-    "Confidence",
-    "Cost",
-    "ExpectedOutput",
-    "Floor",
-    "Human",
-    "Reference",
-    "Seed",
-    "Unit",
-    "fitted",
-    "matched",
-    "methods",
-    "settings",
-]
+__all__ = ["fitted", "matched", "methods", "trained"]
 
-_UNPRICED = "Rename it (planner read ... --model OLD=NEW), state --cost MODEL=X for every model, or give its rates with --prices"
-
-TAU_HELP = "Quality per USD, instead of the router's own; below 0 the gain it takes to leave today's model."
-
-Reference = Annotated[
-    str | None,
-    typer.Option("--reference", metavar="MODEL", help="The model in use today; default: each app's own in the log, else the best one."),
-]
-Candidate = Annotated[
-    list[str] | None, typer.Option("--candidate", metavar="MODEL", help="A model to choose among; default: all labelled. Repeatable.")
-]
-Cost = Annotated[
-    list[str] | None,
-    typer.Option("--cost", metavar="MODEL=X,...", help="Cost per request where nothing else is known; only ratios matter."),
-]
-Floor = Annotated[float, typer.Option("--floor", help="Quality one is willing to lose against the reference, 0 to 1: certified.")]
-Confidence = Annotated[float, typer.Option("--confidence", help="With which the floor is certified.")]
-Human = Annotated[
-    Path | None, typer.Option("--human", metavar="LABELS", help="Grades by people of some of the same answers, to correct a judge's.")
-]
-Unit = Annotated[str, typer.Option("--unit", metavar="session|request", help="What one decision covers.")]
-ExpectedOutput = Annotated[
-    list[str] | None, typer.Option("--expected-output", metavar="MODEL=TOKENS,...", help="Tokens of an answer where the labels do not say.")
-]
-Seed = Annotated[int, typer.Option("--seed", help="Of the split and of every draw.")]
+_UNPRICED = "Rename it (--model OLD=NEW), state --cost MODEL=X for every model, or give its rates with --prices"
+#: Columns that an error names at most.
+_SEEN = 10
 
 
-def settings(
-    reference: str | None,
-    candidates: Sequence[str] | None,
-    cost: Sequence[str] | None,
-    floor: float,
-    unit: str,
-    expected_output: Sequence[str] | None,
-    seed: int,
-    apps: Path | None = None,
-    confidence: float = 0.95,
-    human: Path | None = None,
-) -> dict[str, Any]:
-    """Turn options into arguments of ``planner.train``."""
-    from planner.labels import Labels
-    from planner.traffic.apps import Apps
-
-    if not 0 < confidence < 1:
-        raise InputError(f"'--confidence {confidence:g}'", "a number between 0 and 1", "for example --confidence 0.95")
-    return {
-        "apps": Apps.load(apps) if apps else None,
-        "reference": reference,
-        "candidates": list(candidates) if candidates else None,
-        "cost": numbers(cost, "--cost") or None,
-        "floor": floor,
-        "delta": 1 - confidence,
-        "human": Labels.open(human) if human else None,
-        "unit": unit,
-        "expected_output": numbers(expected_output, "--expected-output") or None,
-        "seed": seed,
-    }
+def trained(path: str, log: str | None, options: TrainingOptions, quiet: bool) -> Training:
+    """Train on the labels at ``path``, called as in the log where there is one that shows who answers today."""
+    arguments, labels = options.arguments(), options.labels(path)
+    traffic = traffic_at(log, quiet) if log and not options.reference else None
+    labels = labels if traffic is None else matched(labels, traffic, options.model)
+    return fitted(labels, traffic, options.prices, quiet, **arguments)
 
 
 def matched(labels: Labels, traffic: Traffic, models: Sequence[str] | None, router: Router | None = None) -> Labels:
@@ -126,22 +64,61 @@ def _renamed(old: str, names: Sequence[str], sure: bool, own: bool) -> str:
 def fitted(labels: Labels, traffic: Traffic | None, prices: Path | None, quiet: bool, **options: Any) -> Training:
     """Train, with progress, each app against its own model of today where ``traffic`` shows it.
 
-    InputError for a model in an option that the labels do not know, also not by a name they had.
+    InputError for a model in an option that the labels do not know, also not by a name they had, and for one without a --cost.
     """
+    from planner.prices.names import HOW_TO_ADD
     from planner.training import train
+    from planner.training.harm import priced
 
     options = _as_labelled(options, labels)
+    _check_names(labels, options)
+    with stages("training", quiet) as progress:
+        try:
+            found = train(labels, traffic, book=book_of(prices), progress=progress, **options)
+        except PriceError as error:
+            fix = "" if error.fix.endswith(HOW_TO_ADD) else f"{error.fix}. " if error.fix else ""
+            raise PriceError(error.got, error.expected, f"{fix}{_UNPRICED}") from error
+    return priced(found, options["apps"]) if options["apps"] else found
+
+
+def _check_names(labels: Labels, options: dict[str, Any]) -> None:
+    """Raise InputError where an option names models that are not labelled, or a table's column was not taken for a model's."""
     for option in ("cost", "expected_output"):
         for name in options[option] or ():
             if name not in labels.models:
-                known = ", ".join(labels.models)
-                raise InputError(f"'--{option.replace('_', '-')} {name}=…'", f"one of {known}", did_you_mean(name, labels.models))
-    with stages("training", quiet) as progress:
-        try:
-            return train(labels, traffic, book=book_of(prices), progress=progress, **options)
-        except PriceError as error:
-            stop = "" if error.fix.endswith("?") or not error.fix else "."
-            raise PriceError(error.got, error.expected, f"{error.fix}{stop} {_UNPRICED}".strip()) from error
+                raise _unlabelled(f"--{option.replace('_', '-')}", name, labels)
+    if len(labels.models) == 1 and (left := labels.meta.get("left_out")):
+        raise InputError(
+            f"grades of {labels.models[0]} alone{_read_from(labels)}", "at least two models", _not_taken(next(iter(left)), left)
+        )
+    wanted = {*(options["candidates"] or labels.models)} | ({options["reference"]} if options["reference"] else set())
+    if options["cost"] and (missing := sorted({*labels.models} & wanted - {*options["cost"]})):
+        fix = f"add {','.join(f'{m}=X' for m in missing)}, or name only those with a cost with --candidate"
+        raise InputError(f"--cost without {', '.join(missing)}", "the cost of every model to choose among", fix)
+
+
+def _unlabelled(option: str, name: str, labels: Labels) -> InputError:
+    """Return the error for a model that is not labelled, with the cause where it lies in the columns of the table."""
+    left, read = labels.meta.get("left_out", {}), labels.meta.get("columns", {}).get("quality", ())
+    if own := [column for column in left if name in column]:
+        fix = _not_taken(own[0], left)
+    elif name in read:
+        fix = "name the model, not its column"
+    elif (cut := [column for column in read if name in column]) and not any(name in model for model in labels.models):
+        fix = f"column {cut[0]} was read as another model: correct --quality"
+    else:
+        fix = did_you_mean(name, (*labels.models, *labels.meta.get("renamed", ())))
+    return InputError(f"'{option} {name}=…'", f"one of {', '.join(labels.models)}{_read_from(labels)}", fix)
+
+
+def _read_from(labels: Labels) -> str:
+    columns = labels.meta.get("columns", {}).get("quality", [])
+    more = ", …" if len(columns) > _SEEN else ""
+    return f" (read from the columns {', '.join(columns[:_SEEN])}{more})" if columns else ""
+
+
+def _not_taken(column: str, left: Mapping[str, str]) -> str:
+    return f"column {column} was not taken, since {left[column]}: rename it, or name the columns of all models with --quality 'PATTERN*'"
 
 
 def _as_labelled(options: dict[str, Any], labels: Labels) -> dict[str, Any]:
@@ -160,7 +137,7 @@ def methods(training: Training) -> str:
     table["saving"] = 1 - table["usd_per_1k"] / home if home > 0 else float("nan")
     columns: dict[str, Any] = {
         "method": ("method", str),
-        "usd_per_1k": ("cost per 1,000", "{:,.4g}".format) if training.router.costs.basis.startswith("stated") else ("$ per 1,000", usd),
+        "usd_per_1k": ("cost per 1,000", figure) if training.router.costs.basis.startswith("stated") else ("$ per 1,000", usd),
         "saving": ("saving", percent),
         "quality": ("quality", "{:.4f}".format),
         "quality_diff": ("difference", "{:+.4f}".format),

@@ -1,6 +1,7 @@
 """Results as pictures: each function takes a result and returns a Figure that can go on a slide as it is."""
 
 from planner.figures.bands import shares
+from planner.figures.compression import compression
 from planner.figures.curve import frontier
 from planner.figures.evidence import certificate, verdict
 from planner.figures.learning import learning_curve, reliability
@@ -13,6 +14,7 @@ from planner.figures.tail import tail
 __all__ = [
     "Picture",
     "certificate",
+    "compression",
     "coverage",
     "frontier",
     "learning_curve",

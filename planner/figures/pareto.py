@@ -43,7 +43,7 @@ def pareto(comparison: Comparison, *, note: str = "") -> Picture:
     for number, row in enumerate(known.to_dict("records"), 1):
         _plan(axes, number, row, len(known))
     axes.axhline(-100 * comparison.floor, color=INK, linewidth=1.0, linestyle=(0, (1, 2)))
-    beside = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "va": "center", "fontsize": 9.5}
+    beside: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "va": "center", "fontsize": 9.5}
     axes.annotate(f"floor\n{points(-comparison.floor)}", (1, -100 * comparison.floor), (6, 0), annotation_clip=False, **beside)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: money(x).removesuffix(".00")))
     axes.margins(0.08)

@@ -29,23 +29,33 @@ _SUMS = ("right", "right_passed", "wrong", "wrong_passed")
 _MICRO = 1_000_000
 #: An answer is grounded when so much of what it states, and could be looked up, stands in what was sent.
 _GROUNDED = 0.5
+_ENDED_WELL = ("stop", "tool_calls", "function_call", "end_turn", "stop_sequence")
 
 
-def _json(messages: str, response: str, response_format: str) -> bool | None:
-    return None if response_format == "text" else json_problem(response) is None
+def _json(row: Any) -> bool | None:
+    """An answer that must be JSON is JSON."""
+    if row.response_format == "text" or not isinstance(row.response, str):
+        return None
+    return json_problem(row.response) is None
 
 
-def _grounded(messages: str, response: str, response_format: str) -> bool | None:
-    share = grounding(response, conversation(messages).full).share
+def _whole(row: Any) -> bool | None:
+    """There is an answer, and no limit or filter ended it."""
+    if isinstance(row.response, str) and not row.response.strip():
+        return False
+    return row.finish_reason in _ENDED_WELL if isinstance(row.finish_reason, str) else None
+
+
+def _grounded(row: Any) -> bool | None:
+    """What the answer states, as far as it could be looked up, stands in what was sent."""
+    if not isinstance(row.response, str) or not isinstance(row.messages, str):
+        return None
+    share = grounding(row.response, conversation(row.messages).full).share
     return None if np.isnan(share) else bool(share >= _GROUNDED)
 
 
-def _answered(messages: str, response: str, response_format: str) -> bool | None:
-    return bool(response.strip())
-
-
-#: name → what it says of (messages, response, response_format): passed, or None where it has nothing to say.
-VALIDATORS: Mapping[str, Callable[[str, str, str], bool | None]] = {"json": _json, "grounding": _grounded, "answered": _answered}
+#: name → what it says of a labelled answer: passed, or None where it has nothing to say. The label is not among what it reads.
+VALIDATORS: Mapping[str, Callable[[Any], bool | None]] = {"json_schema": _json, "constraints": _whole, "grounding": _grounded}
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +84,7 @@ class Gate:
     def accepted(self, quality: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the chance that an answer of each predicted ``quality`` passes.
 
-        >>> g = Gate("m", ("json",), 4, np.array([[2_000_000, 2_000_000, 2_000_000, 1_000_000]]))
+        >>> g = Gate("m", ("json_schema",), 4, np.array([[2_000_000, 2_000_000, 2_000_000, 1_000_000]]))
         >>> g.accepted(np.array([1.0, 0.5, 0.0])).tolist(), g.quality(np.array([0.5])).round(3).tolist()
         ([1.0, 0.75, 0.5], [0.667])
         """
@@ -85,6 +95,11 @@ class Gate:
         """Return the expected quality of an answer that has passed (Bayes), given its predicted ``quality``."""
         chance = self.accepted(quality)
         return np.asarray(quality * self._rates[0] / np.where(chance > 0, chance, 1.0))
+
+    def refused(self, quality: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the expected quality of an answer that has not passed, given its predicted ``quality``."""
+        chance = 1 - self.accepted(quality)
+        return np.asarray(quality * (1 - self._rates[0]) / np.where(chance > 0, chance, 1.0))
 
     @property
     def _rates(self) -> tuple[float, float]:
@@ -131,17 +146,15 @@ def gate(labels: Labels, model: str, validators: Sequence[str], requests: Iterab
 
 
 def _passed(row: Any, stored: Mapping[str, Any], validators: Sequence[str]) -> bool | None:
-    """Return whether all validators let this answer pass; None where none of them could be asked."""
+    """Return whether all validators that have something to say let this answer pass; None where none of them has."""
     said = [v for v in (_said(row, stored, name) for name in validators) if v is not None]
-    return all(said) if said or isinstance(row.response, str) else None
+    return all(said) if said else None
 
 
 def _said(row: Any, stored: Mapping[str, Any], name: str) -> bool | None:
     if isinstance(stored.get(name), bool):
         return bool(stored[name])
-    if name not in VALIDATORS or not isinstance(row.response, str):
-        return None
-    return VALIDATORS[name](row.messages, row.response, row.response_format)
+    return VALIDATORS[name](row) if name in VALIDATORS else None
 
 
 def _sums(rows: pd.DataFrame, accepted: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -6,6 +6,7 @@ from planner.simulation.ledger import ledger
 from planner.simulation.result import WEEK, Simulation
 from planner.simulation.simulate import run, simulate
 from planner.simulation.summary import Summary, SummaryHeader, merge
+from planner.simulation.sweep import Sweep, retries, sweep
 from planner.simulation.world import World
 
 __all__ = [
@@ -15,12 +16,15 @@ __all__ = [
     "Simulation",
     "Summary",
     "SummaryHeader",
+    "Sweep",
     "World",
     "frontier",
     "ledger",
     "merge",
     "price_date",
+    "retries",
     "run",
     "simulate",
+    "sweep",
     "trace",
 ]

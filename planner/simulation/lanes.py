@@ -6,17 +6,20 @@ phase and the settlement read them, and the order in which a request tries them.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.outcomes.validators import Gate
-from planner.policies import Plan
-from planner.schema import STATUSES
-from planner.simulation.events.inputs import HISTORIES, SCORES, Happened
+from planner.errors import NeedsError, PriceError
+from planner.outcomes.validators import Gate, gate
+from planner.policies import Cascade, Plan
+from planner.prices.call_rules import cancelled
+from planner.schema import EVIDENCE, PURPOSES, STATUSES, TOKEN_BUCKETS
+from planner.simulation.events.inputs import HISTORIES, OK, SCORES, Happened
 from planner.simulation.events.inputs import Lanes as Timed
 from planner.simulation.settings import DRAWS, assigned, levers
 from planner.simulation.settle import Lane
@@ -30,7 +33,10 @@ __all__ = ["Lanes", "lanes_of"]
 
 #: How long a validator that is no model takes [µs]: parsing, not thinking. Assumed.
 VERIFY_US = 1_000
+#: Visible tokens of a verifier's answer; assumed.
+VERDICT_TOKENS = 4
 _CODE = np.int16
+_ESCALATION = PURPOSES.index("escalation")
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +63,8 @@ class Lanes:
     def quality(self, happened: Happened, key: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return q̂ of what each user got: of the model that answered, given what its validator said; else of the first lane.
 
+        A refused answer is given after all where the model that was asked again failed.
+
         The answer to another question (``key``) than the own one has an unknown quality: NaN.
         """
         n = len(self.gated)
@@ -65,9 +73,10 @@ class Lanes:
         call = happened.answer[source]
         lane = np.where(call >= 0, happened.lane[np.maximum(call, 0)] if len(happened.lane) else 0, self.chain[:, 0])
         out = table[np.arange(n), lane]
-        for code, gate in enumerate(self.gates):
-            passed = (self.gated[source] == code) & (call >= 0) & (lane == self.chain[source, 0])
-            out[passed] = gate.quality(out[passed])
+        for code, own in enumerate(self.gates):
+            first = (self.gated[source] == code) & (call >= 0) & (lane == self.chain[source, 0])
+            again = np.isin(source, happened.row[happened.purpose == _ESCALATION])
+            out = np.where(first, np.where(again, own.refused(out), own.quality(out)), out)
         return np.asarray(np.where(key[source] == key, out, np.nan))
 
 
@@ -80,9 +89,9 @@ def lanes_of(world: World, plan: Plan, at: NDArray[np.int64], observed: Rows, ro
     names = tuple(dict.fromkeys([*present, *further]))
     place = {m: i for i, m in enumerate(names)}
     first = np.array([place.get(v, 0) for v in sent.values], _CODE)[sent.codes]
-    used = tuple(world.lane(m, at, observed, rows) for m in names)
+    used = tuple(lane(world, m, at, observed, rows) for m in names)
     gated = assigned(cascades, app)
-    gates = tuple(world.gate(c.first, c.validators) for c in cascades)
+    gates = tuple(gate_of(world, c) for c in cascades)
     hedge = _pick([place[h.model] if h.model else -1 for h in hedges], assigned(hedges, app), -1)
     escalate = _pick([place[c.then] for c in cascades], gated, -1)
     return Lanes(
@@ -92,7 +101,7 @@ def lanes_of(world: World, plan: Plan, at: NDArray[np.int64], observed: Rows, ro
         np.where(hedge < 0, first, hedge),
         escalate,
         _accepted(world, rows, gates, gated, used, first),
-        np.where(escalate >= 0, VERIFY_US, 0).astype(np.int64),
+        _verifying(world, cascades, gated, used, rows),
         gates,
         gated,
     )
@@ -120,9 +129,76 @@ def _accepted(
     """Draw whether the first answer passes, by what its predicted quality makes likely; where no label tells, by one half."""
     quality = np.column_stack([use.quality for use in used])[np.arange(len(rows)), first]
     chance = np.ones(len(rows))
-    for code, gate in enumerate(gates):
-        chance[gated == code] = gate.accepted(np.nan_to_num(quality[gated == code], nan=0.5))
+    for code, own in enumerate(gates):
+        chance[gated == code] = own.accepted(np.nan_to_num(quality[gated == code], nan=0.5))
     return np.asarray(draws.uniform(world.seed, rows.key, "accepted") < chance)
+
+
+def lane(world: World, model: str, at: NDArray[np.int64], observed: Rows, rows: Rows) -> Lane:
+    """Return what ``rows`` would use on ``model``; where that is the logged one, and nothing else changed, what they used.
+
+    A request that failed without any tokens is assumed to need what its app's answered requests do. ``observed`` are the same
+    requests as logged, ``at`` their positions in the log.
+    """
+    sent = Coded(np.zeros(len(rows), np.int32), (model,))
+    guessed = (rows.status != OK) & (rows.tokens.sum(axis=1) == 0)
+    tokens, evidence, _ = world.outcomes.tokens(answered(rows, guessed), sent)
+    evidence = np.where(guessed, EVIDENCE.index("assumed"), evidence).astype(np.int8)
+    stays = ~sent.differs(observed.model)
+    most = np.bincount(observed.provider.codes[stays], minlength=1).argmax() if stays.any() else -1
+    provider = world.outcomes.providers.get(model, observed.provider.values[most] if most >= 0 else "")
+    served = Coded(np.where(stays, observed.provider.codes, len(observed.provider.values)), (*observed.provider.values, provider))
+    quality = world.outcomes.quality(Coded(np.zeros(len(world.rows), np.int32), (model,)))[at]
+    return Lane(model, provider, served, tokens, evidence, quality, billed=_billed(world, model, provider))
+
+
+def _billed(world: World, model: str, provider: str) -> tuple[str, str]:
+    """Return what is billed of the answer of a cancelled call, streamed and not; the dearest where we know no rule."""
+    try:
+        rule = cancelled(world.book.resolve(model, provider or None)[0], dt.date.fromisoformat(world.day))
+    except PriceError:
+        rule = None
+    return (rule.streamed, rule.whole) if rule else ("full", "full")
+
+
+def answered(rows: Rows, guessed: NDArray[np.bool_]) -> Rows:
+    """Return ``rows`` with the mean tokens of their app's answered requests where ``guessed``."""
+    if not guessed.any():
+        return rows
+    tokens, good = rows.tokens.copy(), rows.status == OK
+    for app in np.unique(rows.app.codes[guessed]):
+        like = good & (rows.app.codes == app)
+        if like.any():
+            tokens[guessed & (rows.app.codes == app)] = np.rint(rows.tokens[like].mean(axis=0)).astype(np.int64)
+    return replace(rows, tokens=tokens)
+
+
+def gate_of(world: World, cascade: Cascade) -> Gate:
+    """Return how the first model's answers pass the cascade's validators and verifier, from held-out labels."""
+    answers = world.outcomes.answers
+    if answers is None:
+        raise NeedsError(f"a cascade from {cascade.first} needs labels", fix="fit_outcomes with the labels and the training on them")
+    return gate(answers, cascade.first, (*cascade.validators, *([cascade.verifier] if cascade.verifier else [])))
+
+
+def verified(use: Lane) -> NDArray[np.int64]:
+    """Return the tokens (n, 6) of asking a model whether the lane's answer is good: question and answer read, a word given."""
+    out = np.zeros((len(use.tokens), len(TOKEN_BUCKETS)), np.int64)
+    out[:, 0] = use.tokens[:, :5].sum(axis=1)
+    out[:, 4] = VERDICT_TOKENS
+    return out
+
+
+def _verifying(world: World, cascades: Sequence[Cascade], gated: NDArray[np.int64], used: Sequence[Lane], rows: Rows) -> NDArray[np.int64]:
+    """Return how long each request's answer is being checked [µs]: as long as the verifier takes, else hardly at all."""
+    out = np.where(gated >= 0, VERIFY_US, 0).astype(np.int64)
+    for code, cascade in enumerate(cascades):
+        if cascade.verifier and world.outcomes.latency:
+            on = np.flatnonzero(gated == code)
+            first = next(use for use in used if use.model == cascade.first)
+            tokens = verified(first)[on]
+            out[on] = world.outcomes.latency.expected_us(rows.take(on), cascade.verifier, tokens)[1]
+    return out
 
 
 def timed(world: World, used: Sequence[Lane], rows: Rows, limited: bool) -> Timed:

@@ -53,26 +53,26 @@ def _tails(summary: Summary, q: float, group: int | None, name: str) -> list[Tai
 def _read(summary: Summary, found: Tail, name: str, group: int | None) -> Interval:
     """Turn levels into milliseconds."""
     counts = summary.histogram(name, group)
-    value, clusters = np.asarray(latency_ms(position(counts, found.q))), found.moves.clusters
+    value, clusters = np.asarray(latency_ms(position(counts, found.q))), found.share.clusters
     if np.isnan(found.low):
         return Interval.refused(value, clusters)
     low, high = (np.asarray(latency_ms(position(counts, level), at)) for level, at in ((found.low, 0.0), (found.high, 1.0)))
-    return Interval(value, low, high, (high - low) / (found.high - found.low) * np.sqrt(found.moves.variance), clusters)
+    return Interval(value, low, high, (high - low) / (found.high - found.low) * np.sqrt(found.share.variance), clusters)
 
 
 def _paired(summary: Summary, pair: tuple[Tail, Tail], names: tuple[str, str], group: int | None) -> Interval:
     read = [_read(summary, t, n, group) for t, n in zip(pair, names, strict=True)]
     value = read[0].value - read[1].value
-    if any(np.isnan(r.low) or not t.moves.variance for r, t in zip(read, pair, strict=True)):
+    if any(np.isnan(r.low) or not t.share.variance for r, t in zip(read, pair, strict=True)):
         return Interval.refused(value, min(r.clusters for r in read))
-    own, logged = (_moves(t, r) for t, r in zip(pair, read, strict=True))
+    own, logged = (_brings(t, r) for t, r in zip(pair, read, strict=True))
     clusters = min(r.clusters for r in read)
-    both = replace(pair[0].moves, value=value, moves=own - logged, clusters=clusters)
+    both = replace(pair[0].share, value=value, brings=own - logged, filled=pair[0].share.filled | pair[1].share.filled, clusters=clusters)
     se = np.sqrt(both.variance)
     half = stdtrit(both.freedom, 0.975) * se
     return Interval(value, value - half, value + half, se, clusters)
 
 
-def _moves(found: Tail, read: Interval) -> NDArray[np.float64]:
-    """Return how far each bucket moves the quantile [ms]: more slower requests, a higher one."""
-    return np.asarray(found.moves.moves * float(read.high - read.low) / (found.high - found.low))
+def _brings(found: Tail, read: Interval) -> NDArray[np.float64]:
+    """Return what each bucket brings to the quantile [ms]: more slower requests, a higher one."""
+    return np.asarray(found.share.brings * float(read.high - read.low) / (found.high - found.low))

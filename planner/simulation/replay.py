@@ -25,6 +25,7 @@ from planner.simulation.settings import assigned, levers, limits, per_request, r
 from planner.simulation.settle import calls_of, side_of
 from planner.simulation.shared import prompts, responses, writing
 from planner.simulation.side import Side
+from planner.simulation.verify import with_verifiers
 from planner.stats import draws
 from planner.traffic.rows import Coded, Rows
 
@@ -69,6 +70,7 @@ def replay(world: World, plan: Plan, intents: Intents, sent: Coded, rows: Rows) 
     used = writing(world, plan, lanes)
     covered = assigned(levers(plan, "prompt_cache"), mine.app) >= 0
     calls = calls_of(happened, used, log, mine, world.prints.prefixes.take(at, covered) if cached else None, covered)
+    calls = with_verifiers(world, plan, calls, happened, lanes)
     priced = price_calls(calls, mine, world.book, world.at)
     refuse_unpriced(priced, calls.model.differs(Coded(world.rows.model.codes[at][calls.row], world.rows.model.values)))
     side = side_of(calls, priced, happened, mine, lanes.quality(happened, events.responses.key), world.has_price[at])

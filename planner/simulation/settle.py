@@ -37,7 +37,7 @@ class Lane:
     tokens: int64 (n, 6). evidence: int8 (n,) of the tokens. quality: float64 (n,) q̂ of its answers.
     writes: the token bucket that prompt-cache writes are billed in, 0 where no cache is simulated; ``promised``: the provider says that
         what was written is read again, so that simulated reads are estimated, else assumed.
-    billed: part of the answer that is billed of a call that was cancelled after the share generated: "generated", "all" or "none".
+    billed: what is billed of a cancelled call's answer, streamed and not: what was "generated", the "full" answer or "nothing".
     """
 
     model: str
@@ -48,7 +48,7 @@ class Lane:
     quality: NDArray[np.float64]
     writes: int = 0
     promised: bool = False
-    billed: str = "generated"
+    billed: tuple[str, str] = ("full", "full")
 
 
 def calls_of(
@@ -79,11 +79,12 @@ def calls_of(
     tokens[failed & np.isin(happened.kind, _UNBILLED)] = 0
     tokens[failed & (happened.kind != CANCELLED), _ANSWER:] = 0
     cut = np.flatnonzero(failed & (happened.kind == CANCELLED))
-    share = generated(happened, cut)
+    share, streamed = generated(happened, cut), np.isfinite(rows.ttft_ms[row[cut]])
     for code, use in enumerate(lanes):
-        mine = cut[lane[cut] == code]
-        part = {"generated": share[lane[cut] == code], "all": 1.0, "none": 0.0}[use.billed]
-        tokens[mine, _ANSWER:] = np.rint(tokens[mine, _ANSWER:] * np.reshape(part, (-1, 1))).astype(np.int64)
+        for mode, rule in zip((streamed, ~streamed), use.billed, strict=True):
+            on = mode & (lane[cut] == code)
+            part = {"generated": share[on], "full": np.ones(int(on.sum())), "nothing": np.zeros(int(on.sum()))}[rule]
+            tokens[cut[on], _ANSWER:] = np.rint(tokens[cut[on], _ANSWER:] * part[:, None]).astype(np.int64)
     evidence[failed] = _ASSUMED
     evidence[(lane == log.lane[row]) & (happened.drawn >= 0) & (happened.drawn < log.failures[row])] = _MEASURED
     names = tuple(use.model for use in lanes)

@@ -112,11 +112,12 @@ def prompts(world: World, plan: Plan, at: NDArray[np.int64], lanes: Lanes) -> Pr
     n, many = len(at), len(lanes.used)
     none, zero = np.full(many, -1, np.int16), np.zeros(many, np.int64)
     if not found:
-        return PromptCacheRules(np.zeros(0, np.int64), np.zeros(n + 1, np.int64), none, zero, zero, np.zeros(n, np.int64))
+        return PromptCacheRules(np.zeros(0, np.int64), np.zeros(n + 1, np.int64), none, zero, zero, np.zeros(n, np.int64), np.ones(n))
     same(found, ("lifetime",))
     mine = world.prints.prefixes.take(at, assigned(found, world.rows.app)[at] >= 0)
     _, block, often = np.unique(mine.keys, return_inverse=True, return_counts=True)
     marked = leading(often[block] > 1, np.diff(mine.start)) if len(block) else np.zeros(n, np.int64)
+    tokens = world.rows.tokens[at, :4].sum(axis=1)
     on = dt.date.fromisoformat(world.day)
     rules = [rule_of(world, use, on) for use in lanes.used]
     life = [lifetime(rule, found[0].lifetime) for rule in rules]
@@ -125,8 +126,9 @@ def prompts(world: World, plan: Plan, at: NDArray[np.int64], lanes: Lanes) -> Pr
         block_start=mine.start,
         pool=np.array([-1 if rule is None else i for i, rule in enumerate(rules)], np.int16),
         ttl_us=np.array([seconds for seconds, _ in life], np.int64) * _US_PER_S,
-        least=np.array([0 if rule is None else -(-rule.min_tokens // mine.block) for rule in rules], np.int64),
+        least=np.array([0 if rule is None else rule.min_tokens for rule in rules], np.int64),
         marked=marked,
+        block_tokens=tokens * mine.block / np.maximum(mine.size, 1),
     )
 
 

@@ -16,6 +16,7 @@ from planner.policies import Plan
 from planner.prices import PriceBook
 from planner.simulation.accounting import price_date
 from planner.simulation.result import Simulation
+from planner.simulation.side import Side
 from planner.simulation.summarise import summarise
 from planner.simulation.world import World, send
 from planner.traffic import Traffic
@@ -63,9 +64,14 @@ def run(world: World, plan: Plan, *, shared: bool = False) -> Simulation:
     ``shared`` keeps sums by day even if the plan shares no state, for the difference to one that does.
     """
     checked(world, plan)
+    return told(world, plan, world.played(plan), shared=shared)
+
+
+def told(world: World, plan: Plan, side: Side, *, shared: bool = False) -> Simulation:
+    """Add up what ``plan`` came to, ``side``."""
     held, header = world.labelled, world.header(plan)
     labelled = send(held.rows, world.intents(plan, held)) if held else None
-    return Simulation(plan.name, summarise(world, replace(header, shared=header.shared or shared), world.played(plan), labelled))
+    return Simulation(plan.name, summarise(world, replace(header, shared=header.shared or shared), side, labelled))
 
 
 def checked(world: World, plan: Plan) -> None:

@@ -15,17 +15,15 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from planner.errors import InputError, NeedsError
+from planner.errors import InputError
 from planner.outcomes import Calls, Outcomes, requests_of
 from planner.outcomes.ratios import SAMPLED
-from planner.outcomes.validators import Gate, gate
 from planner.policies import Block, Intents, Plan
 from planner.prices import PriceBook, Priced
 from planner.router import Requests
 from planner.schema import EVIDENCE
 from planner.simulation.accounting import AS_LOGGED, price_calls, refuse_unpriced
 from planner.simulation.replay import Replay, replay
-from planner.simulation.settle import Lane
 from planner.simulation.side import Side, settled
 from planner.simulation.summary import SummaryHeader
 from planner.stats import BUCKETS
@@ -137,13 +135,14 @@ class World:
         """Play ``plan``: what happens to every request of the log."""
         if not plan.levers:
             return self.logged
-        if any(lever.phase == "event" or lever.key == "cascade" for lever in plan.levers):
-            return self.replayed(plan).side
         intents = self.intents(plan, self.block)
-        return self.side(send(self.rows, intents), edited(self.rows, intents))
+        sent, rows = send(self.rows, intents), edited(self.rows, intents)
+        stateful = any(lever.phase == "event" or lever.key == "cascade" for lever in plan.levers)
+        side = replay(self, plan, intents, sent, rows).side if stateful else self.side(sent, rows)
+        return unmeasured(side, intents.variant >= 0)
 
     def replayed(self, plan: Plan) -> Replay:
-        """Let the requests happen one after another under ``plan``: what its calls were, beside the side."""
+        """Let the requests happen one after another under ``plan``: its calls, beside the side that they come to."""
         intents = self.intents(plan, self.block)
         return replay(self, plan, intents, send(self.rows, intents), edited(self.rows, intents))
 
@@ -156,31 +155,6 @@ class World:
     def acts(self) -> NDArray[np.bool_]:
         """Say which requests offer tools, so that their answers may act."""
         return np.asarray(self.traffic.arrow("has_tools")["has_tools"].to_numpy(zero_copy_only=False), bool)
-
-    def gate(self, model: str, validators: tuple[str, ...]) -> Gate:
-        """Return how ``model``'s answers pass ``validators``, from held-out labels."""
-        answers = self.outcomes.answers
-        if answers is None:
-            raise NeedsError(f"a cascade from {model} needs labels", fix="fit_outcomes with the labels and the training on them")
-        return gate(answers, model, validators)
-
-    def lane(self, model: str, at: NDArray[np.int64], observed: Rows, rows: Rows) -> Lane:
-        """Return what ``rows`` would use on ``model``; where that is the logged one, and nothing else changed, what they used.
-
-        A request that failed without any tokens is assumed to need what its app's answered requests do.
-
-        ``observed`` are the same requests as logged, ``at`` their positions in the log.
-        """
-        sent = Coded(np.zeros(len(rows), np.int32), (model,))
-        guessed = (rows.status != 0) & (rows.tokens.sum(axis=1) == 0)
-        tokens, evidence, _ = self.outcomes.tokens(answered(rows, guessed), sent)
-        evidence = np.where(guessed, EVIDENCE.index("assumed"), evidence).astype(np.int8)
-        stays = ~sent.differs(observed.model)
-        most = np.bincount(observed.provider.codes[stays], minlength=1).argmax() if stays.any() else -1
-        provider = self.outcomes.providers.get(model, observed.provider.values[most] if most >= 0 else "")
-        served = Coded(np.where(stays, observed.provider.codes, len(observed.provider.values)), (*observed.provider.values, provider))
-        whole = Coded(np.zeros(len(self.rows), np.int32), (model,))
-        return Lane(model, provider, served, tokens, evidence, self.outcomes.quality(whole)[at])
 
     def side(self, sent: Coded, rows: Rows | None = None) -> Side:
         """Answer and price every request as sent: to its model, and as ``rows`` say, by default as logged.
@@ -236,16 +210,12 @@ def send(rows: Rows, intents: Intents) -> Coded:
     return chosen(rows.model, intents.model, intents.models)
 
 
-def answered(rows: Rows, guessed: NDArray[np.bool_]) -> Rows:
-    """Return ``rows`` with the mean tokens of their app's answered requests where ``guessed``."""
-    if not guessed.any():
-        return rows
-    tokens, good = rows.tokens.copy(), rows.status == 0
-    for app in np.unique(rows.app.codes[guessed]):
-        like = good & (rows.app.codes == app)
-        if like.any():
-            tokens[guessed & (rows.app.codes == app)] = np.rint(rows.tokens[like].mean(axis=0)).astype(np.int64)
-    return replace(rows, tokens=tokens)
+def unmeasured(side: Side, varied: NDArray[np.bool_]) -> Side:
+    """Return ``side`` with what a changed prompt does to answers left open: their quality unknown, their cost assumed."""
+    if not varied.any():
+        return side
+    evidence = np.where(varied, EVIDENCE.index("assumed"), side.evidence).astype(np.int8)
+    return replace(side, quality=np.where(varied, np.nan, side.quality), evidence=evidence)
 
 
 def edited(rows: Rows, intents: Intents) -> Rows:

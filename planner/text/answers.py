@@ -40,7 +40,10 @@ _REASON = re.compile(r"\b(?:because|since|so|as|to|due|for|caused?|reason|thus|l
 _AT = re.compile(r"\b(?:[Aa]t|[Ii]n|[Oo]n|[Nn]ear|[Ff]rom|[Tt]o|[Oo]f)\s+(?:the\s+)?([^\W\d_a-z][\w'’-]*)")
 _ARTICLES = frozenset(("a", "an", "the"))
 _LINKS = frozenset(("of", "the", "and", "for", "de", "in", "van", "von"))
-_NEGATIONS = frozenset(("no", "not", "nor", "without"))
+#: Function words without which a sentence says something else: negations, conditions, limits, order.
+_DECISIVE = frozenset(
+    re.findall(r"\w+", "no not nor without if only or than until before after under over between against may might must should")
+)
 _STOPS = re.compile(r"[,.;:!?]$")
 _QUOTED = re.compile(r"[\"“„«]\S(?:[^\"”“»]{0,60}\S)?[\"”»]")
 
@@ -139,13 +142,13 @@ def without_articles(text: str) -> str:
 
 
 def terse(text: str) -> str:
-    """Drop English function words, but neither negations nor the ``of`` and ``and`` inside a phrase; closing marks stay.
+    """Drop English function words, but none that turns the meaning, nor the ``of`` and ``and`` inside a phrase; closing marks stay.
 
     >>> terse("The castle was not sold to the heirs of the duke, which surprised many.")
     'castle not sold heirs of duke, surprised.'
     """
     tokens = text.split()
-    full = [core(t) not in FUNCTION_WORDS or core(t) in _NEGATIONS or (len(core(t)) == 1 and t[0].isupper()) for t in tokens]
+    full = [core(t) not in FUNCTION_WORDS or core(t) in _DECISIVE or (len(core(t)) == 1 and t[0].isupper()) for t in tokens]
     out: list[str] = []
     for i, token in enumerate(tokens):
         if full[i] or _joins(tokens, full, i):

@@ -31,7 +31,8 @@ _PARAMETERS = ("model", "app", "max_tokens", "response_format", "has_tools", "re
 class Prints:
     """Keys of ``n`` requests: the whole question with all that shapes its answer, and the prompt's leading blocks.
 
-    ``request`` is 0 where the text is absent or was cut; such prompts have no blocks, unless the log gives ids of them.
+    ``request`` is 0 where the text is absent or was cut; such prompts have no blocks, unless the log gives ids of them. A log
+    without any text is known by its gateway's own cache keys, where it has them.
     """
 
     request: NDArray[np.uint64]
@@ -47,7 +48,7 @@ def prints_of(traffic: Traffic, progress: Progress | None = None) -> Prints:
         made = traffic.derived(f"{VERSION}-{BLOCK_TOKENS}", lambda: _hashed(traffic, progress))
         keys = joint_keys(made["text"], *_parameters(traffic))
         return Prints(keys, Prefixes(made["keys"], made["start"], made["size"], int(made["block"])))
-    return Prints(np.zeros(len(traffic), np.uint64), _trace_blocks(traffic))
+    return Prints(text_keys(traffic.arrow("cache_key")["cache_key"].to_pylist()), _trace_blocks(traffic))
 
 
 def _hashed(traffic: Traffic, progress: Progress | None) -> dict[str, NDArray[Any]]:

@@ -50,12 +50,25 @@ CASES = [
     ("train {labels} --unit week --out {new}", "unit 'week'"),
     ("train {labels} --expected-output gpt-9=20 --out {new}", "--expected-output gpt-9"),
     ("train {labels} --cost gpt-5.4=much --out {new}", "a number above 0"),
+    ("train {labels} --cost gpt-5.4=1=2 --out {new}", "a number above 0"),
+    ("train {graded} --cost bgi=2,small=1 --out {new}", "(read from the columns correct_big, correct_small). Did you mean 'big'?"),
+    ("train {graded} --cost correct_big=2,correct_small=1 --out {new}", "Name the model, not its column"),
+    ("train {graded} --cost big=2 --out {new}", "--cost without small; expected the cost of every model"),
+    ("train {graded} --cost big=2,big=1 --out {new}", "'--cost big=1' after '--cost big=2'; expected every name once"),
+    ("train {graded} --cost big:2 --out {new}", "For example --cost NAME=VALUE"),
+    ("train {graded} --quality correct_bi* --cost big=2,small=1 --out {new}", "Column correct_big was read as another model"),
+    ("train {graded} --quality corect_* --cost big=2,small=1 --out {new}", "no column like 'corect_*'"),
+    ("train {graded} --prompt colour --cost big=2,small=1 --out {new}", "Pass --prompt COLUMN"),
+    ("train {graded} --model bgi=gpt-5 --cost big=2,small=1 --out {new}", "'--model bgi=…'; expected a model among big, small"),
+    ("train {misspelt} --cost big=2,small=1 --out {new}", "Column corect_small was not taken, since its name has not the pattern"),
+    ("train {misspelt} --cost big=2 --out {new}", "grades of big alone (read from the columns correct_big); expected at least two"),
     ("simulate", "neither a log nor --labels"),
     ("simulate {traffic}", "neither --labels nor --bundle"),
     ("simulate --labels {labels}", "--reference"),
     ("simulate {nothing} --labels {labels}", "no file there"),
     ("simulate {traffic} --bundle {folder}", "manifest.json"),
     ("simulate {traffic} --bundle {bundle} --floor 0.1", "--tau"),
+    ("simulate {traffic} --bundle {bundle} --unit request", "--bundle with --unit"),
     ("simulate {traffic} --labels {labels} --at 2026-13-01", "2026-13-01"),
     ("export {nothing} --out {new}", "no file there"),
     ("export {labels} --method cheepest --out {new}", "Did you mean 'cheapest'"),
@@ -89,6 +102,7 @@ def bad(desk: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "parquet": folder / "broken.parquet",
         "other": folder / "other.csv",
         "graded": folder / "graded.csv",
+        "misspelt": folder / "misspelt.csv",
         "new": folder / "new",
     }
     files["empty"].write_bytes(b"")
@@ -97,6 +111,7 @@ def bad(desk: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     files["packed"].write_bytes(noise)
     files["parquet"].write_bytes(b"PAR1" + noise)
     files["graded"].write_text("prompt,correct_big,correct_small\n" + "".join(f"why {i}?,1,{i % 2}\n" for i in range(200)), "utf-8")
+    files["misspelt"].write_text(files["graded"].read_text("utf-8").replace("correct_small", "corect_small"), "utf-8")
     files["other"].write_text("colour,size\nred,1\n", "utf-8")
     return {**files, "traffic": desk.traffic, "labels": desk.labels, "log": desk.log, "bundle": desk.bundle}
 

@@ -63,6 +63,7 @@ def test_a_person_reads_it_within_the_terminal(planner: Callable[..., Any], log:
     assert (ran.code, ran.err) == (0, "")
     assert "(estimated: answers as long as today's)" in " ".join(ran.out.split())
     assert "the prompt was cut by the logger" in ran.out
+    assert "a floor of 2 points cannot be certified of any router" in " ".join(ran.out.split())
     batched = planner("labels", "batch", "work", "--format", "openai", "--out", "batches", cwd=tmp_path)
     assert "at batch rates (estimated" in " ".join(batched.out.split())
     assert max(map(len, (ran.out + batched.out).splitlines())) <= 100

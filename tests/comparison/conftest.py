@@ -1,4 +1,4 @@
-"""A price book of invented rates, so that every dollar of these tests can be worked out by hand."""
+"""A price book of invented rates, so that every dollar can be worked out by hand; and a small world with its training."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support.small import MODELS, world_of
 
 from planner import formats
+from planner.outcomes import fit_outcomes
 from planner.prices import PriceBook
+from planner.simulation import World
+from planner.training import Training, train
 
 #: What every test of recommend prices at.
 DATE = dt.date(2026, 11, 1)
@@ -42,3 +46,11 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> PriceBook:
     path: Path = tmp_path_factory.mktemp("prices") / "prices.yaml"
     path.write_text(yaml.safe_dump({**formats.header("prices"), "rates": rates}), "utf-8")
     return PriceBook.load(path)
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[World, Training]:
+    """Make a world with labels, and its training."""
+    traffic, labels = world_of(tmp_path_factory.mktemp("traffic"))
+    training = train(labels, reference=MODELS[0])
+    return World(traffic, fit_outcomes(traffic, labels, training), PriceBook.load(), DATE), training

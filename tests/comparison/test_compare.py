@@ -1,4 +1,4 @@
-"""Plans side by side: the Pareto set, and what must not be compared."""
+"""Plans side by side: the Pareto set, what must not be compared, and what routing adds over the best simple rule."""
 
 import datetime as dt
 from dataclasses import replace
@@ -6,36 +6,28 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from support.small import MODELS, world_of
 
 from planner.comparison import Comparison, compare
+from planner.comparison.credit import GATEWAY, STATIC, TODAY, credit, simple_plans
+from planner.comparison.noninferiority import unmeasured
+from planner.comparison.plays import Plays
+from planner.comparison.static import always
 from planner.errors import InputError
-from planner.outcomes import Outcomes, fit_outcomes
-from planner.policies import Plan, Route
-from planner.prices import PriceBook
+from planner.outcomes import Outcomes
+from planner.policies import Compress, Hedge, Plan, PromptCache, Route
 from planner.simulation import World, run, simulate
-from planner.training import train
-
-DATE = dt.date(2026, 11, 1)
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory):
-    """A world with labels, and its training."""
-    traffic, labels = world_of(tmp_path_factory.mktemp("traffic"))
-    training = train(labels, reference=MODELS[0])
-    return World(traffic, fit_outcomes(traffic, labels, training), PriceBook.load(), DATE), training
 
 
 def test_dominated_plans_are_off_the_pareto_set(world) -> None:
-    """A plan is on the set exactly when no other is at least as cheap and as good, and better on one."""
+    """A plan is on the set exactly when no other is as cheap, as good and as quick, and better in one of them."""
     opened, training = world
     plans = [Plan((Route(router),), name) for name, router in training.rules.items()]
     table = compare(run(opened, Plan()), *(run(opened, p) for p in plans)).table
     for _, row in table.iterrows():
-        better = (table["usd_per_month"] <= row["usd_per_month"]) & (table["quality_difference"] >= row["quality_difference"])
-        strictly = better & ((table["usd_per_month"] < row["usd_per_month"]) | (table["quality_difference"] > row["quality_difference"]))
-        assert row["pareto"] == (not strictly.any())
+        as_good = (table["usd_per_month"] <= row["usd_per_month"]) & (table["quality_difference"] >= row["quality_difference"])
+        as_good &= table["p95_ms"] <= row["p95_ms"]
+        better = (table["usd_per_month"] < row["usd_per_month"]) | (table["quality_difference"] > row["quality_difference"])
+        assert row["pareto"] == (not (as_good & (better | (table["p95_ms"] < row["p95_ms"]))).any())
 
 
 @pytest.mark.parametrize(("floor", "best"), [(0.0, None), (0.01, "careful"), (0.05, "bold")])
@@ -51,7 +43,7 @@ def test_the_verdict_is_the_most_saved_within_the_loss(world, floor: float, best
             ("dearer", -5.0, -6.0, 0.1, 0.05),
         ],
         columns=["plan", "saving_usd_per_month", "saving_low", "quality_difference", "quality_low"],
-    ).assign(changed_share=0.5)
+    ).assign(changed_share=0.5, noninferior="unknown")
     found = Comparison(tuple(replace(today, name=n) for n in rows["plan"]), floor, rows)
     assert (found.best.name if found.best else None) == best
     first, *others = found.text.split("\n")
@@ -105,3 +97,65 @@ def test_tables_show_themselves(world) -> None:
     odd = run(opened, Plan((Route(training.rules["cheapest"]),), "<b>&"))
     assert "<b>&" not in odd._repr_html_()
     assert "<b>&" not in compare(odd)._repr_html_()
+
+
+def test_today_static_and_gateway_always_stand_beside_a_plan_that_routes(world) -> None:
+    """With a world, the log, the models of today, the best static models and the gateway's own router come before the plans."""
+    opened, training = world
+    found = compare(Plan((Route(training.router.with_tau(5.0)), PromptCache()), "mine"), world=opened)
+    assert found.table["plan"].tolist() == ["as logged", TODAY, STATIC, GATEWAY, "mine"]
+    assert found.table["saving_usd_per_month"].iloc[0] == 0
+
+
+def test_routing_is_credited_with_what_it_adds_over_the_best_simple_rule(world) -> None:
+    """The credit is the plan's saving less that of the same plan with the simple rule, to the integer, and no other levers' saving."""
+    opened, training = world
+    plan = Plan((Route(training.router.with_tau(5.0)), Hedge(2_000.0)), "mine")
+    simple, _ = simple_plans(opened, plan, 0.02)
+    plays = Plays(opened)
+    found = credit(plays, plan, simple, 0.02)
+    best = run(opened, simple[found.over])
+    assert [lever.key for lever in simple[found.over].levers if lever.key != "route"] == ["hedge"]
+    assert found.saving.value == pytest.approx(run(opened, plan).saving().value - best.saving().value, rel=1e-12)
+    sure = {n: p for n, p in simple.items() if n == "no routing" or (run(opened, p).quality_difference().low or -1) >= -0.02}
+    assert found.saving.value == pytest.approx(min(plays(plan).saving().value - plays(p).saving().value for p in sure.values()), rel=1e-12)
+
+
+def test_a_router_that_is_the_best_static_model_earns_no_credit(world) -> None:
+    """Where the learned router decides as the static rule does, routing adds nothing to it, to the integer."""
+    opened, training = world
+    static = always(training.router, {"chat": "gpt-5.4-mini", "search": "gpt-5.4-mini"})
+    plan = Plan((Route(static),), "mine")
+    own = {
+        "best static model per app": Plan(
+            (Route(always(training.router, dict(static.references) | {"chat": "gpt-5.4-mini", "search": "gpt-5.4-mini"})),), "s"
+        )
+    }
+    found = credit(Plays(opened), plan, own | {"no routing": Plan((), "none")}, 1.0)
+    assert (found.over, found.saving.value, found.quality.value, found.sure) == ("best static model per app", 0.0, 0.0, False)
+
+
+def test_a_plan_without_a_world_is_refused_and_one_without_a_route_has_no_simple_rules(world) -> None:
+    """A plan needs a world to be played in; where nothing is routed only the log stands beside it."""
+    with pytest.raises(InputError, match="without a world"):
+        compare(Plan((Hedge(2_000.0),), "hedged"))
+    found = compare(Plan((Hedge(2_000.0),), "hedged"), world=world[0])
+    assert found.table["plan"].tolist() == ["as logged", "hedged"]
+    assert found.credits == ()
+
+
+def test_what_no_label_measured_carries_no_floor(world) -> None:
+    """A compression that no label was made with cannot be the best plan, whatever it saves, and the text says why."""
+    opened, training = world
+    found = compare(Plan((Route(training.router.with_tau(1.0)), Compress("rank")), "short"), world=opened, floor=1.0)
+    row = found.table.set_index("plan").loc["short"]
+    assert row["noninferior"] == "unknown"
+    assert np.isnan(row["quality_low"])
+    assert found.best is not None
+    assert found.best.name != "short"
+    assert "'short' carries no floor" in found.text
+    answers = opened.outcomes.answers
+    assert answers is not None
+    made = answers.outcomes.assign(prompt_variant="compress-rank-2")
+    told = World(opened.traffic, replace(opened.outcomes, answers=replace(answers, outcomes=made)), opened.book, opened.at)
+    assert unmeasured(told, Plan((Compress("rank"),))) == ()

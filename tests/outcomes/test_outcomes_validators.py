@@ -34,7 +34,7 @@ def labels(n: int = 400, seed: int = 0) -> Labels:
 
 def test_rates_are_recovered_within_their_intervals() -> None:
     """The true rates of passing lie within the 95 % intervals of the gate."""
-    found = gate(labels(), "m", ("json",))
+    found = gate(labels(), "m", ("json_schema",))
     for estimate, truth in ((found.passes_right, 0.9), (found.passes_wrong, 0.3)):
         assert estimate.low is not None
         assert estimate.high is not None
@@ -45,7 +45,7 @@ def test_rates_are_recovered_within_their_intervals() -> None:
 def test_bayes_holds_on_the_rows_themselves() -> None:
     """The expected quality of accepted answers, and how many are accepted, are exactly those of the rows the gate was made from."""
     made = labels()
-    found = gate(made, "m", ("json",))
+    found = gate(made, "m", ("json_schema",))
     quality = made.outcomes["quality"].to_numpy()
     passed = made.outcomes["response"].str.startswith("{").to_numpy()
     chance = found.accepted(quality)
@@ -60,7 +60,7 @@ def test_only_the_named_rows_are_read() -> None:
     changed = Labels.of(
         made.items, made.outcomes.assign(quality=np.where(made.outcomes["request_id"].isin(some), made.outcomes["quality"], 0.5))
     )
-    assert (gate(made, "m", ("json",), some).sums == gate(changed, "m", ("json",), some).sums).all()
+    assert (gate(made, "m", ("json_schema",), some).sums == gate(changed, "m", ("json_schema",), some).sums).all()
 
 
 def test_what_the_labels_say_comes_before_what_the_answer_looks_like() -> None:
@@ -70,8 +70,16 @@ def test_what_the_labels_say_comes_before_what_the_answer_looks_like() -> None:
     assert gate(stored, "m", ("ours",)).passes_right.value == 0.0
 
 
-@pytest.mark.parametrize(("validators", "said"), [(("jsn",), "validator 'jsn'"), (("json",), "no labelled answer of other")])
+@pytest.mark.parametrize(("validators", "said"), [(("jsn",), "validator 'jsn'"), (("json_schema",), "no labelled answer of other")])
 def test_bad_input_is_named(validators: tuple[str, ...], said: str) -> None:
     """An unknown validator, and a model without readable answers, are refused in one sentence."""
     with pytest.raises(InputError, match=said):
         gate(labels(40), "other" if "other" in said else "m", validators)
+
+
+def test_an_answer_that_a_limit_cut_does_not_pass() -> None:
+    """Whether an answer is whole shows in how it ended, also where the answers themselves were not kept."""
+    made = labels(40)
+    ended = np.where(np.arange(40) % 4 == 0, "length", "stop")
+    cut = Labels.of(made.items, made.outcomes.assign(finish_reason=ended, response=None, quality=1.0))
+    assert gate(cut, "m", ("constraints",)).passes_right.value == 0.75

@@ -115,6 +115,7 @@ def neutral(arrival_us: Any, seed: int = 0, lanes: int = 2, attempts: int = 4) -
             ttl_us=np.zeros(lanes, np.int64),
             least=np.zeros(lanes, np.int64),
             marked=zero,
+            block_tokens=np.ones(n),
         ),
         Limits(quota=np.full(lanes, -1, np.int16), per_minute=np.zeros((0, 3))),
     )
@@ -368,8 +369,9 @@ def _prompts(rng: np.random.Generator, world: World, grain: int) -> World:
             block_start=np.concatenate([[0], np.cumsum(counts)]),
             pool=rng.choice(np.array([-1, 0, 0, 1], np.int16), lanes),
             ttl_us=rng.choice(np.array([0, 3 * SECOND, 30 * SECOND, 300 * SECOND]), lanes),
-            least=rng.integers(0, 4, lanes),
+            least=rng.integers(0, 4, lanes) * 100,
             marked=rng.integers(0, counts + 1),
+            block_tokens=rng.choice(np.array([50.0, 100.0, 128.5]), len(counts)),
         ),
     )
 

@@ -246,18 +246,19 @@ class Run:
         if call.kind != OK or pool < 0:
             return
         ttl, least, marked = int(rules.ttl_us[call.lane]), int(rules.least[call.lane]), int(rules.marked[i])
+        size = float(rules.block_tokens[i])
         blocks = [(pool, block) for block in rules.block[rules.block_start[i] : rules.block_start[i + 1]].tolist()]
         warm = 0
         for block in blocks:
             if block not in self.blocks or self.blocks[block][0] > now or now - self.blocks[block][1] > ttl:
                 break
             warm += 1
-        if warm < least:
+        if warm * size < least:
             warm = 0
         for block in blocks[:warm]:
             self.blocks[block] = (self.blocks[block][0], now)
         call.warm = warm
-        if marked < least:
+        if marked * size < least:
             return
         call.written = max(0, marked - warm)
         for block in blocks[warm:marked]:

@@ -140,7 +140,7 @@ def test_histograms_of_parts_add_up(tmp_path: Path) -> None:
 
 
 def test_shared_state_needs_days(world: World, tmp_path: Path) -> None:
-    """Where users share state, four days give a value and no interval of money or latency; forty give one, wider than by users alone."""
+    """Where users share state, three days give a value and no interval of money or latency; forty give one, wider than by users alone."""
     days = log(tmp_path, timestamp=np.datetime64("2026-09-01") + (np.arange(N) % 40) * np.timedelta64(1, "D"))
     for opened, given in ((world, False), (days, True)):
         plan = sent(MINI)
@@ -168,6 +168,6 @@ def test_days_add_up_to_the_whole(world: World) -> None:
     np.testing.assert_array_equal(summary.latency_daily.sum(axis=1), summary.latency_buckets.sum(axis=1))
     np.testing.assert_array_equal(summary.daily[..., -7:].sum(axis=1), summary.paired.sum(axis=1))
     assert int(summary.daily[..., 1].sum()) == int(summary.measure("cost_difference_pusd").sum())
-    assert (summary.daily.sum(axis=(0, 2)) != 0).sum() == 5
+    assert (summary.daily.sum(axis=(0, 2)) != 0).sum() == 3
     again = simulate(world.traffic, plan, outcomes=world.outcomes, book=world.book, at="as-logged")
     assert again.latency().value == run(world, plan).latency().value

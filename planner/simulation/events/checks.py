@@ -92,6 +92,7 @@ _COLUMNS: dict[str, dict[str, _Spec]] = {
         "ttl_us": ("int64", ("L",), (0, np.inf)),
         "least": ("int64", ("L",), (0, np.inf)),
         "marked": ("int64", ("n",), (0, np.inf)),
+        "block_tokens": ("float64", ("n",), (0, np.inf)),
     },
     "limits": {"quota": ("int16", ("L",), (-1, "Q")), "per_minute": ("float64", ("Q", 3), (0, np.inf))},
 }

@@ -183,8 +183,8 @@ class PromptCacheRules:
     ----------
     block: int64 (b,) chained block keys, dense from 0; block_start: int64 (n + 1,).
     pool: int16 (L,) which cache a lane reads and writes, −1: none. ttl_us: int64 (L,) after the last use.
-    least: int64 (L,) blocks: a shorter match or entry does not count.
-    marked: int64 (n,) blocks that a request may write.
+    least: int64 (L,) tokens: a shorter match or entry does not count.
+    marked: int64 (n,) blocks that a request may write. block_tokens: float64 (n,) tokens that one of its blocks stands for.
     """
 
     block: Ints
@@ -193,6 +193,7 @@ class PromptCacheRules:
     ttl_us: Ints
     least: Ints
     marked: Ints
+    block_tokens: Floats
 
 
 @dataclass(frozen=True, eq=False)

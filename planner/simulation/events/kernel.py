@@ -58,7 +58,7 @@ def happen(world: World) -> Happened:
     >>> retries = Retries(zero, np.zeros((1, 6), int), np.zeros((1, 6), bool), zero, zero, np.ones(1), np.zeros(1),
     ...     np.zeros((1, 2), np.uint64), one > 0, np.full(1, np.inf), np.full(1, np.inf), zero)
     >>> responses = ResponseCache(none, np.zeros(0, int), np.zeros(2, int), zero)
-    >>> prompts = PromptCacheRules(np.zeros(0, int), np.zeros(2, int), none, zero, zero, zero)
+    >>> prompts = PromptCacheRules(np.zeros(0, int), np.zeros(2, int), none, zero, zero, zero, np.ones(1))
     >>> happened = happen(World(requests, lanes, log, retries, responses, prompts, Limits(none, np.zeros((0, 3)))))
     >>> happened.answer_us.tolist(), happened.done_us.tolist()
     ([2000], [5000])

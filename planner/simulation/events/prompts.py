@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from planner.simulation.events.compiled import hook
-from planner.simulation.events.inputs import Ints, PromptCacheRules
+from planner.simulation.events.inputs import Floats, Ints, PromptCacheRules
 from planner.simulation.events.records import Records, packed, record
 
 __all__ = ["Pools", "empty", "touch"]
@@ -23,10 +23,11 @@ _RULE = record({"ttl_us": "i8", "least": "i8", "pool": "i2"})
 
 
 class Pools(NamedTuple):
-    """Blocks of requests; a rule for each lane; and when each block (pools, blocks) can be read, and was last used."""
+    """Blocks of requests and their sizes; a rule for each lane; and when each block (pools, blocks) can be read, and was last used."""
 
     block: Ints
     block_start: Ints
+    block_tokens: Floats
     rule: Records
     held: Records
 
@@ -37,7 +38,7 @@ def empty(rules: PromptCacheRules) -> Pools:
     blocks = 1 + int(rules.block.max(initial=-1)) if pools else 0
     held = packed(_HELD, {"used_us": np.full(pools * blocks, _NEVER)}).reshape(pools, blocks)
     rule = packed(_RULE, {"ttl_us": rules.ttl_us, "least": rules.least, "pool": rules.pool})
-    return Pools(rules.block, rules.block_start, rule, held)
+    return Pools(rules.block, rules.block_start, rules.block_tokens, rule, held)
 
 
 @hook
@@ -48,13 +49,14 @@ def touch(pools: Pools, request: int, lane: int, marked: int, now: int, first_us
     """
     start, end = pools.block_start[request], pools.block_start[request + 1]
     ttl, least, pool = pools.rule[lane].ttl_us, pools.rule[lane].least, pools.rule[lane].pool
+    size = pools.block_tokens[request]
     at = start
     while at < end and _warm(pools.held[pool, pools.block[at]], now, ttl):
         at += 1
-    warm = at - start if at - start >= least else 0
+    warm = at - start if (at - start) * size >= least else 0
     for at in range(start, start + warm):
         pools.held[pool, pools.block[at]].used_us = now
-    if marked < least:
+    if marked * size < least:
         return warm, 0
     for at in range(start + warm, start + marked):
         held = pools.held[pool, pools.block[at]]

@@ -1,0 +1,155 @@
+"""How fast a plan is simulated at any size: six levers over generated logs, beside one pass over the same columns.
+
+In: how many requests. Out: ``rows_per_s``; ``passes_over_ledger``: the time of one simulation over that of reading the log's
+columns from disk and writing the ledger's; ``exponent`` of time in size, between the sizes; ``peak_rss_mib`` of the process;
+``frontier_ratio``: a frontier of 101 points with bands over one simulation of its router. Run:
+``python -m benchmarks.simulate --rows 1000000 --json``.
+
+The log has Zipf users, sessions, repeats that a cache can serve, shared prefix blocks, failures and bursts. Times are medians of
+the process's CPU time over rounds, after one warm-up that compiles the event phase. Fitting outcomes is not in them, nor is the
+scoring of texts: both happen once a log.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from planner.outcomes import fit_outcomes
+from planner.policies import ExactCache, Fallback, Hedge, Plan, PromptCache, RateLimit, Retry, Route, Timeout
+from planner.prices import PriceBook
+from planner.router import Capability, Costs, LengthRule, Router
+from planner.simulation import World, ledger, run, trace
+from planner.traffic import Traffic, TrafficWriter
+
+MODELS = ("gpt-5.4", "gpt-5.4-mini")
+SIX = Plan(
+    (
+        ExactCache(capacity=50_000),
+        PromptCache(),
+        Timeout(20_000),
+        Hedge(6_000),
+        Retry({"transport": 2, "rate_limit": 2, "cancelled": 1}),
+        Fallback((MODELS[1],)),
+        RateLimit({"openai": (60_000.0, None, None)}),
+    ),
+    "all levers of the event phase",
+)
+_CHUNK = 250_000
+_TEXTS = 2_000
+
+
+def made(folder: Path, n: int, seed: int = 0, text: bool = False) -> Traffic:
+    """Write a log of ``n`` requests over 30 days; with ``text``, of short prompts from a pool, else of keys and blocks alone."""
+    with TrafficWriter(folder) as writer:
+        for part, start in enumerate(range(0, n, _CHUNK)):
+            count = min(_CHUNK, n - start)
+            writer.accept(pa.Table.from_pandas(_rows(np.random.default_rng([seed, part]), start, count, n, text), preserve_index=False))
+        return writer.close(source_format="generated")
+
+
+def _rows(rng: np.random.Generator, start: int, count: int, n: int, text: bool) -> pd.DataFrame:
+    at = start + np.arange(count)
+    user = np.minimum(rng.zipf(1.3, count), max(n // 50, 200))
+    question = np.minimum(rng.zipf(1.2, count), n)
+    failed, tokens = rng.random(count) < 0.01, rng.lognormal(6.5, 1, count).astype(np.int64) + 20
+    frame = {
+        "request_id": [f"r{i}" for i in at],
+        "timestamp": pd.Timestamp("2026-10-01", tz="UTC")
+        + pd.to_timedelta(at * (30 * 86_400_000_000 // n) + rng.integers(0, 1_000, count), "us"),
+        "user": [f"u{u}" for u in user],
+        "session_id": [f"s{u}-{i // 40}" for u, i in zip(user, at, strict=True)],
+        "app": np.array(["chat", "search", "tags", "agent"])[user % 4],
+        "provider": "openai",
+        "model": np.array(MODELS)[(rng.random(count) < 0.3).astype(int)],
+        "input_tokens": np.where(failed, 0, tokens),
+        "output_tokens": np.where(failed, 0, rng.lognormal(5, 1, count).astype(np.int64) + 1),
+        "latency_ms": rng.lognormal(7.5, 0.7, count),
+        "status": np.where(failed, "transport", "ok"),
+        "attempts": np.where(failed, 3, 1 + (rng.random(count) < 0.02)),
+    }
+    if text:
+        body = [f"question {q % _TEXTS} about " + "a thing " * (q % 40) for q in question]
+        return pd.DataFrame(frame | {"messages": [json.dumps([{"role": "user", "content": b}]) for b in body], "text_state": "full"})
+    blocks = [[int(u % 500) * 8 + j for j in range(int(b))] for u, b in zip(user, rng.integers(0, 8, count), strict=True)]
+    return pd.DataFrame(frame | {"cache_key": [f"q{q}" for q in question], "prefix_blocks": blocks})
+
+
+def cpu(action: Callable[[], object], rounds: int) -> float:
+    """Return the median CPU time of ``action`` [s]."""
+    took = []
+    for _ in range(rounds):
+        begun = time.process_time()
+        action()
+        took.append(time.process_time() - begun)
+    return median(took)
+
+
+def one_pass(world: World, folder: Path) -> None:
+    """Read the log's columns from disk and write the ledger's."""
+    world.traffic.arrow()
+    pq.write_table(pa.Table.from_pandas(ledger(world, Plan()), preserve_index=False), folder / "ledger.parquet", compression="zstd")
+
+
+def simulated(n: int, rounds: int) -> dict[str, float]:
+    """Measure one size."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        traffic = made(folder / "log", n)
+        world = World(traffic, fit_outcomes(traffic), PriceBook.load(), PriceBook.load().date)
+        run(world, SIX)
+        took = cpu(lambda: run(world, SIX), rounds)
+        whole = cpu(lambda: one_pass(world, folder), rounds)
+    return {"rows": n, "seconds": took, "rows_per_s": n / took, "passes_over_ledger": took / whole, "peak_rss_mib": _peak()}
+
+
+def frontier_ratio(n: int, rounds: int) -> float:
+    """Return the time of a frontier with 101 points over that of one simulation, by prompt length, scores known."""
+    able, zero = tuple(Capability(max_input_tokens=10**6) for _ in MODELS), np.zeros(2)
+    router = Router(MODELS, MODELS[0], LengthRule.of(2, 1), Costs(np.array([3.0, 1.0]), zero, zero, zero), able, tau=0.0)
+    with TemporaryDirectory() as name:
+        traffic = made(Path(name) / "log", n, text=True)
+        world, plan = World(traffic, fit_outcomes(traffic), PriceBook.load(), PriceBook.load().date), Plan((Route(router),), "routed")
+        run(world, plan), trace(world, router).table
+        return cpu(lambda: trace(world, router).table, rounds) / cpu(lambda: run(world, plan).table, rounds)
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000])
+    parser.add_argument("--frontier-rows", type=int, default=200_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    lines = [simulated(n, options.rounds) for n in sorted(options.rows)]
+    first, last = lines[0], lines[-1]
+    grown = math.log(last["rows"] / first["rows"])
+    found: dict[str, Any] = {
+        **{k: last[k] for k in ("rows", "rows_per_s", "passes_over_ledger", "peak_rss_mib")},
+        "exponent": math.log(last["seconds"] / first["seconds"]) / grown if grown else None,
+        "frontier_ratio": frontier_ratio(options.frontier_rows, options.rounds),
+        "sizes": lines,
+    }
+    print(json.dumps(found, indent=1) if options.json else "\n".join(f"{k}: {v}" for k, v in found.items()))
+
+
+if __name__ == "__main__":
+    main()

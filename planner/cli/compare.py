@@ -1,0 +1,142 @@
+"""``planner compare``: plan files beside today, the best static models and the gateway's own router, and what each lever brings.
+
+In: a log, plan files, perhaps labels. Out: one table, what routing adds, and for every plan its waterfall and the interactions of its
+levers. Knows nothing of how a plan is simulated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from planner.cli.common import At, Json, Log, Quiet, day, pairs
+from planner.cli.options import TrainingOptions, with_training_options
+from planner.cli.output import Part, grid, missing, percent, show, stages, usd, wrap
+from planner.cli.worlds import opened, plans_at
+
+if TYPE_CHECKING:
+    from planner.comparison import Comparison, Interactions, Waterfall
+
+__all__ = ["Labelled", "PlanFile", "compare", "span"]
+
+PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", help="A plan file (YAML).")]
+Labelled = Annotated[str | None, typer.Option("--labels", metavar="LABELS", help="Graded answers: what quality would be elsewhere.")]
+
+
+@with_training_options
+def compare(
+    *,
+    log: Log,
+    plans: Annotated[list[Path], typer.Argument(metavar="PLAN...", help="Plan files (YAML).")],
+    labels: Labelled = None,
+    tier: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tier", metavar="TIER=MODEL", help="What a tier of the gateway's own router stands for; default: by cost. Repeatable."
+        ),
+    ] = None,
+    order: Annotated[
+        str | None, typer.Option("--order", metavar="LEVER,...", help="Put the levers in in this order; default: as the file has them.")
+    ] = None,
+    at: At = None,
+    options: TrainingOptions,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Plans beside today, each app's best static model and the gateway's own heuristic router; what each lever brings.
+
+    [bold]Examples[/bold]
+
+        planner compare november plan.yaml --labels answers
+        planner compare november careful.yaml bold.yaml --labels answers --floor 0.01
+        planner compare november plan.yaml --labels answers --order compress,route --json
+    """
+    from planner.comparison import compare as compared
+    from planner.comparison import interactions, waterfall
+    from planner.comparison.plays import Plays
+
+    silent, given = quiet or json, plans_at(plans)
+    world = opened(log, given, labels, options, day(at), silent)
+    with stages("comparing", silent) as progress:
+        tiers = pairs(tier, "--tier") or None
+        found = compared(*given, world=world, floor=options.arguments()["floor"], tiers=tiers)
+        apart = []
+        for i, plan in enumerate(given):
+            progress(plan.name, i / len(given))
+            plays = Plays(world, [plan])
+            named = order.split(",") if order else None
+            apart.append(
+                (waterfall(world, plan, order=named, plays=plays), interactions(world, plan, plays=plays)) if plan.levers else None
+            )
+    show(_parts(found, [pair for pair in apart if pair]), json)
+
+
+def span(row: Mapping[Any, Any], name: str, low: str, high: str, write: Callable[[Any], str]) -> str:
+    """Write a value with its limits, where it has some that differ.
+
+    >>> span({"x": 1.0, "a": 0.5, "b": 2.0}, "x", "a", "b", str), span({"x": 0.0, "a": None, "b": None}, "x", "a", "b", str)
+    ('1.0 [0.5, 2.0]', '0.0')
+    """
+    value, bottom, top = (row[k] for k in (name, low, high))
+    if missing(value):
+        return "unknown"
+    return write(value) if missing(bottom) or bottom == top else f"{write(value)} [{write(bottom)}, {write(top)}]"
+
+
+def _parts(found: Comparison, apart: Sequence[tuple[Waterfall, Interactions]]) -> list[Part]:
+    words = [found.verdict, *(c.text for c in found.credits), *found.notes]
+    header = found.simulations[0].summary.header
+    head = f"All at {header.price_book} prices of {header.price_date}; * is beaten by no other in cost, quality and p95:"
+    return [
+        Part("text", found.text, "\n".join(map(wrap, words))),
+        Part("plans", found.table, f"{head}\n{_plans(found.table)}"),
+        Part("waterfalls", [w.table for w, _ in apart], "\n\n".join(_waterfall(w) for w, _ in apart)),
+        Part("interactions", [i.table for _, i in apart], "\n\n".join(wrap(i.text) for _, i in apart)),
+        Part("header", header),
+    ]
+
+
+def _plans(table: Any) -> str:
+    records = table.to_dict("records")
+    shown = table.assign(
+        plan=[f"{'*' if r['pareto'] else ' '} {r['plan']}" for r in records],
+        saving=[span(r, "saving_usd_per_month", "saving_low", "saving_high", usd) for r in records],
+        shift=[span(r, "quality_difference", "quality_low", "quality_high", "{:+.3f}".format) for r in records],
+    )
+    columns: dict[str, Any] = {
+        "plan": ("  plan", str),
+        "usd_per_month": ("$ a month", usd),
+        "saving": ("saves [95 %]", str),
+        "shift": ("quality [95 %]", str),
+        "p95_ms": ("p95 [ms]", lambda ms: "–" if missing(ms) else f"{ms:,.0f}"),
+        "changed_share": ("moved", percent),
+    }
+    return grid(shown, columns)
+
+
+def _waterfall(found: Waterfall) -> str:
+    """Lay out one plan lever by lever."""
+    table = found.table
+    records = table.to_dict("records")
+    shown = table.assign(
+        **{
+            name: [
+                span(r, f"{name}_usd_per_month", f"{name}_low", f"{name}_high", usd) if r["lever"] != "all" or name == "saving" else ""
+                for r in records
+            ]
+            for name in ("saving", "alone", "last")
+        }
+    )
+    columns: dict[str, Any] = {
+        "lever": ("lever", str),
+        "saving": ("saves a month, in order", str),
+        "alone": ("alone", str),
+        "last": ("last", str),
+        "evidence": ("evidence", str),
+    }
+    head, *more = found.text.split("\n")
+    assumed = more[len(found.steps) :]
+    return "\n".join([wrap(head), grid(shown, columns), *map(wrap, assumed)])
