@@ -119,7 +119,8 @@ def simulated(n: int, rounds: int) -> dict[str, float]:
 def frontier_ratio(n: int, rounds: int) -> float:
     """Return the time of a frontier with 101 points over that of one simulation, by prompt length, scores known."""
     able, zero = tuple(Capability(max_input_tokens=10**6) for _ in MODELS), np.zeros(2)
-    router = Router(MODELS, MODELS[0], LengthRule.of(2, 1), Costs(np.array([3.0, 1.0]), zero, zero, zero), able, tau=0.0)
+    rule = LengthRule(np.array([0.0, 0.1], np.float32), np.array([0.0, -0.002], np.float32))
+    router = Router(MODELS, MODELS[0], rule, Costs(np.array([3.0, 1.0]), zero, zero, zero), able, tau=0.0)
     with TemporaryDirectory() as name:
         traffic = made(Path(name) / "log", n, text=True)
         world, plan = World(traffic, fit_outcomes(traffic), PriceBook.load(), PriceBook.load().date), Plan((Route(router),), "routed")

@@ -111,7 +111,7 @@ class Lever(Protocol):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Traffic columns without which the lever cannot speak."""
+        """Traffic columns without which the lever cannot speak; ``a|b`` is one of the two."""
 
     @property
     def writes(self) -> tuple[str, ...]:

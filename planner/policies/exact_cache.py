@@ -48,7 +48,7 @@ class ExactCache(Settings):
     apps: tuple[str, ...] | None = None
 
     key = "exact_cache"
-    needs = ("messages",)
+    needs = ("messages|cache_key",)
 
     def __post_init__(self) -> None:
         self.number("ttl_s", "seconds, at least 1", 1)

@@ -105,7 +105,7 @@ them, or give them different apps.
             for model in lever.uses:
                 if model not in models and model not in (providers if lever.key == "rate_limit" else ()):
                     raise PriceError(f"{place} with model {model!r}", "a known model", did_you_mean(model, [*models, *providers]))
-            missing = [c for c in lever.needs if c not in columns]
+            missing = [c.replace("|", " or ") for c in lever.needs if not set(c.split("|")) & set(columns)]
             if missing:
                 raise NeedsError(f"{place} needs {', '.join(missing)}, which this log does not have", fix="leave the lever out")
 

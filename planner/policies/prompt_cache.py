@@ -38,6 +38,7 @@ class PromptCache(Settings):
     mark: str = "shared"
 
     key = "prompt_cache"
+    needs = ("messages|prefix_blocks",)
 
     def __post_init__(self) -> None:
         self.some_apps()

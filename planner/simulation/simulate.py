@@ -76,8 +76,9 @@ def told(world: World, plan: Plan, side: Side, *, shared: bool = False) -> Simul
 
 def checked(world: World, plan: Plan) -> None:
     """Check the whole plan against the log and the price book before anything runs."""
-    table = world.traffic.arrow(*plan.needs) if plan.needs else None
-    columns = [n for n in plan.needs if table is not None and table[n].null_count < len(table)]
+    named = list(dict.fromkeys(n for need in plan.needs for n in need.split("|")))
+    table = world.traffic.arrow(*named)
+    columns = [n for n in named if table[n].null_count < len(table)]
     uses = {m for lever in plan.levers for m in lever.uses}
     models = {*world.rows.model.values, *(m for m in uses if _has_price(world, m))}
     plan.check(world.rows.app.values, models, columns, world.rows.provider.values)

@@ -34,16 +34,17 @@ _US_PER_HOUR = 3_600_000_000
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """``field`` of ``lever`` at several values, in ``scope``: the lever's app where it has one, else all.
+    """The field ``varied`` of ``lever`` at several values, in ``scope``: the lever's app where it has one, else all.
 
     ``table`` has a row a value (and a ``correlation``, NaN where none is assumed), the first, ``as logged``, without the lever:
     ``label``, ``value`` (a number, or the position); USD a month with ``saving_low``, ``saving_high`` and ``evidence``; ``p50_ms`` to
-    ``p99_ms`` and ``latency_evidence``; ``failure_share``, ``hit_share``, ``refused_share`` and, with a batch, ``misses_…h`` [share of
-    the scope's requests]; ``calls`` and ``calls_…`` by purpose, per request.
+    ``p99_ms`` and ``latency_evidence``; ``failure_share`` and ``hit_share`` of the requests;
+    ``calls``, ``calls_…`` by purpose and ``refused_share`` per request; with a batch ``misses_…h``, the share of its requests that come
+    too late if the provider takes so long, and ``waited_h``, the mean time until an answer if it takes none.
     """
 
     lever: Lever
-    field: str
+    varied: str
     scope: str
     prices: str
     requests: int
@@ -53,7 +54,7 @@ class Sweep:
     def text(self) -> str:
         """What the settings do, from the first to the last, in words."""
         rows = self.table[self.table["label"] != "as logged"]
-        said = [f"{self.lever.key} in {self.scope}, {self.field} {a} to {b}:" for a, b in [rows["label"].iloc[[0, -1]]]]
+        said = [f"{self.lever.key} in {self.scope}, {self.varied} {a} to {b}:" for a, b in [rows["label"].iloc[[0, -1]]]]
         for name, words, scale in (
             ("saving_usd_per_month", "saving a month [USD]", 1.0),
             ("p99_ms", "p99 [s]", 1e-3),
@@ -97,14 +98,13 @@ def sweep(
 
 
 def retries(world: World, lever: Retry, *, progress: Callable[[int, int], None] | None = None) -> Sweep:
-    """Play ``lever`` beside no retries at all, each of its kinds of failure alone, and blind retries as often as its most."""
-    none = dict.fromkeys(FAILURES, 0)
-    each = {kind: {**none, kind: count} for kind, count in lever.retries.items() if count}
-    if not each:
+    """Play ``lever`` beside no retries at all, its most of each kind of failure alone, and as many blind retries."""
+    none, most = dict.fromkeys(FAILURES, 0), max(lever.retries.values())
+    if not most:
         raise InputError("retries of no kind", "at least one kind with a count above 0")
-    settings = {"none": none, **each, "by kind": {**none, **lever.retries}}
+    settings = {"none": none, **{kind: {**none, kind: most} for kind in FAILURES}, "by kind": {**none, **lever.retries}}
     plans = {label: Plan((replace(lever, retries=counts),), label) for label, counts in settings.items()}
-    plans["blind"] = Plan((Retry.blind(max(lever.retries.values()), apps=lever.apps),), "blind")
+    plans["blind"] = Plan((Retry.blind(most, apps=lever.apps),), "blind")
     return _swept(world, lever, "retries", plans, progress)
 
 
@@ -113,7 +113,8 @@ def _swept(world: World, lever: Lever, name: str, plans: Mapping[Any, Plan], pro
         checked(world, plan)
     group = _group(world, lever)
     worlds = list(_worlds(world, lever))
-    rows, done = [], 0
+    rows: list[dict[str, Any]] = []
+    done = 0
     for correlation, opened in worlds:
         for i, (label, plan) in enumerate({"as logged": Plan(), **plans}.items()):
             if i or not rows:
@@ -194,4 +195,5 @@ def _counts(world: World, calls: Any, found: Replay | None, group: int | None, l
         late = lever.misses(happened.arrived_us, happened.done_us + hours * _US_PER_HOUR)  # type: ignore[attr-defined]
         covered = np.isin(rows.app.codes[found.at], [rows.app.code(a) for a in lever.apps or ()])
         out[f"misses_{hours}h"] = float(mine[late & covered].sum()) / max(float(mine[covered].sum()), 1e-9)
+        out["waited_h"] = float((mine * (happened.done_us - happened.arrived_us))[covered].sum() / mine[covered].sum() / _US_PER_HOUR)
     return out
