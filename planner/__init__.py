@@ -7,7 +7,7 @@
 5. outcomes: ``fit_outcomes`` says what another model would have done with each request.
 6. policies: a ``Plan`` is a list of levers; ``policies.Route`` sends each request where a router says.
 7. simulation: ``simulate`` runs the plan over the log; ``frontier`` runs a whole family of them.
-8. comparison: ``compare`` and ``recommend`` say which plan is better, by how much, and how sure that is.
+8. comparison: ``backtest`` predicts the log's own last weeks; ``compare``, ``optimize`` and ``recommend`` say which plan is better.
 9. bundle: ``export`` writes the router, its plan and its evidence as files that ``Router.load`` checks and runs.
 10. ``figures`` draws any of these results; ``lab`` puts them under sliders; ``load_sample`` opens a SYNTHETIC log.
 
@@ -23,9 +23,11 @@ from typing import TYPE_CHECKING, Any
 from planner.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from planner import figures, lab, outcomes, policies, synthetic, training
+    from planner import figures, lab, policies, training
     from planner.bundle.export import export
+    from planner.comparison.backtest import backtest
     from planner.comparison.compare import compare
+    from planner.comparison.optimize import optimize
     from planner.comparison.recommend import recommend
     from planner.errors import PlannerError
     from planner.labels import Labels, ingest_labels, read_labels, run_labels, sample_labels
@@ -54,6 +56,7 @@ __all__ = [
     "Router",
     "Traffic",
     "audit",
+    "backtest",
     "compare",
     "coverage",
     "export",
@@ -64,7 +67,7 @@ __all__ = [
     "lab",
     "load_sample",
     "off_policy",
-    "outcomes",
+    "optimize",
     "policies",
     "read",
     "read_labels",
@@ -72,7 +75,6 @@ __all__ = [
     "run_labels",
     "sample_labels",
     "simulate",
-    "synthetic",
     "train",
     "training",
 ]
@@ -88,6 +90,7 @@ _HOMES = {
     "Router": "router:",
     "Traffic": "traffic:",
     "audit": "prices:",
+    "backtest": "comparison:",
     "compare": "comparison:",
     "coverage": "traffic:",
     "export": "bundle:",
@@ -98,7 +101,7 @@ _HOMES = {
     "lab": "lab",
     "load_sample": "synthetic:",
     "off_policy": "training:",
-    "outcomes": "outcomes",
+    "optimize": "comparison:",
     "policies": "policies",
     "read": "traffic:",
     "read_labels": "labels:",
@@ -106,7 +109,6 @@ _HOMES = {
     "run_labels": "labels:",
     "sample_labels": "labels:",
     "simulate": "simulation:",
-    "synthetic": "synthetic",
     "train": "training:",
     "training": "training",
 }

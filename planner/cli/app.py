@@ -38,6 +38,7 @@ From a log of LLM calls to a decision, and to the files that put it into product
     planner read proxy.jsonl.zst                what is in the log
     planner audit proxy.jsonl.zst               what it cost, and where the money goes
     planner plan proxy.jsonl.zst                what to change without any labels
+    planner backtest proxy.jsonl.zst            do predictions hold on the log's own last weeks
     planner train answers.parquet --out router  learn a router from graded answers
     planner simulate proxy.jsonl.zst --labels answers.parquet
     planner compare proxy.jsonl.zst plan.yaml   plans beside today, and what each lever brings

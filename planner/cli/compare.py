@@ -14,7 +14,7 @@ import typer
 
 from planner.cli.common import At, Json, Log, Quiet, day, pairs
 from planner.cli.options import TrainingOptions, with_training_options
-from planner.cli.output import Part, grid, missing, percent, show, stages, usd, wrap
+from planner.cli.output import Part, grid, missing, show, stages, usd, wrap
 from planner.cli.worlds import opened, plans_at
 
 if TYPE_CHECKING:
@@ -57,21 +57,20 @@ def compare(
     from planner.comparison import compare as compared
     from planner.comparison import interactions, waterfall
     from planner.comparison.plays import Plays
+    from planner.comparison.waterfall import places
 
-    silent, given = quiet or json, plans_at(plans)
+    silent, given, named = quiet or json, plans_at(plans), order.split(",") if order else None
+    for plan in given if named else ():
+        places(plan, named)
     world = opened(log, given, labels, options, day(at), silent)
+    apart = []
     with stages("comparing", silent) as progress:
-        tiers = pairs(tier, "--tier") or None
-        found = compared(*given, world=world, floor=options.arguments()["floor"], tiers=tiers)
-        apart = []
-        for i, plan in enumerate(given):
+        found = compared(*given, world=world, floor=options.arguments()["floor"], tiers=pairs(tier, "--tier") or None)
+        for i, plan in enumerate(p for p in given if p.levers):
             progress(plan.name, i / len(given))
             plays = Plays(world, [plan])
-            named = order.split(",") if order else None
-            apart.append(
-                (waterfall(world, plan, order=named, plays=plays), interactions(world, plan, plays=plays)) if plan.levers else None
-            )
-    show(_parts(found, [pair for pair in apart if pair]), json)
+            apart.append((waterfall(world, plan, order=named, plays=plays), interactions(world, plan, plays=plays)))
+    show(_parts(found, apart), json)
 
 
 def span(row: Mapping[Any, Any], name: str, low: str, high: str, write: Callable[[Any], str]) -> str:
@@ -112,7 +111,6 @@ def _plans(table: Any) -> str:
         "saving": ("saves [95 %]", str),
         "shift": ("quality [95 %]", str),
         "p95_ms": ("p95 [ms]", lambda ms: "–" if missing(ms) else f"{ms:,.0f}"),
-        "changed_share": ("moved", percent),
     }
     return grid(shown, columns)
 

@@ -68,17 +68,15 @@ def fitted(labels: Labels, traffic: Traffic | None, prices: Path | None, quiet: 
     """
     from planner.prices.names import HOW_TO_ADD
     from planner.training import train
-    from planner.training.harm import priced
 
     options = _as_labelled(options, labels)
     _check_names(labels, options)
     with stages("training", quiet) as progress:
         try:
-            found = train(labels, traffic, book=book_of(prices), progress=progress, **options)
+            return train(labels, traffic, book=book_of(prices), progress=progress, **options)
         except PriceError as error:
             fix = "" if error.fix.endswith(HOW_TO_ADD) else f"{error.fix}. " if error.fix else ""
             raise PriceError(error.got, error.expected, f"{fix}{_UNPRICED}") from error
-    return priced(found, options["apps"]) if options["apps"] else found
 
 
 def _check_names(labels: Labels, options: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """Plans side by side, what each lever brings, the cheapest plan within limits, and what can be decided without labels."""
 
+from planner.comparison.backtest import Backtest, backtest
 from planner.comparison.compare import Comparison, compare
 from planner.comparison.interactions import Interactions, interactions
 from planner.comparison.optimize import Limits, Optimised, optimize
@@ -10,6 +11,7 @@ from planner.comparison.recommendations import Recommendations
 from planner.comparison.waterfall import Waterfall, waterfall
 
 __all__ = [
+    "Backtest",
     "Comparison",
     "Interactions",
     "Limits",
@@ -17,6 +19,7 @@ __all__ = [
     "Recommendations",
     "Space",
     "Waterfall",
+    "backtest",
     "compare",
     "interactions",
     "optimize",

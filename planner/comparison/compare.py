@@ -131,7 +131,7 @@ def _in_world(
     credits, notes = [], []
     for plan in plans:
         swaps, untold = simple_plans(world, plan, floor, tiers)
-        notes += [f"{GATEWAY[0].upper()}{GATEWAY[1:]}: {reason}" for reason in untold]
+        notes += [f"'{GATEWAY}' is missing: {reason}" for reason in untold]
         if swaps:
             simple = simple or {n: _routes_alone(swaps[n], n) for n in (TODAY, STATIC, GATEWAY) if n in swaps}
             credits.append(credit(plays, plan, swaps, floor))

@@ -23,7 +23,7 @@ from planner.stats import Estimate
 
 __all__ = ["GATEWAY", "STATIC", "TODAY", "Credit", "credit", "simple_plans"]
 
-TODAY, STATIC, GATEWAY = "models of today", "best static model per app", "the gateway's heuristic router"
+TODAY, STATIC, GATEWAY = "models of today", "best static per app", "gateway's heuristic"
 _UNROUTED = "no routing"
 
 

@@ -22,7 +22,7 @@ from planner.policies import Plan
 from planner.simulation import Simulation, World
 from planner.stats import Estimate
 
-__all__ = ["Step", "Waterfall", "between", "lever_names", "part", "waterfall"]
+__all__ = ["Step", "Waterfall", "between", "lever_names", "part", "places", "waterfall"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,12 +101,7 @@ def waterfall(
 
     Raises InputError for an empty plan, and for an order that does not name every lever once.
     """
-    names = lever_names(plan)
-    if not names:
-        raise InputError(f"plan {plan.name!r} without levers", "at least one", "a waterfall shows what levers bring")
-    at = [_position(name, names) for name in (names if order is None else order)]
-    if sorted(at) != [*range(len(names))]:
-        raise InputError(f"order {', '.join(order or ())}", f"each of {', '.join(names)} once")
+    names, at = lever_names(plan), places(plan, order)
     played = plays or Plays(world, [plan], progress)
     whole, none = frozenset(at), frozenset[int]()
 
@@ -129,6 +124,22 @@ def waterfall(
         )
         before |= {i}
     return Waterfall(tuple(steps), play(none), played(plan), unmeasured(world, plan))
+
+
+def places(plan: Plan, order: Sequence[str] | None = None) -> list[int]:
+    """Return the positions of the plan's levers in the order in which they are put in; InputError as ``waterfall`` raises it.
+
+    >>> from planner.policies import Hedge, Plan, Timeout
+    >>> places(Plan((Hedge(800), Timeout(9_000))), ["timeout", "hedge"])
+    [1, 0]
+    """
+    names = lever_names(plan)
+    if not names:
+        raise InputError(f"plan {plan.name!r} without levers", "at least one", "a waterfall shows what levers bring")
+    at = [_position(name, names) for name in (names if order is None else order)]
+    if sorted(at) != [*range(len(names))]:
+        raise InputError(f"order {', '.join(order or ())}", f"each of {', '.join(names)} once")
+    return at
 
 
 def part(plan: Plan, kept: Iterable[int]) -> Plan:

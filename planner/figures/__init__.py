@@ -1,27 +1,36 @@
 """Results as pictures: each function takes a result and returns a Figure that can go on a slide as it is."""
 
+from planner.figures.backtest import backtest
 from planner.figures.bands import shares
 from planner.figures.compression import compression
 from planner.figures.curve import frontier
 from planner.figures.evidence import certificate, verdict
 from planner.figures.learning import learning_curve, reliability
 from planner.figures.levers import coverage
+from planner.figures.pareto import pareto
 from planner.figures.semantic import semantic_cache
 from planner.figures.spend import money_map
 from planner.figures.style import Picture
+from planner.figures.sweeps import retries, sweep
 from planner.figures.tail import tail
+from planner.figures.waterfall import waterfall
 
 __all__ = [
     "Picture",
+    "backtest",
     "certificate",
     "compression",
     "coverage",
     "frontier",
     "learning_curve",
     "money_map",
+    "pareto",
     "reliability",
+    "retries",
     "semantic_cache",
     "shares",
+    "sweep",
     "tail",
     "verdict",
+    "waterfall",
 ]

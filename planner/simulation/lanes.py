@@ -60,12 +60,11 @@ class Lanes:
     gates: tuple[Gate, ...]
     gated: NDArray[np.int64]
 
-    def quality(self, happened: Happened, key: NDArray[np.int64]) -> NDArray[np.float64]:
+    def quality(self, happened: Happened) -> NDArray[np.float64]:
         """Return q̂ of what each user got: of the model that answered, given what its validator said; else of the first lane.
 
         A refused answer is given after all where the model that was asked again failed.
 
-        The answer to another question (``key``) than the own one has an unknown quality: NaN.
         """
         n = len(self.gated)
         table = np.column_stack([use.quality for use in self.used])
@@ -77,7 +76,7 @@ class Lanes:
             first = (self.gated[source] == code) & (call >= 0) & (lane == self.chain[source, 0])
             again = np.isin(source, happened.row[happened.purpose == _ESCALATION])
             out = np.where(first, np.where(again, own.refused(out), own.quality(out)), out)
-        return np.asarray(np.where(key[source] == key, out, np.nan))
+        return np.asarray(out)
 
 
 def lanes_of(world: World, plan: Plan, at: NDArray[np.int64], observed: Rows, rows: Rows, sent: Coded) -> Lanes:

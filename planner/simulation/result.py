@@ -75,6 +75,9 @@ class Simulation:
 
     def quality_difference(self, group: int | None = None) -> Estimate:
         """Quality under the plan minus as logged."""
+        if self.unmeasured(group):
+            share = f"{self.unmeasured(group):.0%} of requests get another answer whose quality no label tells"
+            return Estimate(float("nan"), evidence="assumed", source=share)
         moved = [self.summary.pair(a, group) != self.summary.pair(b, group) for a, b in (_SAME_QUALITY, _SAME_RESIDUAL)]
         if self.changed(group) == 0 and not np.any(moved):
             return self._unchanged(group)
@@ -94,6 +97,10 @@ class Simulation:
         if (self.summary.histogram(name, group) == self.summary.histogram(logged, group)).all():
             return self._unchanged(group)
         return self._timed(latency_difference(self.summary, q, group, name), name, group)
+
+    def unmeasured(self, group: int | None = None) -> float:
+        """Share of requests that get an answer to a changed prompt or to another question, whose quality no label tells."""
+        return self._share(self.summary.pair("unmeasured_micro", group), group)
 
     def changed(self, group: int | None = None) -> float:
         """Share of requests sent to another model than the logged one."""
@@ -133,15 +140,16 @@ class Simulation:
         cost, quality = self.cost(), self.quality_difference()
         days = self.summary.header.days
         lines = [f"{self.name}: ${cost.value * self.per_month:,.0f} a month at {self._prices} ({_parts(cost, self.per_month)})."]
+        saving = self.saving()
         if self.changed():
-            saving = self.saving()
-            low, high = (f"${_times(x, self.per_month):,.0f}" if x is not None else "?" for x in (saving.low, saving.high))
-            worth = "unknown: no labels" if np.isnan(quality.value) else quality.format("+.4f")
             lines.append(f"It sends {self.changed():.0%} of requests to another model.")
+        if self.changed() or saving.value or self.unmeasured():
+            low, high = (f"${_times(x, self.per_month):,.0f}" if x is not None else "?" for x in (saving.low, saving.high))
+            worth = f"unknown: {quality.source or 'no labels'}" if np.isnan(quality.value) else quality.format("+.4f")
             lines.append(
                 f"Saving ${saving.value * self.per_month:,.0f} [{low}, {high}] a month ({_parts(saving, self.per_month)}); quality {worth}."
             )
-        if self.changed() and self.saving().shares.get("assumed"):
+        if self.changed() and saving.shares.get("assumed"):
             lines.append(ASSUMED)
         if self.unpriced():
             lines.append(f"{self.unpriced():,.0f} rows of the log have no price and are in no figure; planner.audit says why.")

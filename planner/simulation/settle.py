@@ -149,9 +149,12 @@ def side_of(
     happened: Happened,
     rows: Rows,
     quality: NDArray[np.float64],
+    another: NDArray[np.bool_],
     known: NDArray[np.bool_],
 ) -> Side:
     """Reduce calls to the requests ``rows`` of the event phase; ``known`` says which have a price as logged.
+
+    ``another`` are those that got the answer to another question.
 
     A request without an answer is told under the model it was sent to last.
     """
@@ -180,6 +183,7 @@ def side_of(
         priced=known,
         evidence=worst,
         quality=quality,
+        unmeasured=another,
     )
 
 

@@ -27,7 +27,8 @@ class Side:
     latency_ms, first_ms: until the whole answer and its first token were there, NaN where unknown.
     cost_pusd, parts_pusd: cost of all calls [pUSD], and (n, noise.PARTS) its split into input, answer and reasoning.
     priced: whether the request is in any figure of money. evidence: the weakest of its calls and prices.
-    quality: q̂ of the answer, NaN where no label tells.
+    quality: q̂ of the answer, NaN where no label tells. unmeasured: the user gets an answer to a changed prompt or to another
+        question, and no label says what that is worth.
     """
 
     model: Coded
@@ -41,6 +42,7 @@ class Side:
     priced: NDArray[np.bool_]
     evidence: NDArray[np.int8]
     quality: NDArray[np.float64]
+    unmeasured: NDArray[np.bool_]
 
 
 def settled(calls: Calls, priced: Priced, rows: Rows, known: NDArray[np.bool_], quality: NDArray[np.float64]) -> Side:
@@ -58,6 +60,7 @@ def settled(calls: Calls, priced: Priced, rows: Rows, known: NDArray[np.bool_], 
         priced=known,
         evidence=np.maximum(calls.evidence, priced.evidence.astype(np.int8)),
         quality=quality,
+        unmeasured=np.zeros(len(rows), bool),
     )
 
 

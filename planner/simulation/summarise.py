@@ -119,7 +119,7 @@ def paired_values(rows: Rows, side: Side, logged: Side) -> NDArray[np.int64]:
     q, q_logged = np.where(known, side.quality, 0.0), np.where(known, logged.quality, 0.0)
     changed = side.model.differs(logged.model)
     difference = q - q_logged
-    masks = (difference > 0, known & (difference == 0), difference < 0, changed)
+    masks = (difference > 0, known & (difference == 0), difference < 0, changed, side.unmeasured & rows.steerable)
     return np.column_stack([_whole(w, known, MICRO), _whole(w, q, NANO), _whole(w, q_logged, NANO), *(_whole(w, m, MICRO) for m in masks)])
 
 

@@ -44,7 +44,7 @@ MEASURES = ("rows", "requests_micro", "calls", *TOKEN_BUCKETS, "cost_pusd", "cos
 #: Sums per group × bucket, each request beside its own logged self; quality only where both sides are predicted.
 PAIRED = (
     "quality_weight_micro", "quality_nano", "quality_logged_nano",
-    "better_micro", "same_micro", "worse_micro", "changed_micro",
+    "better_micro", "same_micro", "worse_micro", "changed_micro", "unmeasured_micro",
 )  # fmt: skip
 #: Sums per group × bucket over held-out labelled rows: weight, and weighted (measured − predicted) under plan and log.
 LABELLED = ("label_rows", "label_weight_micro", "residual_nano", "residual_logged_nano")

@@ -35,6 +35,8 @@ __all__ = ["World"]
 
 #: Prompts read at a time.
 _PIECE = 4_096
+#: Levers whose state spans users: what one of them asks changes what another one pays.
+SHARED = ("exact_cache", "semantic_cache", "prompt_cache", "rate_limit")
 GROUPABLE = ("app", "model", "provider", "tier")
 
 
@@ -193,6 +195,7 @@ class World:
             cluster_unit=self.rows.cluster_unit,
             group_by=self.by,
             days=replace(self.rows, timestamp=self.rows.timestamp[self.rows.weight > 0]).days,
+            shared=any(lever.key in SHARED for lever in plan.levers),
         )
 
 
@@ -215,7 +218,8 @@ def unmeasured(side: Side, varied: NDArray[np.bool_]) -> Side:
     if not varied.any():
         return side
     evidence = np.where(varied, EVIDENCE.index("assumed"), side.evidence).astype(np.int8)
-    return replace(side, quality=np.where(varied, np.nan, side.quality), evidence=evidence)
+    quality = np.where(varied, np.nan, side.quality)
+    return replace(side, quality=quality, unmeasured=side.unmeasured | varied, evidence=evidence)
 
 
 def edited(rows: Rows, intents: Intents) -> Rows:

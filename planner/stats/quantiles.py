@@ -24,14 +24,14 @@ F64 = NDArray[np.float64]
 class Tail:
     """What is known of the share of observations above a quantile, 1 − ``q``.
 
-    ``low`` and ``high`` are the levels between which the quantile lies, NaN where nothing can be said; ``moves`` is how far each
-    bucket moves the share above.
+    ``low`` and ``high`` are the levels between which the quantile lies, NaN where nothing can be said; ``share`` is what each
+    bucket brings to the share above.
     """
 
     q: float
     low: float
     high: float
-    moves: Influence
+    share: Influence
 
 
 def position(counts: NDArray[np.integer[Any]], q: float) -> int:
@@ -65,8 +65,8 @@ def tail(counts: NDArray[Any], q: float, *, level: float = 0.95, lags: int = 0) 
     seen, wanted = share[edge] * (1 - share[edge]), q * (1 - q)
     if not float(found.variance):
         return Tail(q, *limits(q, wanted / found.clusters, found.clusters - 1, level), found)
-    moves = replace(found, value=np.asarray(1 - q), moves=found.moves * np.sqrt(wanted / seen))
-    return Tail(q, *limits(q, float(moves.variance), float(moves.freedom), level), moves)
+    own = replace(found, value=np.asarray(1 - q), brings=found.brings * np.sqrt(wanted / seen))
+    return Tail(q, *limits(q, float(own.variance), float(own.freedom), level), own)
 
 
 def _share(sums: F64) -> F64:
@@ -89,9 +89,10 @@ def limits(q: float, variance: float, freedom: float, level: float = 0.95) -> tu
     """
     tail = (1 - level) / 2
     t, z = stdtrit(freedom, 1 - tail), stdtrit(np.inf, 1 - tail)
-    half, n = float(t * np.sqrt(variance)), float(q * (1 - q) / variance * (z / t) ** 2)
-    if max(q, 1 - q) ** n > tail:
+    half, seen = float(t * np.sqrt(variance)), float(q * (1 - q) / variance)
+    if max(q, 1 - q) ** seen > tail:
         return np.nan, np.nan
+    n = seen * float((z / t) ** 2)
     above = n * (1 - q)
     low, high = float(1 - betaincinv(above + 1, n - above, 1 - tail)), float(1 - betaincinv(above, n - above + 1, tail))
     return min(low, q - half) if half < q else low, max(high, q + half) if half < 1 - q else high

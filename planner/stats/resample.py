@@ -50,19 +50,25 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Influence:
-    """How far each bucket moves a statistic, to first order: their squares add up to its variance.
+    """What each bucket brings to a statistic: its value less what it is without the bucket.
 
     Parameters
     ----------
-    value: the statistic. moves: (buckets, …), 0 where a bucket holds nothing. count: buckets that hold something.
-    clusters: effective number of clusters. lags: buckets are blocks of time, and so many that follow one another may move together.
+    value: the statistic. brings: (buckets, …), 0 where a bucket holds nothing, and everywhere if there are too few to tell.
+    filled: (buckets,) which hold something. clusters: effective number of clusters.
+    lags: buckets are blocks of time, and so many that follow one another may move together.
     """
 
     value: F64
-    moves: F64
-    count: int
+    brings: F64
+    filled: NDArray[np.bool_]
     clusters: float
     lags: int = 0
+
+    @property
+    def count(self) -> int:
+        """Buckets that hold something."""
+        return int(self.filled.sum())
 
     @property
     def enough(self) -> bool:
@@ -70,13 +76,22 @@ class Influence:
         return self.count > 1 and self.clusters >= REFUSE
 
     @property
+    def moves(self) -> F64:
+        """How far each bucket moves the statistic, (buckets, …): the squares add up to its variance."""
+        out, inside, count = np.zeros_like(self.brings), self.brings[self.filled], self.count
+        if count > 1:
+            out[self.filled] = (inside - inside.mean(axis=0)) * np.sqrt((count - 1) / count)
+        return out
+
+    @property
     def variance(self) -> F64:
         """The variance of the statistic; of blocks of time never less than that of blocks apart.
 
         Blocks that move together add their products, less the further apart (Newey & West, *Econometrica* 55, 1987).
         """
-        apart: F64 = np.square(self.moves).sum(axis=0)
-        together = [2 * w * (self.moves * np.roll(self.moves, lag, axis=0)).sum(axis=0) for lag, w in self._kernel()]
+        moves = self.moves
+        apart: F64 = np.square(moves).sum(axis=0)
+        together = [2 * w * (moves * np.roll(moves, lag, axis=0)).sum(axis=0) for lag, w in self._kernel()]
         return np.asarray(np.maximum(apart, apart + sum(together))) if together else apart
 
     @property
@@ -121,13 +136,17 @@ def effective_clusters(weights: NDArray[Any]) -> float:
 
 
 def influence(sums: NDArray[Any], statistic: Callable[[NDArray[Any]], F64], weights: NDArray[Any], *, lags: int = 0) -> Influence:
-    """Return how far each bucket moves ``statistic``; the parameters are those of :func:`jackknife`."""
-    value, brings, filled, clusters = _left_out(sums, statistic, weights)
-    count = len(brings)
-    moves = np.zeros((len(filled), *np.shape(value)))
-    if count > 1:
-        moves[filled] = (brings - brings.mean(axis=0)) * np.sqrt((count - 1) / count)
-    return Influence(value, moves, count, clusters, lags)
+    """Return what each bucket brings to ``statistic``; the parameters are those of :func:`jackknife`."""
+    samples = np.asarray(weights, float).reshape(len(sums), -1)
+    filled: NDArray[np.bool_] = np.any(samples > 0, axis=1)
+    kept = np.asarray(sums)[filled].astype(float)
+    total = kept.sum(axis=0, keepdims=True)
+    value = np.asarray(statistic(total)[0])
+    clusters = min((effective_clusters(sample) for sample in samples.T), default=0.0)
+    found = Influence(value, np.zeros((len(filled), *np.shape(value))), filled, clusters, lags)
+    if found.enough:
+        found.brings[filled] = value - statistic(total - kept)
+    return found
 
 
 def jackknife(
@@ -172,18 +191,5 @@ def jackknife(
         half = stdtrit(found.freedom, 0.5 + level / 2) * se
         return Interval(found.value, found.value - half, found.value + half, se, found.clusters)
     variance = found.variance * (found.count / (found.count - 1)) ** 2
-    below, above = reach(_left_out(sums, statistic, weights)[1], variance, level)
+    below, above = reach(found.brings[found.filled], variance, level)
     return Interval(found.value, found.value - below, found.value + above, np.sqrt(variance), found.clusters)
-
-
-def _left_out(
-    sums: NDArray[Any], statistic: Callable[[NDArray[Any]], F64], weights: NDArray[Any]
-) -> tuple[F64, F64, NDArray[np.bool_], float]:
-    """Return the statistic, what each filled bucket brings to it, which are filled, and the effective clusters."""
-    samples = np.asarray(weights, float).reshape(len(sums), -1)
-    filled: NDArray[np.bool_] = np.any(samples > 0, axis=1)
-    kept = np.asarray(sums)[filled].astype(float)
-    total = kept.sum(axis=0, keepdims=True)
-    value = np.asarray(statistic(total)[0])
-    clusters = min((effective_clusters(sample) for sample in samples.T), default=0.0)
-    return value, value - statistic(total - kept), filled, clusters

@@ -68,7 +68,7 @@ def _heaviest(parts: F64) -> F64:
     top = np.sort(parts, axis=0)[-k:]
     least = np.where(top[0] > 0, top[0], 1.0)
     exponent = np.minimum(np.log(np.maximum(top / least, 1.0)).sum(axis=0) / (k - 1), 1.0)
-    return np.where(top[0] > 0, np.maximum(least * k**exponent, top[-2]), top[-1])
+    return np.asarray(np.where(top[0] > 0, np.maximum(least * k**exponent, top[-2]), top[-1]))
 
 
 def _gamma(mean: F64, variance: F64, p: float) -> F64:

@@ -20,7 +20,7 @@ from planner.router import Capability
 from planner.traffic import Apps, Traffic
 from planner.training.appraise import appraise
 from planner.training.certified import certified
-from planner.training.harm import requests_per_month
+from planner.training.harm import priced, requests_per_month
 from planner.training.judge import apgr, tau_for
 from planner.training.learn import learn
 from planner.training.methods import methods
@@ -121,7 +121,7 @@ def train(
     held = problem.rows("judge")
     gains = learned.scorer.gains(problem.requests.take(held))
     tell("judged", 1.0)
-    return Training(
+    trained = Training(
         certain.routers["learned"],
         {name: router for name, router in certain.routers.items() if name != "learned"},
         certain.guarantees,
@@ -145,6 +145,7 @@ def train(
             "units": "sessions and duplicates are never split" if problem.note else "users, sessions and duplicates are never split",
         },
     )
+    return trained if apps is None else priced(trained, apps)
 
 
 def _providers(models: Sequence[str], traffic: Traffic | None, book: PriceBook | None) -> dict[str, str]:

@@ -41,7 +41,7 @@ def compared(desk: Any, plan: Path, planner: Callable[..., Any]) -> Any:
 def test_compare_shows_what_a_router_must_beat(compared: Any) -> None:
     """Today, the models of today, the best static models and the gateway's own router stand before the plan, and its credit is said."""
     assert [row["plan"] for row in compared["plans"]] == [
-        "as logged", "models of today", "best static model per app", "the gateway's heuristic router", "mine",
+        "as logged", "models of today", "best static per app", "gateway's heuristic", "mine",
     ]  # fmt: skip
     mine = compared["plans"][-1]
     assert mine["credit_usd_per_month"] <= mine["saving_usd_per_month"] or mine["credit_over"] == "no routing"
@@ -63,7 +63,7 @@ def test_compare_fits_the_terminal(desk: Any, plan: Path, planner: Callable[...,
     ran = planner("compare", desk.traffic, plan, "--labels", desk.labels, "--order", "hedge,route,prompt_cache")
     assert (ran.code, ran.err) == (0, "")
     assert max(map(len, ran.out.splitlines())) <= 100
-    for words in ("best static model per app", "in order", "alone", "last", "hedge, then route, then prompt_cache"):
+    for words in ("best static per app", "in order", "alone", "last", "hedge, then route, then prompt_cache"):
         assert words in ran.out.replace("\n", " ")
 
 

@@ -22,7 +22,8 @@ import pytest
 from planner.traffic import Apps
 
 VERBS = ("read", "audit", "apps", "apps init", "apps check", "plan", "labels", "labels sample", "labels run", "labels batch")
-VERBS += ("labels ingest", "labels grade", "labels noise", "train", "simulate", "off-policy", "export", "decide", "lab")
+VERBS += ("labels ingest", "labels grade", "labels noise", "train", "backtest", "simulate", "compare", "optimize", "off-policy")
+VERBS += ("export", "decide", "lab")
 HEAVY = ("numpy", "pandas", "pyarrow", "sklearn", "scipy", "genai_prices", "pydantic", "tqdm", "yaml")
 
 

@@ -127,12 +127,12 @@ def test_a_router_that_is_the_best_static_model_earns_no_credit(world) -> None:
     static = always(training.router, {"chat": "gpt-5.4-mini", "search": "gpt-5.4-mini"})
     plan = Plan((Route(static),), "mine")
     own = {
-        "best static model per app": Plan(
+        "best static per app": Plan(
             (Route(always(training.router, dict(static.references) | {"chat": "gpt-5.4-mini", "search": "gpt-5.4-mini"})),), "s"
         )
     }
     found = credit(Plays(opened), plan, own | {"no routing": Plan((), "none")}, 1.0)
-    assert (found.over, found.saving.value, found.quality.value, found.sure) == ("best static model per app", 0.0, 0.0, False)
+    assert (found.over, found.saving.value, found.quality.value, found.sure) == ("best static per app", 0.0, 0.0, False)
 
 
 def test_a_plan_without_a_world_is_refused_and_one_without_a_route_has_no_simple_rules(world) -> None:

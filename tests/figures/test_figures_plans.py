@@ -33,7 +33,7 @@ def _words(picture: Picture) -> str:
 
 
 def test_the_waterfall_hangs_together(made: Made, world: World) -> None:
-    """The first and last bar are the logged and planned cost; each lever's begins where the one before left off and is as long as its saving."""
+    """The first and last bar are the logged and planned cost; each lever's begins where the one before ends and is its saving."""
     found = waterfall(world, _plan(made))
     picture = waterfall_picture(found, note="SYNTHETIC")
     bars = [p for p in picture.axes[0].patches if isinstance(p, Rectangle)]

@@ -16,7 +16,9 @@ from nbclient import NotebookClient
 from support.chain import chain
 
 import planner
-from planner.outcomes import reliability
+from planner.outcomes import asked, choose_threshold, reliability, retained
+from planner.policies import Batch, ExactCache, Hedge, Retry
+from planner.simulation import World, run
 from planner.synthetic import best_reachable
 from planner.training import examples
 from planner.training.judge import curve
@@ -24,6 +26,8 @@ from planner.training.learning_curve import held_rows, lift
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
 CODE_LINES = 70
+#: Whose names a notebook may use beside the public ones, if it imports them.
+PACKAGES = {"comparison", "outcomes", "simulation", "synthetic"}
 
 #: A last cell that says, as JSON, what the names of a notebook hold.
 _SAY = {
@@ -57,6 +61,31 @@ held = {
 }
 print(json.dumps(held, default=float))
 """,
+    "03_scenarios": """
+import json
+held = {
+    "plan": plan.hash,
+    "row": comparison.table.iloc[-1].drop(["plan", "evidence", "noninferior"]).astype(float).to_dict(),
+    "steps": waterfall.table.set_index("lever")["saving_usd_per_month"].to_dict(),
+    "days": days.table.iloc[1:].set_index("value")[["hit_share", "saving_usd_per_month"]].to_dict("list"),
+    "false": choice.later.table[["hit_rate", "false_hits"]].to_dict("list"),
+    "retained": retained["retention"].tolist(),
+    "late": windows.table.iloc[1:][["misses_0h", "misses_1h", "misses_6h", "waited_h"]].to_dict("list"),
+}
+print(json.dumps(held, default=float))
+""",
+    "04_tail_and_failures": """
+import json
+columns = ["p99_ms", "usd_per_month", "failure_share", "calls"]
+held = {
+    "law": residual.tail.family,
+    "chance": outcomes.call_failures.table["chance"].tolist(),
+    **{s.lever.key: s.table[columns].to_dict("list") for s in (hedged, cut, tried, limited)},
+    "correlations": sorted(set(hedged.table["correlation"].dropna())),
+    "refused": limited.table["refused_share"].dropna().tolist(),
+}
+print(json.dumps(held, default=float))
+""",
 }
 
 
@@ -85,7 +114,8 @@ def test_a_notebook_only_calls(path: Path) -> None:
     titles = [line for c in notebook.cells if c.cell_type == "markdown" for line in c.source.splitlines() if line.startswith("# ")]
     assert len(titles) == 1
     used = set(re.findall(r"\bplanner\.(\w+)", code))
-    assert used <= {*planner.__all__, "synthetic"}
+    opened = {name.removeprefix("planner.") for n in nodes if isinstance(n, ast.Import) for name in (a.name for a in n.names)}
+    assert used <= {*planner.__all__, *(opened & PACKAGES)}
     assert all(not c.outputs and c.execution_count is None for c in notebook.cells if c.cell_type == "code")
     assert "SYNTHETIC" in notebook.cells[0].source
 
@@ -146,3 +176,63 @@ def test_train_router_says_what_the_library_says(work_folder: Path) -> None:
     page = "".join(o["data"]["text/html"] for o in outputs if "text/html" in o.get("data", {}))
     shown = examples(ours.training, per_decile=1)["prompt"].str[:40]
     assert all(html.escape(prompt, quote=False) in page for prompt in shown)
+
+
+def _world() -> World:
+    """Open the sample without its labels, as the notebooks of scenarios do."""
+    traffic, book = chain().traffic, chain().book
+    return World(traffic, planner.fit_outcomes(traffic), book, book.date)
+
+
+def _clean(notebook: nbformat.NotebookNode) -> None:
+    """Nothing failed, and every picture names its data."""
+    outputs = [o for c in notebook.cells if c.cell_type == "code" for o in c.outputs]
+    assert not [o for o in outputs if o.output_type == "error"]
+    assert not [o.text for o in outputs if o.output_type == "stream" and o.name == "stderr" and "Warning" in o.text]
+    drawn = [c.source for c in notebook.cells if c.cell_type == "code" and "planner.figures." in c.source]
+    assert drawn
+    assert all("note=NOTE" in source for source in drawn)
+
+
+def test_scenarios_say_what_the_library_says(work_folder: Path) -> None:
+    """The third notebook runs; its plan survives its file, its money and misses are the simulator's own, its steps add up."""
+    notebook, held = _run(next(p for p in NOTEBOOKS if p.stem == "03_scenarios"), work_folder)
+    _clean(notebook)
+    world = _world()
+    batch = Batch(("nightly-summary",), window_minutes=60, deadline_hours=12)
+    cache = ExactCache(ttl_s=7 * 86_400, apps=("docs-rag", "support-chat"))
+    retry = Retry({"transport": 2, "rate_limit": 2})
+    plan = planner.Plan((batch, cache, retry), "autumn")
+    assert held["plan"] == plan.hash
+    ours = run(world, plan).table.iloc[-1]
+    for name in ("usd_per_month", "saving_usd_per_month", "saving_low", "saving_high", "failure_share", "p95_ms"):
+        assert held["row"][name] == pytest.approx(ours[name], rel=1e-9), name
+    assert held["steps"].pop("all") == pytest.approx(sum(held["steps"].values()), rel=1e-9)
+    alone = run(world, planner.Plan((cache,), "cache")).table.iloc[-1]["saving_usd_per_month"]
+    assert held["days"]["saving_usd_per_month"][-1] == pytest.approx(alone, rel=1e-9)
+    assert held["days"]["hit_share"] == sorted(held["days"]["hit_share"]), "a longer life serves no fewer"
+    choice = choose_threshold(asked(world.traffic, floor=0.6, apps=["docs-rag"]), limit=0.1)
+    assert held["false"]["hit_rate"] == choice.later.table["hit_rate"].tolist()
+    assert held["retained"] == retained(world.traffic, "docs-rag", requests=100)["retention"].tolist()
+    late = np.array([held["late"][f"misses_{h}h"] for h in (0, 1, 6)])
+    assert (np.diff(late, axis=0) >= 0).all(), "a slower provider misses no fewer deadlines"
+    assert held["late"]["waited_h"] == sorted(held["late"]["waited_h"])
+
+
+def test_tail_and_failures_say_what_the_library_says(work_folder: Path) -> None:
+    """The fourth notebook runs; its curves are the simulator's own, at the three correlations that are assumed."""
+    notebook, held = _run(next(p for p in NOTEBOOKS if p.stem == "04_tail_and_failures"), work_folder)
+    _clean(notebook)
+    world = _world()
+    assert world.outcomes.latency is not None
+    assert world.outcomes.call_failures is not None
+    assert held["law"] == world.outcomes.latency.speed("gpt-5.4").residual.tail.family
+    assert held["chance"] == world.outcomes.call_failures.table["chance"].tolist()
+    assert held["correlations"] == [0.0, 0.5, 0.8]
+    hedged = run(world, planner.Plan((Hedge(6_000, apps=("support-chat",)),), "hedge")).table.set_index("app").loc["support-chat"]
+    assert held["hedge"]["p99_ms"][5 + 2] == pytest.approx(hedged["p99_ms"]), "0.5 is what the log's own model assumes"
+    assert held["hedge"]["usd_per_month"][5 + 2] == pytest.approx(hedged["usd_per_month"])
+    blind = run(world, planner.Plan((Retry.blind(2),), "blind")).table.iloc[-1]
+    assert held["retry"]["usd_per_month"][-1] == pytest.approx(blind["usd_per_month"])
+    assert held["retry"]["failure_share"][-1] == pytest.approx(blind["failure_share"])
+    assert held["refused"] == sorted(held["refused"], reverse=True), "a higher limit refuses no more"

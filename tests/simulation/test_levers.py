@@ -15,6 +15,7 @@ from support.small import MODELS, traffic_of, world_of
 from planner.outcomes import fit_outcomes
 from planner.policies import (
     Batch,
+    Compress,
     ExactCache,
     Fallback,
     Hedge,
@@ -181,3 +182,14 @@ def test_what_is_drawn_or_split_is_not_measured(world: World) -> None:
         changed = side.cost_pusd != logged.cost_pusd
         assert changed.any(), name
         assert (side.evidence[changed] > EVIDENCE.index("measured")).all(), name
+
+
+@pytest.mark.parametrize("lever", [Compress("lossless", keep_prefix=False), SemanticCache(0.3, guard=False)], ids=lambda lever: lever.key)
+def test_an_answer_that_no_label_tells_of_carries_no_quality(world: World, lever: Any) -> None:
+    """A changed prompt, or another question's answer, makes the difference in quality unknown, however little of it there is."""
+    found = run(world, Plan((lever,), "open"))
+    assert found.unmeasured() > 0
+    difference = found.quality_difference()
+    assert np.isnan(difference.value)
+    assert difference.evidence == "assumed"
+    assert "whose quality no label tells" in found.text

@@ -32,8 +32,8 @@ def test_variance_is_that_of_the_share(q: float) -> None:
     alone, together = np.zeros((256, 80)), np.zeros((256, 80))
     np.add.at(alone, (np.arange(20_000) % 256, bins), 1)
     np.add.at(together, (np.arange(20_000) % 250, bins[np.arange(20_000) % 250]), 1)
-    assert float(tail(alone, q).moves.variance) == pytest.approx(q * (1 - q) / 20_000, rel=0.25)
-    assert float(tail(together, q).moves.variance) == pytest.approx(q * (1 - q) / 250, rel=0.1)
+    assert float(tail(alone, q).share.variance) == pytest.approx(q * (1 - q) / 20_000, rel=0.25)
+    assert float(tail(together, q).share.variance) == pytest.approx(q * (1 - q) / 250, rel=0.1)
 
 
 def test_all_in_one_bin_counts_each_cluster_once() -> None:
