@@ -213,7 +213,7 @@ def retries(found: Sweep, *, note: str = "") -> Picture:
     rescued = 1000 * (none["failure_share"] - rows["failure_share"]).to_numpy(float)
     usd = (rows["usd_per_month"] - none["usd_per_month"]).to_numpy(float)
     figure, left = bare(
-        _headline(rows, rescued, usd), _source(found, note, bands=False), (9.4, 1.9 + 0.42 * len(rows)), left=1.5, right=0.5
+        _headline(rows, rescued, usd), _source(found, note, bands=False), (9.4, 1.9 + 0.42 * len(rows)), left=1.5, right=0.5, bottom=0.55
     )
     figure.numbers = rows.assign(rescued_per_1000=rescued, usd_more_per_month=usd)
     box = left.get_position()

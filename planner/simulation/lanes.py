@@ -95,7 +95,7 @@ def lanes_of(world: World, plan: Plan, at: NDArray[np.int64], observed: Rows, ro
     escalate = _pick([place[c.then] for c in cascades], gated, -1)
     return Lanes(
         used,
-        timed(world, used, rows, bool(levers(plan, "rate_limit"))),
+        timed(world, plan, used, rows),
         np.column_stack([first, *_after(falls, assigned(falls, app), place, first)]),
         np.where(hedge < 0, first, hedge),
         escalate,
@@ -200,36 +200,50 @@ def _verifying(world: World, cascades: Sequence[Cascade], gated: NDArray[np.int6
     return out
 
 
-def timed(world: World, used: Sequence[Lane], rows: Rows, limited: bool) -> Timed:
+def timed(world: World, plan: Plan, used: Sequence[Lane], rows: Rows) -> Timed:
     """Return what the event phase reads of the lanes; a log without latencies makes every call instant.
 
-    Where limits are simulated (``limited``), nothing else refuses a call for its rate.
+    Under no lever of retries a call stands for all that the gateway tries today, and fails as requests end, not as single calls do.
     """
     latency, failures, n, many = world.outcomes.latency, world.outcomes.call_failures, len(rows), len(used)
     first, whole = np.ones((n, many), np.int64), np.ones((n, many), np.int64)
     residual = np.ones((many, len(SCORES)))
-    table = np.zeros((1, many, HISTORIES, 5))
-    took = np.ones((many, 6), np.int64)
+    cell, tried = np.zeros(n, np.int32), assigned(levers(plan, "retry"), rows.app) >= 0
+    tables, took = [np.zeros((1, HISTORIES, 5))] * many, np.ones((many, 6), np.int64)
     for code, use in enumerate(used):
         if latency:
             first[:, code], whole[:, code] = latency.expected_us(rows, use.model, use.tokens, use.provider)
             residual[code] = latency.speed(use.model).residual.at(SCORES)
         if failures:
-            found = unlimited(failures.probabilities(use.model)) if limited else failures.probabilities(use.model)
-            table = table if len(table) == len(found) else np.zeros((len(found), many, HISTORIES, 5))
-            table[:, code], took[code] = found, np.maximum(failures.took_us(use.model), 1)
+            tables[code] = _failing(world, use.model, bool(levers(plan, "rate_limit")))
+            took[code] = np.maximum(failures.took_us(use.model), 1)
+            cell = np.where(tried, failures.cells(rows), len(tables[code]) - 1).astype(np.int32)
+    hedges = [h.correlation for h in levers(plan, "hedge") if h.correlation is not None]
     return Timed(
         first_us=first,
         whole_us=whole,
         input_tokens=np.column_stack([use.tokens[:, :4].sum(axis=1) for use in used]),
         output_tokens=np.column_stack([use.tokens[:, 4:].sum(axis=1) for use in used]),
-        cell=failures.cells(rows) if failures else np.zeros(n, np.int32),
-        failure=table,
+        cell=cell,
+        failure=np.stack(tables, axis=1),
         failed_us=took,
         residual=residual,
-        rho=latency.alike.value if latency else 0.0,
+        rho=hedges[0] if hedges else latency.alike.value if latency else 0.0,
         stream=np.array([_streams(world.seed, use.model) for use in used], np.uint64),
     )
+
+
+def _failing(world: World, model: str, limited: bool) -> NDArray[np.float64]:
+    """Return the cumulative probabilities of the kinds of failure: those of single calls by cell, and last those of whole requests.
+
+    A model that the log hardly knows fails as single calls do. Where limits are simulated, nothing else refuses a call for its rate.
+    """
+    failures = world.outcomes.call_failures
+    single = failures.probabilities(model) if failures else np.zeros((1, HISTORIES, 5))
+    ended = world.outcomes.failures.get(model)
+    whole = single[-1:] if ended is None else np.broadcast_to(np.cumsum(ended[1:]), (1, HISTORIES, 5))
+    table = np.concatenate([single, whole])
+    return unlimited(table) if limited else table
 
 
 def _streams(seed: int, model: str) -> list[list[NDArray[np.uint64]]]:

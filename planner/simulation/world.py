@@ -139,7 +139,7 @@ class World:
             return self.logged
         intents = self.intents(plan, self.block)
         sent, rows = send(self.rows, intents), edited(self.rows, intents)
-        stateful = any(lever.phase == "event" or lever.key == "cascade" for lever in plan.levers)
+        stateful = any(lever.phase == "event" or lever.key in ("batch", "cascade") for lever in plan.levers)
         side = replay(self, plan, intents, sent, rows).side if stateful else self.side(sent, rows)
         return unmeasured(side, intents.variant >= 0)
 

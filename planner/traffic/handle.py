@@ -109,8 +109,8 @@ class Traffic:
 
     def require(self, what: str, *columns: str) -> None:
         """Raise NeedsError naming those of ``columns`` that are empty in this log and that ``what`` cannot do without."""
-        table = self.arrow(*columns)
-        empty = [c for c in columns if table[c].null_count == len(table)]
+        table = self.arrow(*columns) if columns else None
+        empty = [c for c in columns if table is not None and table[c].null_count == len(table)]
         if empty:
             raise NeedsError(f"{what} needs {', '.join(empty)}, which this log does not have", fix="see the coverage table of planner read")
 

@@ -193,3 +193,18 @@ def test_an_answer_that_no_label_tells_of_carries_no_quality(world: World, lever
     assert np.isnan(difference.value)
     assert difference.evidence == "assumed"
     assert "whose quality no label tells" in found.text
+
+
+def test_a_call_drawn_anew_fails_as_requests_end(world: World) -> None:
+    """Without a lever of retries, a request on another tier fails as often as requests do, not as often as their first calls."""
+    side = world.played(Plan(BITES["batch"], "batch"))
+    mine = (world.rows.app.decode() == "search") & world.rows.steerable
+    expected = float((world.rows.status != 0).mean())
+    error = np.sqrt(expected * (1 - expected) / mine.sum())
+    assert float((side.outcome[mine] != 0).mean()) == pytest.approx(expected, abs=4 * error)
+
+
+def test_a_hedge_pays_more_the_less_alike_its_calls_are(world: World) -> None:
+    """The tail that a second call takes away shrinks as the two calls' latencies come to be alike; at 1 only failures are hedged."""
+    tails = [np.nanquantile(world.played(Plan((Hedge(500, correlation=rho),), "h")).latency_ms, 0.95) for rho in (0.0, 0.5, 0.95)]
+    assert tails == sorted(tails)
