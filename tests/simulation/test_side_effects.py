@@ -1,0 +1,77 @@
+"""Second actions are counted by hand on a log whose calls are known."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.small import MODELS, traffic_of
+
+from planner.outcomes import fit_outcomes
+from planner.policies import Hedge, Plan, Retry, Timeout
+from planner.prices import PriceBook
+from planner.simulation import World
+from planner.simulation.side_effects import SideEffects, side_effects
+
+RETRY = Retry({"transport": 2, "cancelled": 2}, jitter=0.0)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """600 requests, half of them with tools; every tenth had one attempt that was lost before its answer."""
+    folder: Path = tmp_path_factory.mktemp("acts")
+    n = 600
+    columns = {
+        "app": "agent",
+        "provider": "openai",
+        "model": MODELS[0],
+        "input_tokens": 100,
+        "output_tokens": 20,
+        "latency_ms": np.random.default_rng(0).lognormal(7, 0.5, n),
+        "has_tools": np.arange(n) % 2 == 0,
+        "attempts": np.where(np.arange(n) % 10 == 0, 2, 1),
+    }
+    traffic = traffic_of(folder, columns)
+    return World(traffic, fit_outcomes(traffic), PriceBook.load(), dt.date(2026, 11, 1))
+
+
+def counted(world: World, *levers: object) -> SideEffects:
+    """What a plan of these levers does."""
+    plan = Plan(levers)  # type: ignore[arg-type]
+    return side_effects(world, plan, world.replayed(plan))
+
+
+def test_logged_retries_are_second_actions_unless_they_carry_a_key(world: World) -> None:
+    """Each of the sixty logged retries with tools may act twice without a key, and none of them with one."""
+    bare = counted(world, replace(RETRY, idempotency_keys=False))
+    keyed = counted(world, RETRY)
+    kinds = world.replayed(Plan((RETRY,))).calls.outcome
+    lost = int(np.isin(kinds, (1, 5)).sum())
+    assert (bare.requests, bare.certain, bare.keyed) == (300, 0, 0)
+    assert bare.possible == keyed.keyed == lost
+    assert keyed.possible == 0
+
+
+def test_a_hedge_acts_beside_its_call_whatever_the_key(world: World) -> None:
+    """A hedge that is out while the first call runs may act too: as many as were sent with tools, key or not."""
+    plan = (Hedge(800), RETRY)
+    found = counted(world, *plan)
+    played = world.replayed(Plan(plan))
+    hedged = played.calls.row[played.calls.purpose == 2]
+    with_tools = world.acts[played.at][hedged].sum()
+    assert found.possible + found.certain >= with_tools > 0
+
+
+def test_no_tools_no_second_actions(world: World) -> None:
+    """Requests without tools are not counted, however often they are asked."""
+    plan = Plan((Timeout(700), RETRY))
+    played = world.replayed(plan)
+    quiet = replace(played, calls=played.calls)
+    world.__dict__["acts"] = np.zeros(len(world.rows), bool)
+    try:
+        assert side_effects(world, plan, quiet) == SideEffects(0, 0, 0, 0)
+    finally:
+        del world.__dict__["acts"]
