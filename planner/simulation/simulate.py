@@ -77,8 +77,7 @@ def told(world: World, plan: Plan, side: Side, *, shared: bool = False) -> Simul
 def checked(world: World, plan: Plan) -> None:
     """Check the whole plan against the log and the price book before anything runs."""
     named = list(dict.fromkeys(n for need in plan.needs for n in need.split("|")))
-    table = world.traffic.arrow(*named)
-    columns = [n for n in named if table[n].null_count < len(table)]
+    columns = world.traffic.filled(*named)
     uses = {m for lever in plan.levers for m in lever.uses}
     models = {*world.rows.model.values, *(m for m in uses if _has_price(world, m))}
     plan.check(world.rows.app.values, models, columns, world.rows.provider.values)

@@ -107,10 +107,25 @@ class Traffic:
         with np.load(path, allow_pickle=False) as stored:
             return dict(stored)
 
+    def filled(self, *columns: str) -> tuple[str, ...]:
+        """Return those of ``columns`` that hold anything at all; only what the file's own statistics do not tell is read."""
+        file = pq.ParquetFile(self.folder / _DATA).metadata
+        nulls: dict[str, list[int]] = {}
+        for group in map(file.row_group, range(file.num_row_groups)):
+            for chunk in map(group.column, range(group.num_columns)):
+                if chunk.statistics is not None and chunk.statistics.has_null_count:
+                    nulls.setdefault(chunk.path_in_schema, []).append(chunk.statistics.null_count)
+        told = {name: sum(counts) for name, counts in nulls.items() if len(counts) == file.num_row_groups}
+        unsure = [c for c in columns if c not in told]
+        if unsure:
+            table = self.arrow(*unsure)
+            told |= {c: table[c].null_count for c in unsure}
+        return tuple(c for c in columns if told[c] < len(self))
+
     def require(self, what: str, *columns: str) -> None:
         """Raise NeedsError naming those of ``columns`` that are empty in this log and that ``what`` cannot do without."""
-        table = self.arrow(*columns) if columns else None
-        empty = [c for c in columns if table is not None and table[c].null_count == len(table)]
+        filled = self.filled(*columns)
+        empty = [c for c in columns if c not in filled]
         if empty:
             raise NeedsError(f"{what} needs {', '.join(empty)}, which this log does not have", fix="see the coverage table of planner read")
 
