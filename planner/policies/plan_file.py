@@ -66,9 +66,14 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    """The counterpart: it quotes text that would be read as such a number."""
+    """The counterpart: it quotes text that would be read as such a number, and escapes what YAML folds as a break (U+0085)."""
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        """Write text that cannot be printed between double quotes, where every such character is escaped."""
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"')
 
 
+_Dumper.add_representer(str, _Dumper.represent_text)
 for _side in (_Loader, _Dumper):
     _side.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"-?(\d+(\.\d+)?[eE][-+]?\d+|Infinity)$"), [*"-0123456789I"])
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from planner.bundle.export import export
 from planner.errors import InputError
-from planner.policies import Hedge, Plan, Route, Timeout, diff
+from planner.policies import Batch, Hedge, Plan, Route, Timeout, diff
 from planner.policies.base import FAILURES, Lever
 from planner.policies.cascade import VALIDATORS
 from planner.policies.plan_file import KINDS, build
@@ -76,6 +76,7 @@ def test_every_kind_is_drawn() -> None:
 
 
 @every_plan
+@example(plan=Plan((Batch(("a\x85b", " \u2028"), window_minutes=1),), "breaks that are none"))
 @given(plan=plans())
 def test_round_trip(tmp_path: Path, plan: Plan) -> None:
     """Any plan that is written is read again as the same plan; so is its payload as JSON."""

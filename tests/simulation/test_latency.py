@@ -12,7 +12,7 @@ from planner.policies import Plan, Route
 from planner.prices import PriceBook
 from planner.router import ALWAYS_TAU, AlwaysRule, Capability, Costs, Router
 from planner.simulation import Simulation, World, merge, run, simulate
-from planner.simulation.summary import TIMES
+from planner.simulation.summary import PAIRED, TIMES
 from planner.stats import influence
 from planner.stats.quantiles import limits
 
@@ -166,7 +166,7 @@ def test_days_add_up_to_the_whole(world: World) -> None:
     plan = sent(NANO)
     summary = _summary_with_shared_state(world, plan)
     np.testing.assert_array_equal(summary.latency_daily.sum(axis=1), summary.latency_buckets.sum(axis=1))
-    np.testing.assert_array_equal(summary.daily[..., -7:].sum(axis=1), summary.paired.sum(axis=1))
+    np.testing.assert_array_equal(summary.daily[..., -len(PAIRED) :].sum(axis=1), summary.paired.sum(axis=1))
     assert int(summary.daily[..., 1].sum()) == int(summary.measure("cost_difference_pusd").sum())
     assert (summary.daily.sum(axis=(0, 2)) != 0).sum() == 3
     again = simulate(world.traffic, plan, outcomes=world.outcomes, book=world.book, at="as-logged")
