@@ -25,7 +25,7 @@ from planner.simulation.events.inputs import Happened, Log
 from planner.simulation.events.inputs import World as Events
 from planner.simulation.lanes import lanes_of
 from planner.simulation.replay import in_order, requests_of
-from planner.simulation.settings import assigned, levers, limits, retries
+from planner.simulation.settings import assigned, limits, retries
 from planner.simulation.settle import Lane, cached
 from planner.simulation.shared import prompts, responses, writing
 from planner.stats import draws
@@ -149,7 +149,7 @@ def _run(world: World, plan: Plan, blind: Blind, at: NDArray[np.int64], hits: F6
     quotas = limits(plan, [use.model for use in lanes.used], [use.provider for use in lanes.used])
     apart = replace(asked, follows=np.full(n, -1, np.int64), think_us=zero)
     happened = happen(Events(apart, lanes.timed, log, retries(plan, mine.app, world.seed), answers, caches, quotas))
-    cover = assigned(levers(plan, "prompt_cache"), mine.app) >= 0
+    cover = assigned(plan.of_key("prompt_cache"), mine.app) >= 0
     prefixes = world.prints.prefixes.take(at, cover)
     split, simulated = _split(happened, writing(world, plan, lanes), mine.tokens, prefixes, cover & (prefixes.size > 0), lanes.chain[:, 0])
     return _spread(world, blind.rows, at, happened, split, simulated, answers.key < 0, hits)

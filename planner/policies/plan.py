@@ -72,7 +72,7 @@ them, or give them different apps.
         """The levers of the row phase, in order."""
         return tuple(x for x in self.levers if isinstance(x, RowLever))
 
-    def of_key(self, key: str) -> tuple[Lever, ...]:
+    def of_key(self, key: str) -> tuple[Any, ...]:
         """Return the levers called ``key``: several only in different apps."""
         return tuple(x for x in self.levers if x.key == key)
 

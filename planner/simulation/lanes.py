@@ -21,7 +21,7 @@ from planner.prices.call_rules import cancelled
 from planner.schema import EVIDENCE, PURPOSES, STATUSES, TOKEN_BUCKETS
 from planner.simulation.events.inputs import HISTORIES, OK, SCORES, Happened
 from planner.simulation.events.inputs import Lanes as Timed
-from planner.simulation.settings import DRAWS, assigned, levers
+from planner.simulation.settings import DRAWS, assigned
 from planner.simulation.settle import Lane
 from planner.stats import draws
 from planner.traffic.rows import Coded, Rows
@@ -82,7 +82,7 @@ class Lanes:
 def lanes_of(world: World, plan: Plan, at: NDArray[np.int64], observed: Rows, rows: Rows, sent: Coded) -> Lanes:
     """Return the lanes of ``rows`` as ``sent``; ``observed`` are the same requests as logged, ``at`` their positions in the log."""
     app = rows.app
-    falls, hedges, cascades = (levers(plan, key) for key in ("fallback", "hedge", "cascade"))
+    falls, hedges, cascades = (plan.of_key(key) for key in ("fallback", "hedge", "cascade"))
     present = [sent.values[c] for c in np.unique(sent.codes)]
     further = [*(m for f in falls for m in f.models), *(h.model for h in hedges if h.model), *(c.then for c in cascades)]
     names = tuple(dict.fromkeys([*present, *further]))
@@ -208,17 +208,17 @@ def timed(world: World, plan: Plan, used: Sequence[Lane], rows: Rows) -> Timed:
     latency, failures, n, many = world.outcomes.latency, world.outcomes.call_failures, len(rows), len(used)
     first, whole = np.ones((n, many), np.int64), np.ones((n, many), np.int64)
     residual = np.ones((many, len(SCORES)))
-    cell, tried = np.zeros(n, np.int32), assigned(levers(plan, "retry"), rows.app) >= 0
+    cell, tried = np.zeros(n, np.int32), assigned(plan.of_key("retry"), rows.app) >= 0
     tables, took = [np.zeros((1, HISTORIES, 5))] * many, np.ones((many, 6), np.int64)
     for code, use in enumerate(used):
         if latency:
             first[:, code], whole[:, code] = latency.expected_us(rows, use.model, use.tokens, use.provider)
             residual[code] = latency.speed(use.model).residual.at(SCORES)
         if failures:
-            tables[code] = _failing(world, use.model, bool(levers(plan, "rate_limit")))
+            tables[code] = _failing(world, use.model, bool(plan.of_key("rate_limit")))
             took[code] = np.maximum(failures.took_us(use.model), 1)
             cell = np.where(tried, failures.cells(rows), len(tables[code]) - 1).astype(np.int32)
-    hedges = [h.correlation for h in levers(plan, "hedge") if h.correlation is not None]
+    hedges = [h.correlation for h in plan.of_key("hedge") if h.correlation is not None]
     return Timed(
         first_us=first,
         whole_us=whole,

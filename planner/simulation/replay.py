@@ -21,7 +21,7 @@ from planner.simulation.accounting import price_calls, refuse_unpriced
 from planner.simulation.events.inputs import Happened, Log, Requests
 from planner.simulation.events.inputs import World as Events
 from planner.simulation.lanes import Lanes, lanes_of
-from planner.simulation.settings import assigned, levers, limits, per_request, retries
+from planner.simulation.settings import US_PER_MS, assigned, limits, per_request, retries
 from planner.simulation.settle import calls_of, side_of
 from planner.simulation.shared import prompts, responses, writing
 from planner.simulation.side import Side
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Replay", "replay"]
 
-_US = 1_000
 LIMITED = STATUSES.index("rate_limit")
 
 
@@ -68,7 +67,7 @@ def replay(world: World, plan: Plan, intents: Intents, sent: Coded, rows: Rows) 
     happened = happen(events)
     cached = bool((events.prompts.pool >= 0).any())
     used = writing(world, plan, lanes)
-    covered = assigned(levers(plan, "prompt_cache"), mine.app) >= 0
+    covered = assigned(plan.of_key("prompt_cache"), mine.app) >= 0
     calls = calls_of(happened, used, log, mine, world.prints.prefixes.take(at, covered) if cached else None, covered)
     calls = with_verifiers(world, plan, calls, happened, lanes)
     priced = price_calls(calls, mine, world.book, world.at)
@@ -83,7 +82,7 @@ def unseen(plan: Plan, happened: Happened, log: Log, rows: Rows) -> NDArray[np.i
     """Return the logged attempts of each request that stand in one call here, because no lever tries again for it."""
     kept = np.zeros(len(rows), bool)
     kept[happened.row[(happened.lane == log.lane[happened.row]) & (happened.drawn == 0)]] = True
-    return np.where(kept & (assigned(levers(plan, "retry"), rows.app) < 0), rows.attempts - 1, 0)
+    return np.where(kept & (assigned(plan.of_key("retry"), rows.app) < 0), rows.attempts - 1, 0)
 
 
 def in_order(rows: Rows, part: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -103,7 +102,7 @@ def requests_of(plan: Plan, rows: Rows, lanes: Lanes, log: Log, submit_ms: NDArr
     n, app = len(rows), rows.app
     arrival = (rows.timestamp - rows.timestamp.min()).astype("timedelta64[us]").astype(np.int64) if n else np.zeros(0, np.int64)
     follows, think = turns(rows.session, arrival, arrival + log.whole_us)
-    hedges = levers(plan, "hedge")
+    hedges = plan.of_key("hedge")
     hedged = assigned(hedges, app)
     after = per_request(hedges, app, "after_ms")
     whole = partial(np.rint)
@@ -112,14 +111,14 @@ def requests_of(plan: Plan, rows: Rows, lanes: Lanes, log: Log, submit_ms: NDArr
         key=rows.key,
         follows=follows,
         think_us=think,
-        submit_us=np.where(submit_ms > 0, arrival + whole(submit_ms * _US).astype(np.int64), 0),
+        submit_us=np.where(submit_ms > 0, arrival + whole(submit_ms * US_PER_MS).astype(np.int64), 0),
         chain=lanes.chain,
         escalate=lanes.escalate,
         accepted=lanes.accepted,
         verify_us=lanes.verify_us,
         hedge=np.where(hedged >= 0, lanes.hedge, -1).astype(np.int16),
-        hedge_after_us=whole(after * _US).astype(np.int64),
-        timeout_us=whole(per_request(levers(plan, "timeout"), app, "ms") * _US).astype(np.int64),
+        hedge_after_us=whole(after * US_PER_MS).astype(np.int64),
+        timeout_us=whole(per_request(plan.of_key("timeout"), app, "ms") * US_PER_MS).astype(np.int64),
     )
 
 
@@ -147,19 +146,19 @@ def logged(world: World, plan: Plan, observed: Rows, rows: Rows, lanes: Lanes) -
     out first: they were those of its own limits.
     """
     latency, failures = world.outcomes.latency, world.outcomes.call_failures
-    tried = assigned(levers(plan, "retry"), rows.app) >= 0
+    tried = assigned(plan.of_key("retry"), rows.app) >= 0
     place = {use.model: i for i, use in enumerate(lanes.used)}
     lane = np.array([place.get(m, -1) for m in observed.model.values], np.int16)[observed.model.codes]
     lane[rows.tier.differs(observed.tier)] = -1
     score = latency.scores(observed, world.seed) if latency else np.zeros(len(rows))
     first, whole = latency.logged_us(observed, score) if latency else (np.ones(len(rows), np.int64),) * 2
-    spanned = np.rint(observed.latency_ms * _US)
+    spanned = np.rint(observed.latency_ms * US_PER_MS)
     whole = np.where(tried | ~np.isfinite(spanned), whole, np.maximum(np.nan_to_num(spanned), 1)).astype(np.int64)
-    begun = np.rint(observed.ttft_ms * _US)
+    begun = np.rint(observed.ttft_ms * US_PER_MS)
     first = np.where(tried | ~np.isfinite(begun), np.minimum(first, whole), np.clip(np.nan_to_num(begun), 1, whole)).astype(np.int64)
     kind = failures.earlier_kind(observed, draws.uniform(world.seed, observed.key, "earlier")) if failures else np.ones(len(rows), np.int8)
     earlier = np.where(tried, np.maximum(observed.attempts - 1, 0), 0)
-    if levers(plan, "rate_limit"):
+    if plan.of_key("rate_limit"):
         lane[observed.status == LIMITED] = -1
         earlier[kind == LIMITED] = 0
     return Log(lane, earlier, kind, observed.status, first, whole, score)

@@ -18,16 +18,11 @@ from planner.simulation.events.inputs import Limits, Retries
 from planner.stats import draws
 from planner.traffic.rows import Coded
 
-__all__ = ["DRAWS", "assigned", "levers", "limits", "per_request", "retries"]
+__all__ = ["DRAWS", "assigned", "limits", "per_request", "retries"]
 
 #: Calls of one request on one lane that have draws of their own; later ones repeat the last.
 DRAWS = 16
 US_PER_MS = 1_000
-
-
-def levers(plan: Plan, key: str) -> list[Any]:
-    """Return the levers of ``plan`` called ``key``, in order."""
-    return [lever for lever in plan.levers if lever.key == key]
 
 
 def assigned(found: Sequence[Any], app: Coded) -> NDArray[np.int64]:
@@ -53,7 +48,7 @@ def per_request(found: Sequence[Any], app: Coded, field: str, otherwise: float =
 
 def retries(plan: Plan, app: Coded, seed: int) -> Retries:
     """Return a policy for each retry or fallback lever's apps; the first policy never tries again."""
-    found, falls = levers(plan, "retry"), levers(plan, "fallback")
+    found, falls = plan.of_key("retry"), plan.of_key("fallback")
     own, fall = assigned(found, app), assigned(falls, app)
     pairs, policy = np.unique(np.column_stack([own, fall]), axis=0, return_inverse=True) if len(own) else (np.zeros((0, 2), int), own)
     chosen = [found[a] if a >= 0 else None for a, _ in pairs.tolist()]
@@ -83,7 +78,7 @@ def retries(plan: Plan, app: Coded, seed: int) -> Retries:
 
 def limits(plan: Plan, models: Sequence[str], providers: Sequence[str]) -> Limits:
     """Return the quota of each lane: that of its model, else of its provider, else none."""
-    quotas = {name: quota for lever in levers(plan, "rate_limit") for name, quota in lever.limits.items()}
+    quotas = {name: quota for lever in plan.of_key("rate_limit") for name, quota in lever.limits.items()}
     names = list(quotas)
     code = [names.index(m) if m in quotas else names.index(p) if p in quotas else -1 for m, p in zip(models, providers, strict=True)]
     rows = [[np.inf if x is None else float(x) for x in quotas[n]] for n in names]

@@ -21,7 +21,7 @@ from planner.prices.provider_rules import PromptCache, prompt_cache
 from planner.schema import TOKEN_BUCKETS
 from planner.simulation.events.inputs import PromptCacheRules, ResponseCache
 from planner.simulation.lanes import Lanes
-from planner.simulation.settings import US_PER_MS, assigned, levers, per_request
+from planner.simulation.settings import US_PER_MS, assigned, per_request
 from planner.simulation.settle import Lane
 from planner.text.embeddings import embedding
 from planner.text.prints import joint_keys, leading
@@ -43,7 +43,7 @@ def responses(world: World, plan: Plan, at: NDArray[np.int64], sent: Coded) -> R
     ``sent`` (all rows) is part of every question: an answer of one model is not served for another. Requests that offer tools
     have no question. A hit takes as long as the slowest of the levers says.
     """
-    exact, semantic = levers(plan, "exact_cache"), levers(plan, "semantic_cache")
+    exact, semantic = plan.of_key("exact_cache"), plan.of_key("semantic_cache")
     n, found = len(at), [*exact, *semantic]
     key, near = np.full(n, -1, np.int64), [np.zeros(0, np.int64)] * n
     if not found:
@@ -108,7 +108,7 @@ def same(found: Sequence[Any], names: Sequence[str]) -> None:
 
 def prompts(world: World, plan: Plan, at: NDArray[np.int64], lanes: Lanes) -> PromptCacheRules:
     """Return the providers' prompt caches: one for each lane whose provider has a rule; requests of other apps touch none."""
-    found = levers(plan, "prompt_cache")
+    found = plan.of_key("prompt_cache")
     n, many = len(at), len(lanes.used)
     none, zero = np.full(many, -1, np.int16), np.zeros(many, np.int64)
     if not found:
@@ -151,7 +151,7 @@ def lifetime(rule: PromptCache | None, name: str) -> tuple[int, int]:
 
 def writing(world: World, plan: Plan, lanes: Lanes) -> list[Lane]:
     """Return the lanes with the token bucket in which their prompt-cache writes are billed, where the plan has such caches."""
-    found, on = levers(plan, "prompt_cache"), dt.date.fromisoformat(world.day)
+    found, on = plan.of_key("prompt_cache"), dt.date.fromisoformat(world.day)
     if not found:
         return list(lanes.used)
     rules = [rule_of(world, use, on) for use in lanes.used]

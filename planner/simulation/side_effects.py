@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from planner.policies import Plan
 from planner.schema import PURPOSES, STATUSES
 from planner.simulation.replay import Replay
-from planner.simulation.settings import assigned, levers
+from planner.simulation.settings import assigned
 from planner.simulation.world import World
 
 __all__ = ["SideEffects", "side_effects"]
@@ -65,7 +65,7 @@ def side_effects(world: World, plan: Plan, played: Replay) -> SideEffects:
 
 def _keyed(plan: Plan, world: World, played: Replay) -> NDArray[np.bool_]:
     """Say whose repeated calls carry the key of the first."""
-    found, app = levers(plan, "retry"), world.rows.take(played.at).app
+    found, app = plan.of_key("retry"), world.rows.take(played.at).app
     return np.array([*(lever.idempotency_keys for lever in found), False], bool)[assigned(found, app)]
 
 

@@ -17,7 +17,6 @@ from planner.policies import Plan
 from planner.schema import EVIDENCE, PURPOSES
 from planner.simulation.events.inputs import OK, Happened
 from planner.simulation.lanes import Lanes, verified
-from planner.simulation.settings import levers
 from planner.traffic.rows import Coded
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ __all__ = ["with_verifiers"]
 
 def with_verifiers(world: World, plan: Plan, calls: Calls, happened: Happened, lanes: Lanes) -> Calls:
     """Return ``calls`` and, after them, a call of the verifier for every answer of a cascade's first model that it reads."""
-    for code, cascade in enumerate(levers(plan, "cascade")):
+    for code, cascade in enumerate(plan.of_key("cascade")):
         if cascade.verifier:
             first = next(use for use in lanes.used if use.model == cascade.first)
             read = (lanes.gated[happened.row] == code) & (happened.lane == lanes.chain[happened.row, 0]) & (happened.kind == OK)

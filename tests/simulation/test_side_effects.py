@@ -19,10 +19,8 @@ from planner.simulation.side_effects import SideEffects, side_effects
 RETRY = Retry({"transport": 2, "cancelled": 2}, jitter=0.0)
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """600 requests, half of them with tools; every tenth had one attempt that was lost before its answer."""
-    folder: Path = tmp_path_factory.mktemp("acts")
+def log(folder: Path, tools: bool) -> World:
+    """600 requests, half of them with tools (or none); every tenth had one attempt that was lost before its answer."""
     n = 600
     columns = {
         "app": "agent",
@@ -31,11 +29,17 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         "input_tokens": 100,
         "output_tokens": 20,
         "latency_ms": np.random.default_rng(0).lognormal(7, 0.5, n),
-        "has_tools": np.arange(n) % 2 == 0,
+        "has_tools": tools & (np.arange(n) % 2 == 0),
         "attempts": np.where(np.arange(n) % 10 == 0, 2, 1),
     }
     traffic = traffic_of(folder, columns)
     return World(traffic, fit_outcomes(traffic), PriceBook.load(), dt.date(2026, 11, 1))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The log with tools."""
+    return log(tmp_path_factory.mktemp("acts"), tools=True)
 
 
 def counted(world: World, *levers: object) -> SideEffects:
@@ -65,13 +69,6 @@ def test_a_hedge_acts_beside_its_call_whatever_the_key(world: World) -> None:
     assert found.possible + found.certain >= with_tools > 0
 
 
-def test_no_tools_no_second_actions(world: World) -> None:
+def test_no_tools_no_second_actions(tmp_path: Path) -> None:
     """Requests without tools are not counted, however often they are asked."""
-    plan = Plan((Timeout(700), RETRY))
-    played = world.replayed(plan)
-    quiet = replace(played, calls=played.calls)
-    world.__dict__["acts"] = np.zeros(len(world.rows), bool)
-    try:
-        assert side_effects(world, plan, quiet) == SideEffects(0, 0, 0, 0)
-    finally:
-        del world.__dict__["acts"]
+    assert counted(log(tmp_path, tools=False), Timeout(700), RETRY) == SideEffects(0, 0, 0, 0)
