@@ -1,8 +1,8 @@
 """Do the simulator's 95 % intervals cover? Thousands of generated worlds, each simulated as a user's log would be.
 
 In: a number of worlds. Out: for saving, quality difference, p95 and its difference to the log: how often the interval holds the
-truth, its width beside that of a statistician who knows the estimate's true spread, and how often no interval was given. Run:
-``python -m benchmarks.coverage --worlds 2000 --jobs 2 --json``.
+truth, its width beside that of a statistician who knows the estimate's true spread, and how often no interval was given; under
+``shared`` the same where users share a cache (``coverage_shared``). Run: ``python -m benchmarks.coverage --jobs 2 --json``.
 
 A world is a log of 28 days. Its users are a sample: about 400 of a population whose volumes follow Zipf's law (the k-th of 400 ranks
 asks 1/k as much as the first), each with effects on tokens, difficulty and latency; every day has effects of its own, and every
@@ -16,11 +16,9 @@ of quality and the p95 of latency. It comes from four million single requests, e
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -28,33 +26,28 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from benchmarks import coverage_shared
+from benchmarks.coverage_common import F64, MONDAY, PRICED, WEEK, book, bounds, score, stored
 from planner.labels import Labels
 from planner.outcomes import Outcomes
 from planner.outcomes.model import Holdout, Quality
 from planner.outcomes.ratios import sample_ratios
 from planner.policies import Block, Intents, Plan
 from planner.policies.base import sent_to
-from planner.prices import PriceBook
 from planner.router import Requests
 from planner.simulation import World, run
 from planner.stats import Estimate
-from planner.traffic import Traffic, TrafficWriter
+from planner.traffic import Traffic
 
-F64 = NDArray[np.float64]
 USERS, REQUESTS, DAYS, LABELS, JUDGED = 400, 10_000, 28, 3_000, 750
 MODELS = ("gpt-5.4", "gpt-5.4-mini")
 #: Input of what the plan moves [tokens]: two thirds of all.
 SHORT = 1_150
-#: Volume of each weekday, from Monday, of mean 1.
-WEEK = np.array([1.2, 1.2, 1.2, 1.2, 1.2, 0.5, 0.5])
 #: Standard deviation of what users and days do to log tokens, difficulty and log latency; and of a day's log volume.
 USER, DAY, DAY_VOLUME = np.array([0.5, 0.6, 0.3]), np.array([0.05, 0.1, 0.1]), 0.15
-PRICED = dt.date(2026, 11, 1)
-MONDAY = np.datetime64("2026-10-05", "us")
 #: Single requests that make the truth, and how many at a time.
 POPULATION, PIECE = 4_000_000, 500_000
 
@@ -140,12 +133,6 @@ def world(seed: int) -> Log:
 
 
 @cache
-def book() -> PriceBook:
-    """Return the catalogue."""
-    return PriceBook.load()
-
-
-@cache
 def truth() -> dict[str, float]:
     """Return what every estimate aims at, from the population itself."""
     saved, better, planned, logged = 0.0, 0.0, [], []
@@ -200,20 +187,8 @@ def estimates(seed: int) -> dict[str, Estimate]:
 
 def written(made: Log, folder: Path) -> Traffic:
     """Return the log as Traffic."""
-    n = len(made.user)
-    columns = {
-        "request_id": pa.array([f"r{i}" for i in range(n)]),
-        "timestamp": pa.array(made.timestamp).cast(pa.timestamp("us", tz="UTC")),
-        "user": pa.array(np.char.add("u", made.user.astype(str))),
-        "provider": pa.array(np.full(n, "openai")),
-        "model": pa.array(np.full(n, MODELS[0])),
-        "input_tokens": pa.array(made.asked.input),
-        "output_tokens": pa.array(made.asked.output[:, 0]),
-        "latency_ms": pa.array(made.asked.latency_ms[:, 0]),
-    }
-    with TrafficWriter(folder) as writer:
-        writer.accept(pa.table(columns))
-        return writer.close(source_format="generated")
+    asked = made.asked
+    return stored(folder, made.user, made.timestamp, MODELS[0], asked.input, asked.output[:, 0], asked.latency_ms[:, 0])
 
 
 def labels(made: Log, at: NDArray[np.int64]) -> Labels:
@@ -236,34 +211,6 @@ def labels(made: Log, at: NDArray[np.int64]) -> Labels:
     return Labels.of(pd.DataFrame({"request_id": ids, "app": "default"}), pd.concat(each, ignore_index=True))
 
 
-def bounds(make: Callable[[int], Mapping[str, Estimate]], worlds: int, jobs: int) -> dict[str, F64]:
-    """Return value, low and high of every estimate in every world, (worlds, 3); NaN where no interval was given."""
-    with ProcessPoolExecutor(jobs) as pool:
-        found = list(pool.map(make, range(worlds), chunksize=8))
-    return {name: np.array([[e.value, e.low, e.high] for e in (f[name] for f in found)], float) for name in found[0]}
-
-
-def score(found: F64, truth: float) -> dict[str, float]:
-    """Judge the intervals ``found`` (worlds, 3) of one estimate; ``oracle_width`` is 2 · 1.96 · its true standard deviation."""
-    value, low, high = found.T
-    given = np.isfinite(low)
-    low, high = low[given], high[given]
-    covered, width, oracle = float(((low <= truth) & (truth <= high)).mean()), float(np.median(high - low)), 2 * 1.96 * float(value.std())
-    return {
-        "coverage": covered,
-        "coverage_se": float(np.sqrt(covered * (1 - covered) / given.sum())),
-        "too_low": float((high < truth).mean()),
-        "too_high": float((low > truth).mean()),
-        "median_width": width,
-        "oracle_width": oracle,
-        "width_ratio": width / oracle,
-        "refused": float(1 - given.mean()),
-        "truth": truth,
-        "mean_estimate": float(value.mean()),
-        "worlds": len(value),
-    }
-
-
 def measure(worlds: int, jobs: int) -> dict[str, dict[str, float]]:
     """Return one object for each estimate."""
     found, aims = bounds(estimates, worlds, jobs), truth()
@@ -274,11 +221,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--worlds", type=int, default=2_000)
+    parser.add_argument("--shared-worlds", type=int, default=1_000)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args(argv)
-    found = measure(args.worlds, args.jobs)
-    print(json.dumps(found, indent=1) if args.json else pd.DataFrame(found).T.to_string(float_format="{:.4g}".format))
+    found, shared = measure(args.worlds, args.jobs), coverage_shared.measure(args.shared_worlds, args.jobs)
+    if args.json:
+        print(json.dumps({**found, "shared": shared}, indent=1))
+    else:
+        rows = {**found, **{f"shared {name}": one for name, one in shared.items()}}
+        print(pd.DataFrame(rows).T.to_string(float_format="{:.4g}".format))
     return 0
 
 

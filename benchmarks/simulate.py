@@ -1,13 +1,13 @@
 """How fast a plan is simulated at any size: six levers over generated logs, beside one pass over the same columns.
 
 In: how many requests. Out: ``rows_per_s``; ``passes_over_ledger``: the time of one simulation over that of reading the log's
-columns from disk and writing the ledger's; ``exponent`` of time in size, between the sizes; ``peak_rss_mib`` of the process;
-``frontier_ratio``: a frontier of 101 points with bands over one simulation of its router. Run:
-``python -m benchmarks.simulate --rows 1000000 --json``.
+columns from disk and writing the ledger's; ``exponent`` of time in size, between the sizes; ``peak_rss_mib`` of the process, which
+also wrote the log and fitted outcomes on it; ``frontier_ratio``: a frontier of 101 points with bands over one simulation of its router.
+Run: ``python -m benchmarks.simulate --rows 1000000 --json``.
 
 The log has Zipf users, sessions, repeats that a cache can serve, shared prefix blocks, failures and bursts. Times are medians of
-the process's CPU time over rounds, after one warm-up that compiles the event phase. Fitting outcomes is not in them, nor is the
-scoring of texts: both happen once a log.
+the process's CPU time over rounds (one round above three million rows), after a small log that compiles the event phase. Logs are played
+in parts. Fitting outcomes is not in them, nor is the scoring of texts: both happen once a log.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ from planner.outcomes import fit_outcomes
 from planner.policies import ExactCache, Fallback, Hedge, Plan, PromptCache, RateLimit, Retry, Route, Timeout
 from planner.prices import PriceBook
 from planner.router import Capability, Costs, LengthRule, Router
-from planner.simulation import World, ledger, run, trace
+from planner.schema import LEDGER, TRAFFIC
+from planner.simulation import World, run, simulate_in_parts, trace
+from planner.simulation.parts import ROWS
 from planner.traffic import Traffic, TrafficWriter
 
 MODELS = ("gpt-5.4", "gpt-5.4-mini")
@@ -49,6 +51,8 @@ SIX = Plan(
     "all levers of the event phase",
 )
 _CHUNK = 250_000
+#: Rows of a first log, which compiles the event phase; and above which one round is enough.
+_WARM, _ONCE = 5_000, 3_000_000
 _TEXTS = 2_000
 
 
@@ -98,21 +102,26 @@ def cpu(action: Callable[[], object], rounds: int) -> float:
     return median(took)
 
 
-def one_pass(world: World, folder: Path) -> None:
-    """Read the log's columns from disk and write the ledger's."""
-    world.traffic.arrow()
-    pq.write_table(pa.Table.from_pandas(ledger(world, Plan()), preserve_index=False), folder / "ledger.parquet", compression="zstd")
+def one_pass(traffic: Traffic, folder: Path) -> None:
+    """Read the log's columns from disk and write the ledger's, a piece at a time."""
+    columns = [c for c in TRAFFIC.names if c not in ("messages", "response")]
+    with pq.ParquetWriter(folder / "ledger.parquet", LEDGER.arrow(), compression="zstd") as out:
+        for batch in traffic.batches(columns, _CHUNK):
+            of = {"calls": batch["attempts"], "cost_pusd": batch["input_tokens"], "evidence": batch["provider"]}
+            written = [of[name] if name in of else batch[name] for name in LEDGER.names]
+            types = LEDGER.arrow().types
+            out.write_table(pa.table([c.cast(t) for c, t in zip(written, types, strict=True)], schema=LEDGER.arrow()))
 
 
-def simulated(n: int, rounds: int) -> dict[str, float]:
+def simulated(n: int, rounds: int, part: int) -> dict[str, float]:
     """Measure one size."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         traffic = made(folder / "log", n)
-        world = World(traffic, fit_outcomes(traffic), PriceBook.load(), PriceBook.load().date)
-        run(world, SIX)
-        took = cpu(lambda: run(world, SIX), rounds)
-        whole = cpu(lambda: one_pass(world, folder), rounds)
+        fitted, book = fit_outcomes(traffic), PriceBook.load()
+        rounds = 1 if n > _ONCE else rounds
+        took = cpu(lambda: simulate_in_parts(traffic, SIX, outcomes=fitted, book=book, rows=part), rounds)
+        whole = cpu(lambda: one_pass(traffic, folder), rounds)
     return {"rows": n, "seconds": took, "rows_per_s": n / took, "passes_over_ledger": took / whole, "peak_rss_mib": _peak()}
 
 
@@ -138,9 +147,11 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000])
     parser.add_argument("--frontier-rows", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--part-rows", type=int, default=ROWS, help="rows that begin in a part")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    lines = [simulated(n, options.rounds) for n in sorted(options.rows)]
+    simulated(_WARM, 1, _WARM)
+    lines = [simulated(n, options.rounds, options.part_rows) for n in sorted(options.rows)]
     first, last = lines[0], lines[-1]
     grown = math.log(last["rows"] / first["rows"])
     found: dict[str, Any] = {

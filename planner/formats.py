@@ -24,11 +24,12 @@ VERSIONS: Mapping[str, int] = {
     "comparisons": 1,
     "plan": 1,
     "prices": 1,
-    "summary": 2,
+    "summary": 3,
+    "run": 1,
     "bundle": 2,
 }
 #: Cheap to make again from their inputs, dangerous to reinterpret.
-REMADE = frozenset({"summary", "bundle"})
+REMADE = frozenset({"summary", "run", "bundle"})
 #: ``MIGRATIONS[format][n]`` turns a payload of version n into one of version n + 1.
 MIGRATIONS: Mapping[str, Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]] = {}
 

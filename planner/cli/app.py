@@ -24,6 +24,7 @@ from planner.cli import (
     optimize,
     plan,
     read,
+    replay,
     simulate,
     train,
 )
@@ -54,7 +55,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _BEFORE = (read.read, audit.audit, plan.plan, backtest.backtest, train.train, simulate.simulate, compare.compare, optimize.optimize)
-for _verb in (*_BEFORE, off_policy.off_policy, export.export, decide.decide):
+for _verb in (*_BEFORE, replay.replay, off_policy.off_policy, export.export, decide.decide):
     app.command()(_verb)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(lab.lab)
 app.add_typer(apps.app, name="apps")

@@ -1,7 +1,7 @@
 """``planner compare``: plan files beside today, the best static models and the gateway's own router, and what each lever brings.
 
-In: a log, plan files, perhaps labels. Out: one table, what routing adds, and for every plan its waterfall and the interactions of its
-levers. Knows nothing of how a plan is simulated.
+In: a log, plan files, perhaps labels. Out: one table, what routing and cascades add, what may act twice, and for every plan its
+waterfall and the interactions of its levers. Knows nothing of how a plan is simulated.
 """
 
 from __future__ import annotations
@@ -86,11 +86,10 @@ def span(row: Mapping[Any, Any], name: str, low: str, high: str, write: Callable
 
 
 def _parts(found: Comparison, apart: Sequence[tuple[Waterfall, Interactions]]) -> list[Part]:
-    words = [found.verdict, *(c.text for c in found.credits), *found.notes]
     header = found.simulations[0].summary.header
     head = f"All at {header.price_book} prices of {header.price_date}; * is beaten by no other in cost, quality and p95:"
     return [
-        Part("text", found.text, "\n".join(map(wrap, words))),
+        Part("text", found.text, "\n".join(map(wrap, found.head))),
         Part("plans", found.table, f"{head}\n{_plans(found.table)}"),
         Part("waterfalls", [w.table for w, _ in apart], "\n\n".join(_waterfall(w) for w, _ in apart)),
         Part("interactions", [i.table for _, i in apart], "\n\n".join(wrap(i.text) for _, i in apart)),
@@ -104,15 +103,31 @@ def _plans(table: Any) -> str:
         plan=[f"{'*' if r['pareto'] else ' '} {r['plan']}" for r in records],
         saving=[span(r, "saving_usd_per_month", "saving_low", "saving_high", usd) for r in records],
         shift=[span(r, "quality_difference", "quality_low", "quality_high", "{:+.3f}".format) for r in records],
+        twice=[_twice(r) for r in records],
     )
+    streams = (table["perceived_p95_ms"] - table["p95_ms"]).abs().max() > 0
     columns: dict[str, Any] = {
         "plan": ("  plan", str),
         "usd_per_month": ("$ a month", usd),
         "saving": ("saves [95 %]", str),
+        **({"twice": ("act twice", str)} if "twice_certain" in table else {}),
         "shift": ("quality [95 %]", str),
         "p95_ms": ("p95 [ms]", lambda ms: "–" if missing(ms) else f"{ms:,.0f}"),
+        **({"perceived_p95_ms": ("perceived", lambda ms: "–" if missing(ms) else f"{ms:,.0f}")} if streams else {}),
     }
     return grid(shown, columns)
+
+
+def _twice(row: Mapping[Any, Any]) -> str:
+    """Write how many requests act twice, from what is certain to all that may.
+
+    >>> _twice({"twice_certain": 0.0, "twice_possible": 14.0}), _twice({})
+    ('0 to 14', '–')
+    """
+    if missing(row.get("twice_certain")):
+        return "–"
+    least = int(row["twice_certain"])
+    return f"{least:,} to {least + int(row['twice_possible']):,}"
 
 
 def _waterfall(found: Waterfall) -> str:

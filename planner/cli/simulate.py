@@ -80,7 +80,8 @@ def simulate(
     kept = {"models of today": chosen.with_tau(-math.inf)}
     routers = {**kept, **(training.rules if training else {}), "learned": chosen if tau is None else chosen.with_tau(tau)}
     world = world_of(traffic, table, training, options.prices, when, options.seed, silent)
-    show(_parts(_compared(world, routers, arguments["floor"], silent), routers, log, training, arguments["apps"]), json)
+    parts = _parts(_compared(world, routers, arguments["floor"], silent), routers, log, training, arguments["apps"])
+    show([*parts, _twice(world)], json)
 
 
 def _traffic(log: str | None, labels: Labels | None, reference: str | None, output: Mapping[str, float], quiet: bool) -> Traffic:
@@ -126,6 +127,15 @@ def _parts(found: Comparison, routers: Mapping[str, Router], log: str | None, tr
         Part("routers", {n: {"version": r.version, "tau": r.tau, "reference": r.reference} for n, r in routers.items()}),
         Part("header", header),
     ]
+
+
+def _twice(world: World) -> Part:
+    """Say what may have acted twice in the log: none of these plans asks anything again of its own accord."""
+    from planner.simulation.side_effects import as_logged
+
+    found = as_logged(world)
+    said = f"None of these plans retries, hedges or falls back. As logged: {found.text}"
+    return Part("second_actions", found, wrap(said) if found.requests else "")
 
 
 def _words(found: Comparison) -> str:

@@ -144,8 +144,8 @@ def _run(world: World, plan: Plan, blind: Blind, at: NDArray[np.int64], hits: F6
     lanes, n = lanes_of(world, plan, at, mine, mine, mine.model), len(at)
     zero: NDArray[np.int64] = np.zeros(n, np.int64)
     log = Log(np.full(n, -1, np.int16), zero, np.ones(n, np.int8), np.zeros(n, np.int8), zero + 1, zero + 1, np.zeros(n))
-    asked = requests_of(plan, mine, lanes, log, np.zeros(n))
-    answers, caches = responses(world, plan, at, blind.rows.model), prompts(world, plan, at, lanes)
+    asked = requests_of(plan, mine, lanes, log, np.zeros(n), world.rows.timestamp.min())
+    answers, caches = responses(world, plan, at, blind.rows.model)[0], prompts(world, plan, at, lanes)[0]
     quotas = limits(plan, [use.model for use in lanes.used], [use.provider for use in lanes.used])
     apart = replace(asked, follows=np.full(n, -1, np.int64), think_us=zero)
     happened = happen(Events(apart, lanes.timed, log, retries(plan, mine.app, world.seed), answers, caches, quotas))

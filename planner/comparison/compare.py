@@ -1,28 +1,31 @@
 """Compare: several plans over one log, side by side, and beside what needs no plan.
 
 In: Simulations of the same traffic at the same prices, or plans and the world to play them in, and the quality one is willing to lose.
-Out: one table, which plan saves most within that loss, and what routing adds over the best simple rule; Summaries that differ in
-traffic, seed, price date or bucket version are refused. Knows nothing of how the plans were made.
+Out: one table, which plan saves most within that loss, what routing and cascades add over the best simple rule, and how often plans that
+ask again may act twice; Summaries that differ in traffic, seed, price date or bucket version are refused. Knows nothing of how the plans
+were made.
 """
 
 from __future__ import annotations
 
 import html
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from planner.comparison.contrast import comparable
-from planner.comparison.credit import GATEWAY, STATIC, TODAY, Credit, credit, simple_plans
+from planner.comparison.credit import CASCADE, GATEWAY, ROUTING, Credit, credit, simple_plans, without
 from planner.comparison.noninferiority import noninferior, statement, unmeasured
 from planner.comparison.pareto import pareto
 from planner.comparison.plays import Plays
 from planner.errors import InputError
-from planner.policies import Plan, Route
+from planner.policies import Plan
 from planner.simulation import Simulation, World
-from planner.stats import Estimate
+from planner.simulation.side_effects import SideEffects, as_logged, repeats, side_effects
 
 __all__ = ["Comparison", "compare"]
 
@@ -31,7 +34,8 @@ __all__ = ["Comparison", "compare"]
 class Comparison:
     """Plans in the order given, the first usually as logged; ``floor``: quality one is willing to lose.
 
-    ``credits``: what routing adds in each plan that routes. ``notes``: what could not be run or is not measured.
+    ``credits``: what routing adds in each plan that routes, and a cascade in each that has one. ``notes``: what could not be run or is
+    not measured. ``acts``: the second actions of the log and of each plan that asks again where tools are offered, by name.
     """
 
     simulations: tuple[Simulation, ...]
@@ -39,13 +43,15 @@ class Comparison:
     _rows: pd.DataFrame = field(repr=False)
     credits: tuple[Credit, ...] = ()
     notes: tuple[str, ...] = ()
+    acts: Mapping[str, SideEffects] = field(default_factory=dict)
 
     @property
     def table(self) -> pd.DataFrame:
         """One row per plan: money per month with interval and evidence, quality, failures, latency; what else is said of it.
 
         ``noninferior``: whether its quality is shown to be within the floor. ``pareto``: whether no other plan beats it in cost, quality
-        and p95 at once. ``credit_…``: what its routing adds a month over the best simple rule.
+        and p95 at once. ``credit_…``, ``cascade_credit_…``: what its routing, or its cascade, adds a month over the best simple rule.
+        ``twice_…``: second actions in the log's period, of requests that offer tools: certain, possible, prevented by keys.
         """
         return self._rows
 
@@ -75,7 +81,13 @@ class Comparison:
         """Which plan saves most of those that surely lose less quality than ``floor``, and what each would do."""
         told = {*self._rows[self._rows["noninferior"] != "unknown"]["plan"]}
         said = [statement(s.name, s.quality_difference(), self.floor) for s in self.simulations if s.changed() and s.name in told]
-        return "\n".join([self.verdict, *(c.text for c in self.credits), *self.notes, *said, *(s.text for s in self.simulations)])
+        return "\n".join([*self.head, *said, *(s.text for s in self.simulations)])
+
+    @property
+    def head(self) -> tuple[str, ...]:
+        """What must be read before a plan is picked: the verdict, who may act twice, what is credited, what is not known."""
+        twice = [f"Second actions under '{name}': {acts.text}" for name, acts in self.acts.items()]
+        return (self.verdict, *twice, *(c.text for c in self.credits), *self.notes)
 
     def _repr_html_(self) -> str:
         body: str = self.table.to_html(index=False, float_format="{:,.4g}".format)
@@ -95,7 +107,9 @@ def compare(
     ----------
     given: simulations of one log at the same prices, or plans to play in ``world``; each with a name of its own.
     world: where plans are played. With it the log as it is stands first and, if a plan routes, then each app's model of today, its best
-        static model and the gateway's own heuristic router; what a plan's router adds over the best of these is its credit.
+        static model and the gateway's own heuristic router; if none routes but one has a cascade, each of its two models alone in the
+        place of the model of today. What a plan's router, or its cascade, adds over the best of these is its credit. Plans that ask
+        again where tools are offered say how often that may act twice; Simulations, whose calls are not kept, do not.
     floor: quality one is willing to lose, 0 to 1: what the verdict holds each plan to.
     tiers: which model each tier of the gateway's heuristic router stands for; else the candidates by cost.
     progress: called with the number of simulations made.
@@ -129,12 +143,12 @@ def _in_world(
     plays = Plays(world, plans, progress)
     simple: dict[str, Plan] = {}
     credits, notes = [], []
-    for plan in plans:
-        swaps, untold = simple_plans(world, plan, floor, tiers)
+    for plan, what in product(plans, (ROUTING, CASCADE)):
+        swaps, untold = simple_plans(world, plan, floor, tiers, what)
         notes += [f"'{GATEWAY}' is missing: {reason}" for reason in untold]
         if swaps:
-            simple = simple or {n: _routes_alone(swaps[n], n) for n in (TODAY, STATIC, GATEWAY) if n in swaps}
-            credits.append(credit(plays, plan, swaps, floor))
+            simple = simple or {n: _new(swap, plan, n) for n, swap in swaps.items() if n != without(what)}
+            credits.append(credit(plays, plan, swaps, floor, what))
     notes += [
         f"'{p.name}' carries no floor: of '{what}' no label measured what it does to answers."
         for p in plans
@@ -143,12 +157,14 @@ def _in_world(
     first = [p for p in (Plan(), *simple.values()) if p.name not in {x.name for x in given}]
     simulations = [*map(plays, first), *(plays(x) if isinstance(x, Plan) else x for x in given)]
     unsure = {p.name for p in plans if unmeasured(world, p)}
-    return _side_by_side(tuple(simulations), floor, tuple(credits), tuple(dict.fromkeys(notes)), unsure)
+    acts = {p.name: side_effects(world, p, world.replayed(p)) for p in plans if repeats(world, p)}
+    told = {Plan().name: as_logged(world), **acts} if acts else {}
+    return _side_by_side(tuple(simulations), floor, tuple(credits), tuple(dict.fromkeys(notes)), unsure, told)
 
 
-def _routes_alone(plan: Plan, name: str) -> Plan:
-    """Return the routes of ``plan`` without its other levers."""
-    return Plan(tuple(x for x in plan.levers if isinstance(x, Route)), name)
+def _new(plan: Plan, other: Plan, name: str) -> Plan:
+    """Return the levers of ``plan`` that ``other`` does not have."""
+    return Plan(tuple(x for x in plan.levers if all(x is not y for y in other.levers)), name)
 
 
 def _side_by_side(
@@ -157,6 +173,7 @@ def _side_by_side(
     credits: tuple[Credit, ...] = (),
     notes: tuple[str, ...] = (),
     unsure: Collection[str] = (),
+    acts: Mapping[str, SideEffects] | None = None,
 ) -> Comparison:
     comparable([(1, s) for s in simulations])
     rows = pd.DataFrame([{"plan": s.name, **s.table.iloc[-1].drop(list(s.summary.header.group_by)).to_dict()} for s in simulations])
@@ -166,17 +183,17 @@ def _side_by_side(
     rows.loc[rows["plan"].isin([*unsure]), ["quality_low", "quality_high"]] = np.nan
     rows["noninferior"] = ["unknown" if s.name in unsure else noninferior(s.quality_difference(), floor) for s in simulations]
     rows["pareto"] = pareto(rows["usd_per_month"], rows["quality_difference"], rows["p95_ms"])
-    if credits:
-        rows = rows.merge(_credits(credits), on="plan", how="left")
-    return Comparison(simulations, floor, rows, credits, notes)
+    for what, prefix in ((ROUTING, "credit"), (CASCADE, "cascade_credit")):
+        if own := [c for c in credits if c.what == what]:
+            rows = rows.merge(pd.DataFrame([{"plan": c.plan, **_credited(c, prefix)} for c in own]), on="plan", how="left")
+    if acts:
+        twice = pd.DataFrame([{"plan": n, **{f"twice_{k}": v for k, v in asdict(a).items()}} for n, a in acts.items()])
+        rows = rows.merge(twice, on="plan", how="left")
+    return Comparison(simulations, floor, rows, credits, notes, acts or {})
 
 
-def _credits(credits: tuple[Credit, ...]) -> pd.DataFrame:
-    rows = [[c.plan, c.over, *_monthly(c.saving, c.per_month), c.quality.value, c.sure] for c in credits]
-    return pd.DataFrame(
-        rows, columns=["plan", "credit_over", "credit_usd_per_month", "credit_low", "credit_high", "credit_quality", "credit_sure"]
-    )
-
-
-def _monthly(saving: Estimate, factor: float) -> list[float]:
-    return [np.nan if x is None else x * factor for x in (saving.value, saving.low, saving.high)]
+def _credited(found: Credit, prefix: str) -> dict[str, Any]:
+    saving = (found.saving.value, found.saving.low, found.saving.high)
+    value, low, high = (np.nan if x is None else x * found.per_month for x in saving)
+    told = {"over": found.over, "usd_per_month": value, "low": low, "high": high, "quality": found.quality.value, "sure": found.sure}
+    return {f"{prefix}_{name}": value for name, value in told.items()}

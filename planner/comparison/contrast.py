@@ -141,7 +141,7 @@ def _by_day(left: Terms, group: int | None, sums: Sequence[NDArray[np.int64]], s
 def _beside(own: NDArray[np.int64], base: NDArray[np.int64]) -> NDArray[np.int64]:
     """Put the planned histograms of ``base`` in the place of the logged ones of ``own``."""
     out = own.copy()
-    for name in ("latency_ms", "first_ms"):
+    for name in ("latency_ms", "perceived_ms"):
         at = TIMES.index(name)
         out[..., at + 1, :] = base[..., at, :]
     return out

@@ -20,7 +20,7 @@ from planner.simulation import World
 from planner.simulation.side import Side
 from planner.traffic.rows import Coded
 
-__all__ = ["always", "best_static", "static_models", "swapped", "today"]
+__all__ = ["always", "best_static", "cheapest", "sent", "static_models", "swapped", "today"]
 
 
 def today(router: Router) -> Router:
@@ -39,11 +39,15 @@ def static_models(world: World, router: Router, floor: float) -> dict[str, str]:
     Only requests that the router would decide count, at the prices of the world. An app whose quality is not predicted, or in
     which nothing is good enough, keeps its model of today.
     """
-    rows, route = world.rows, Route(router)
     scores = world.block.scores(router)
-    steered = route.steered(world.block, scores)
-    sides = {model: world.side(_sent(world, model, steered & scores.feasible[:, k])) for k, model in enumerate(router.candidates)}
-    chosen: dict[str, str] = {}
+    steered = Route(router).steered(world.block, scores)
+    sides = {model: world.side(sent(world, model, steered & scores.feasible[:, k])) for k, model in enumerate(router.candidates)}
+    return cheapest(world, steered, sides, floor)
+
+
+def cheapest(world: World, steered: NDArray[np.bool_], sides: Mapping[str, Side], floor: float) -> dict[str, str]:
+    """Return for each app the cheapest of the models of ``sides`` that is good enough for its requests that are ``steered`` (n,)."""
+    rows, chosen = world.rows, dict[str, str]()
     for code, app in enumerate(rows.app.values):
         mine = steered & (rows.app.codes == code) & (rows.weight > 0)
         if mine.any():
@@ -70,7 +74,8 @@ def swapped(plan: Plan, name: str, rule: Callable[[Router], Router] | None) -> P
     return Plan(tuple(levers), name)
 
 
-def _sent(world: World, model: str, where: NDArray[np.bool_]) -> Coded:
+def sent(world: World, model: str, where: NDArray[np.bool_]) -> Coded:
+    """Return the models of the log with ``model`` for the requests ``where``, (n,)."""
     logged = world.rows.model
     names = tuple(dict.fromkeys((*logged.values, model)))
     return Coded(np.where(where, names.index(model), logged.codes).astype(np.int32), names)

@@ -6,7 +6,7 @@ with the columns that are left: exactly what scoring again would give. Knows not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from planner.policies.base import Block
 from planner.router import Router, Scores
 from planner.simulation import World
+from planner.traffic.derived import Piece, joined
 
 __all__ = ["Narrowing", "take"]
 
@@ -40,8 +41,8 @@ class Narrowing:
     def _served(self, block: Block) -> Block:
         whole = block.scores(self.router)
 
-        def stored(name: str, make: Callable[[], Arrays]) -> Arrays:
-            return next((take(whole, codes) for family, codes in self._codes.items() if family in name), None) or make()
+        def stored(name: str, make: Callable[[], Iterable[Piece]]) -> Arrays:
+            return next((take(whole, codes) for family, codes in self._codes.items() if family in name), None) or joined(make())
 
         return Block(block.rows, block.at, lambda unit: iter(()), stored=stored)
 

@@ -14,11 +14,13 @@ from hashlib import sha256
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from planner.text.messages import Conversation, conversation, parse
 from planner.text.prints import text_keys
 from planner.traffic import Traffic
+from planner.traffic.derived import Piece
 
 __all__ = ["Texts", "group_of", "texts_of"]
 
@@ -61,8 +63,13 @@ def texts_of(traffic: Traffic) -> Texts:
     return Texts(**traffic.derived(_VERSION, lambda: _derive(traffic)))
 
 
-def _derive(traffic: Traffic) -> dict[str, NDArray[Any]]:
-    seen = list(_seen(traffic))
+def _derive(traffic: Traffic) -> Iterator[Piece]:
+    yield _arrays(())
+    for batch in traffic.batches(("messages", "text_state"), 8_192):
+        yield _arrays(tuple(_seen(batch)))
+
+
+def _arrays(seen: tuple[tuple[int, str | None, int, bool, int], ...]) -> Piece:
     group, system, kind, calls, size = zip(*seen, strict=True) if seen else ((),) * 5
     return {
         "group": np.array(group, np.uint64),
@@ -73,14 +80,13 @@ def _derive(traffic: Traffic) -> dict[str, NDArray[Any]]:
     }
 
 
-def _seen(traffic: Traffic) -> Iterator[tuple[int, str | None, int, bool, int]]:
-    for batch in traffic.batches(("messages", "text_state"), 8_192):
-        for messages, state in zip(batch["messages"].to_pylist(), batch["text_state"].to_pylist(), strict=True):
-            if messages is None or state != "full":
-                yield 0, None, 0, False, 0
-            else:
-                read = conversation(messages)
-                yield int(_group(messages, read), 16), read.system or None, _kind(read.last), _has_calls(messages), len(messages.encode())
+def _seen(batch: pa.RecordBatch) -> Iterator[tuple[int, str | None, int, bool, int]]:
+    for messages, state in zip(batch["messages"].to_pylist(), batch["text_state"].to_pylist(), strict=True):
+        if messages is None or state != "full":
+            yield 0, None, 0, False, 0
+        else:
+            read = conversation(messages)
+            yield int(_group(messages, read), 16), read.system or None, _kind(read.last), _has_calls(messages), len(messages.encode())
 
 
 def _group(messages: str, read: Conversation) -> str:

@@ -32,6 +32,8 @@ def dealt(propensities: pd.Series, model: NDArray[np.object_]) -> F64:
     [0.1, nan, nan, nan]
     """
     codes, texts = pd.factorize(propensities)
+    if not len(texts):
+        return np.full(len(model), np.nan)
     read = [*map(_chances, texts), {}]
     return np.array([read[c].get(m, np.nan) for c, m in zip(codes, model, strict=True)], float)
 

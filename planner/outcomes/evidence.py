@@ -1,7 +1,8 @@
 """What stands behind another model's outcomes, cell by cell of (model, app, size of the input).
 
-In: the log, its logged randomisation, and paired labels. Out: a table of counts and of what may be said: measured where the log's own
-requests ran on the model, estimated with paired labels or logged randomisation, else assumed. Knows nothing of plans or money.
+In: counts of the log and of its logged randomisation, and paired labels. Out: a table of counts and of what may be said: measured
+where the log's own requests ran on the model, estimated with paired labels or logged randomisation, else assumed. Knows nothing of
+plans or money.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from planner.labels import Labels
 from planner.outcomes.ratios import MIN_PAIRS, Key
 from planner.outcomes.sizes import SIZE_NAMES, size_class
 from planner.schema import EVIDENCE, TOKEN_BUCKETS
-from planner.traffic.rows import Coded, Rows
+from planner.traffic.rows import Coded
 
 __all__ = ["Evidence", "fit_evidence"]
 
@@ -78,20 +79,20 @@ class Evidence:
         )
 
 
-def fit_evidence(rows: Rows, randomised: NDArray[np.bool_], labels: Labels | None, ratios: Mapping[Key, object]) -> Evidence:
-    """Count the cells; labels pair a model only where ``ratios`` know it, and ``randomised`` (n,) are rows of the log."""
+def fit_evidence(counts: pd.DataFrame, labels: Labels | None, ratios: Mapping[Key, object]) -> Evidence:
+    """Lay out the ``counts`` of a log (``survey.Survey``), all its rows; labels pair a model only where ``ratios`` know it."""
     of_labels = labels.models if labels is not None else ()
-    models = tuple(sorted({*rows.model.values, *of_labels} - {""}))
-    apps = tuple(sorted({*rows.app.values, *(labels.items["app"].unique() if labels is not None else ())}))
+    models = tuple(sorted({*counts["model"], *of_labels} - {""}))
+    apps = tuple(sorted({*counts["app"], *(labels.items["app"].unique() if labels is not None else ())}))
     shape = (len(models), len(apps), len(SIZE_NAMES))
-    own = rows.take(rows.steerable)
-    app, size = _places(own.app.decode(), apps), size_class(own.tokens[:, :4].sum(axis=1))
-    model = _places(own.model.decode(), models)
     requests, logged, by_chance, paired = np.zeros(shape[1:], np.int64), *(np.zeros(shape, np.int64) for _ in range(3))
-    np.add.at(requests, (app, size), 1)
-    np.add.at(logged, (model[model >= 0], app[model >= 0], size[model >= 0]), 1)
-    chance = randomised[rows.steerable] & (model >= 0)
-    np.add.at(by_chance, (model[chance], app[chance], size[chance]), 1)
+    app, size = _places(counts["app"].to_numpy(object), apps), counts["size"].to_numpy(np.int64)
+    model = _places(counts["model"].to_numpy(object), models)
+    np.add.at(requests, (app, size), counts["steerable"])
+    named = model >= 0
+    cell = (model[named], app[named], size[named])
+    np.add.at(logged, cell, counts["steerable"][named])
+    np.add.at(by_chance, cell, counts["randomised"][named])
     if labels is not None:
         pairs = _paired(labels, {key[1] for key in ratios})
         at = (_places(pairs["model"].to_numpy(object), models), _places(pairs["app"].to_numpy(object), apps), pairs["size"].to_numpy())

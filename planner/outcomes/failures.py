@@ -2,6 +2,7 @@
 
 In: Rows. Out: the share of each status by model, as requests ended; and CallFailures, what the first and the next calls of a request do.
 Thin cells are drawn towards the model's own rate. Knows nothing of retry policies: those are a lever.
+Calls that were given up are failures here, and times that were only exceeded in ``latency``: ``given_up`` says when they are which.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import betaincinv
 
+from planner.outcomes.given_up import LEFT, GivenUp, fit_given_up
 from planner.outcomes.hours import Hours, hour_of
 from planner.outcomes.sizes import SIZES, size_class
 from planner.schema import STATUSES
@@ -61,7 +63,8 @@ class CallFailures:
     first: model → probability that a request's first call fails, by kind (5,). other: of a model that the log hardly knows.
     providers: model → who serves it. hours: kind → factor per provider and hour. by_size: (size classes, 5) factors.
     again: probabilities that the call after one failure, and after two or more, fails too, where the kind may pass.
-    took_ms: model → how long a failure of each of STATUSES takes [ms], (6,); "" of any other.
+    given_up: which of the failures stay some where a plan gives calls up itself.
+    took_ms: of all failures, and of all but timeouts: model → how long one of each of STATUSES takes [ms], (6,); "" of any other.
     """
 
     first: Mapping[str, F64]
@@ -70,7 +73,8 @@ class CallFailures:
     hours: tuple[Hours, ...]
     by_size: F64
     again: tuple[Estimate, Estimate]
-    took_ms: Mapping[str, F64] = field(repr=False)
+    given_up: GivenUp
+    took_ms: tuple[Mapping[str, F64], Mapping[str, F64]] = field(repr=False)
 
     def cells(self, rows: Rows) -> NDArray[np.int32]:
         """Return the cell of each row, (n,): its hour and the size of its input; rows of ``probabilities``.
@@ -82,15 +86,19 @@ class CallFailures:
         size = size_class(rows.tokens[:, :4].sum(axis=1))
         return (np.where(known, hour, width) * (len(SIZES) + 1) + size).astype(np.int32)
 
-    def probabilities(self, model: str, again: float | None = None) -> F64:
+    def probabilities(self, model: str, again: float | None = None, limit_ms: float | None = None) -> F64:
         """Return the cumulative probabilities of the kinds given the history, (cells, HISTORIES, 5), for ``cells``.
 
-        ``again`` puts one number in place of how often a call fails again: where that is assumed, see AGAIN_ASSUMED.
+        ``again`` puts one number in place of how often a call fails again: where that is assumed, see AGAIN_ASSUMED. ``limit_ms`` is
+        after how long the plan gives a call up, None: never. With one, a call after another that was given up is as slow as two calls of
+        one request are alike, which is latency's to say: being given up does not make it fail.
         """
-        plain = self._plain(model)
+        plain = self._plain(model, self.given_up.kept(model, limit_ms))
         out = np.repeat(plain[:, None, :], HISTORIES, axis=1)
         for kind in range(len(KINDS)):
             for later, estimate in enumerate(self.again):
+                if kind == LEFT and limit_ms is not None:
+                    continue
                 chance = (estimate.value if again is None else again) if _PASSING[kind] else 1.0
                 history = out[:, 1 + 2 * kind + later]
                 history[:, kind] = np.maximum(history[:, kind], chance)
@@ -98,17 +106,18 @@ class CallFailures:
                 history[:, np.arange(len(KINDS)) != kind] *= np.minimum(1, (1 - history[:, kind]) / np.maximum(others, 1e-300))[:, None]
         return np.asarray(np.minimum(np.cumsum(out, axis=2), 1.0))
 
-    def _plain(self, model: str) -> F64:
+    def _plain(self, model: str, kept: F64) -> F64:
         """Return the probabilities of the first call, (cells, 5)."""
-        rate, provider = self.first.get(model, self.other), self.providers.get(model, "")
+        rate, provider = kept * self.first.get(model, self.other), self.providers.get(model, "")
         span = self.hours[0].first + np.arange(self.hours[0].values.shape[1] + 1)
         by_hour = np.column_stack([h.of(provider, span) for h in self.hours])
         chance = (rate * by_hour[:, None, :] * self.by_size[None, :, :]).reshape(-1, len(KINDS))
         return np.asarray(chance * np.minimum(1, _MOST / np.maximum(chance.sum(axis=1), 1e-300))[:, None])
 
-    def took_us(self, model: str) -> Ints:
-        """Return how long a failure of each of STATUSES takes [µs], (6,)."""
-        whole: Ints = np.rint(self.took_ms.get(model, self.took_ms[""]) * 1000).astype(np.int64)
+    def took_us(self, model: str, limited: bool = False) -> Ints:
+        """Return how long a failure of each of STATUSES takes [µs], (6,); ``limited``: where a plan gives calls up itself."""
+        took = self.took_ms[limited]
+        whole: Ints = np.rint(took.get(model, took[""]) * 1000).astype(np.int64)
         return whole
 
     def earlier_kind(self, rows: Rows, u: F64) -> NDArray[np.int8]:
@@ -130,7 +139,7 @@ class CallFailures:
         named = {**{m: (p, "estimated") for m, p in self.first.items()}, "any other model": (self.other, "assumed")}
         rows = []
         for model, (chance, evidence) in named.items():
-            took = self.took_ms.get(model, self.took_ms[""])
+            took = self.took_ms[0].get(model, self.took_ms[0][""])
             rows += [
                 {"model": model, "kind": k, "chance": p, "took_ms": t, "evidence": evidence}
                 for k, p, t in zip(KINDS, chance.tolist(), took[1:].tolist(), strict=True)
@@ -138,9 +147,12 @@ class CallFailures:
         return pd.DataFrame(rows)
 
 
-def fit_call_failures(rows: Rows, providers: Mapping[str, str]) -> CallFailures:
-    """Fit on the calls of a log that reached a provider; ``providers`` says who serves each model."""
-    own = rows.take(rows.billable)
+def fit_call_failures(rows: Rows, providers: Mapping[str, str], timed_out: NDArray[np.bool_]) -> CallFailures:
+    """Fit on the calls of a log that reached a provider; ``providers`` says who serves each model, ``timed_out`` (n,) who timed out.
+
+    A timeout of unknown length is a failure like any other, since no latency can show it.
+    """
+    own, gave_up = rows.take(rows.billable), (timed_out & (rows.status > 0) & (rows.latency_ms > 0))[rows.billable]
     failed = _first_failures(own)
     total, n = failed.sum(axis=0), len(own)
     other = total / max(n, 1)
@@ -153,7 +165,8 @@ def fit_call_failures(rows: Rows, providers: Mapping[str, str]) -> CallFailures:
     names = tuple(sorted({providers.get(m, "") for m in own.model.values})) or ("",)
     served = np.array([names.index(providers.get(m, "")) for m in own.model.values] or [0])[own.model.codes]
     by_hour, by_size = _by_hour(failed, expected, served, own, names), _by_size(failed, expected, own)
-    return CallFailures(first, other, dict(providers), by_hour, by_size, _again(own), _took(own))
+    took = _took(own), _took(own.take(~gave_up))
+    return CallFailures(first, other, dict(providers), by_hour, by_size, _again(own), fit_given_up(own, gave_up), took)
 
 
 def _first_failures(rows: Rows) -> F64:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -174,11 +175,16 @@ class Latency:
 
 
 def fit_latency(
-    rows: Rows, cut: NDArray[np.bool_], labels: Labels | None = None, providers: Mapping[str, str] | None = None
+    rows: Rows,
+    cut: NDArray[np.bool_],
+    labels: Labels | None = None,
+    providers: Mapping[str, str] | None = None,
+    arrived: pd.Series | None = None,
 ) -> Latency | None:
     """Fit latencies on the calls of a log and, for models that it has seen too rarely, on those of labels; None without any.
 
-    ``cut`` (n,) says which rows were cut short, ``providers`` who serves each model.
+    ``cut`` (n,) says which rows were cut short, ``providers`` who serves each model. ``arrived`` is when the log's own labelled requests
+    arrived, by request id; None: as ``rows`` say.
 
     A request that was tried again says nothing of one call and is left out; one that was cut short is not. Labels that
     show the hours of the log's own requests were asked in them, and are freed of them; others were asked later, and are not.
@@ -192,27 +198,27 @@ def fit_latency(
     if not everything or not _enough(both := mixed(everything)):
         return None
     terms, hours = _in_turn({m: seen for m, (seen, source) in known.items() if source == "log"}, log, served)
-    speeds, effect = {}, _asked_in(rows, hours, served)
+    speeds, effect = {}, _asked_in(pd.Series(rows.timestamp, rows.request_id) if arrived is None else arrived, hours)
     for model, (seen, source) in known.items():
         provider = served.get(model, "")
         if source == "log":
             speeds[model] = _speed(seen.without(hours.of(provider, log[model][1])), terms[model], provider, source)
         else:
-            both_ways = [_speed(s, fit_terms(s.few(_READ)), provider, source) for s in (seen, seen.without(effect(model, asked_in[model])))]
+            freed = seen.without(effect(provider, asked_in[model]))
+            both_ways = [_speed(s, fit_terms(s.few(_READ)), provider, source) for s in (seen, freed)]
             speeds[model] = min(both_ways, key=lambda s: float(np.ptp(np.log(s.residual.at(np.array([-1.0, 1.0]))))))
     other = _speed(both, fit_terms(both.few(_READ)), "", "all models")
     speeds = {m: replace(s, residual=other.residual) if s.calls < 2 * MIN_CALLS else s for m, s in speeds.items()}
-    alike = fit_alike(labels, {m: (s.terms, s.residual) for m, s in speeds.items()}, effect)
+    alike = fit_alike(labels, served, {p: partial(effect, p) for p in hours.providers})
     return Latency(speeds, other, hours, alike, np.sort(rows.key[cut]))
 
 
-def _asked_in(rows: Rows, hours: Hours, served: Mapping[str, str]) -> Callable[[str, pd.Series], F64]:
-    """Return a function from a model and request ids to the log effect of the hour in which the log has each; 0 for others."""
-    place = pd.Index(rows.request_id)
+def _asked_in(arrived: pd.Series, hours: Hours) -> Callable[[str, pd.Series], F64]:
+    """Return a function from a provider and request ids to the log effect of the hour in which the log has each; 0 for others."""
 
-    def effect(model: str, request_id: pd.Series) -> F64:
-        at = place.get_indexer(pd.Index(request_id))
-        return np.where(at >= 0, hours.of(served.get(model, ""), hour_of(rows.timestamp[at])), 0.0)
+    def effect(provider: str, request_id: pd.Series) -> F64:
+        when = arrived.reindex(pd.Index(request_id))
+        return np.where(when.notna(), hours.of(provider, hour_of(when.to_numpy())), 0.0)
 
     return effect
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -116,8 +116,12 @@ class Outcomes:
             digest.update(np.ascontiguousarray(array).tobytes())
         digest.update(repr((sorted(self.lengths.items()), self.answers.hash if self.answers else "")).encode())
         for quality in (self.predicted, *((self.holdout.measured, self.holdout.predicted) if self.holdout else ())):
-            digest.update(quality.values.tobytes() if quality else b"")
+            digest.update(np.ravel(quality.values).data if quality else b"")
         return digest.hexdigest()
+
+    def at(self, positions: NDArray[np.int64]) -> Outcomes:
+        """Return the outcomes of these rows of the log alone; what is known by request, or fitted, stays."""
+        return replace(self, predicted=Quality(self.predicted.models, self.predicted.values[positions])) if self.predicted else self
 
     def quality(self, sent: Coded) -> NDArray[np.float64]:
         """Return q̂ of each row of the log under the model it is sent to, NaN where no label speaks about that model."""
@@ -218,6 +222,8 @@ class Outcomes:
 
 def _pairs(logged: Coded, sent: Coded, changed: NDArray[np.bool_]) -> list[tuple[str, str, NDArray[np.int64]]]:
     """Group the changed rows by (logged model, model sent to)."""
+    if not changed.any():
+        return []
     width = len(sent.values)
     pair = np.where(changed, logged.codes.astype(np.int64) * width + sent.codes, -1)
     order = np.argsort(pair, kind="stable")
@@ -243,7 +249,8 @@ def _arrays(found: Latency | CallFailures | Evidence | None) -> list[NDArray[Any
         return [*(a for s in speeds for a in (s.terms, s.residual.factors)), found.hours.values, np.array([found.alike.value])]
     if isinstance(found, CallFailures):
         first = [found.other, *(found.first[m] for m in sorted(found.first))]
-        return [*first, *(h.values for h in found.hours), found.by_size, np.array([e.value for e in found.again])]
+        given_up = [*found.given_up.timed_out.values(), found.given_up.left_ms]
+        return [*first, *(h.values for h in found.hours), found.by_size, np.array([e.value for e in found.again]), *given_up]
     return [] if found is None else [found.codes]
 
 

@@ -11,7 +11,6 @@ becomes a probability by what happened to rows that had not trained it, given th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -55,10 +54,6 @@ class QualityModel:
         if read.any():
             out[read] = self.recalibration.apply(self.scorer.gains(requests.take(read)))
         return np.clip(out, 0, 1).astype(np.float32)
-
-    def predict_all(self, pieces: Iterable[Requests]) -> NDArray[np.float32]:
-        """Return q̂ of consecutive pieces, stacked."""
-        return np.concatenate([self.predict(p) for p in pieces] or [np.zeros((0, len(self.models)), np.float32)])
 
     @cached_property
     def version(self) -> str:

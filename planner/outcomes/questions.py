@@ -10,7 +10,7 @@ embedding, and kept beside the log. Knows nothing of answers, thresholds or cach
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -26,6 +26,7 @@ from planner.text.messages import content_text, parse
 from planner.text.neighbours import MOST, Neighbours, nearest
 from planner.text.prints import joint_keys, text_keys
 from planner.traffic import Traffic
+from planner.traffic.derived import Piece
 from planner.traffic.rows import Coded
 
 __all__ = ["VERSION", "Questions", "questions"]
@@ -149,28 +150,22 @@ def _codes(column: pa.ChunkedArray) -> Ints:
     return np.asarray(indices.to_numpy(zero_copy_only=False), np.int64)
 
 
-def _read(traffic: Traffic, method: Embedding) -> dict[str, NDArray[Any]]:
+def _read(traffic: Traffic, method: Embedding) -> Iterator[Piece]:
     """Read every row's text once: keys of scope, question and guard (0 without whole text), and the vectors of different questions."""
-    keys: dict[str, list[NDArray[np.uint64]]] = {"scope": [], "text": [], "guard": []}
-    begun: list[bool] = []
-    at: list[int] = []
     place: dict[str, int] = {}
     for batch in traffic.batches(("messages", "text_state"), _ROWS):
         whole = pc.if_else(pc.equal(batch["text_state"], "full"), batch["messages"], None).to_pylist()
         split = [_split(messages) for messages in whole]
         texts = [text for _, text, _ in split]
         guards = [None if text is None else "\0".join("\1".join(part) for part in guard(text)) for text in texts]
-        for name, values in (("scope", [scope for scope, _, _ in split]), ("text", texts), ("guard", guards)):
-            keys[name].append(text_keys(values))
-        begun += [history for _, _, history in split]
-        at += [place.setdefault(text or "", len(place)) for text in texts]
-    rows = embed(list(place), method)
-    return {
-        **{name: np.concatenate(parts) for name, parts in keys.items()},
-        "begun": np.array(begun, bool),
-        "at": np.array(at, np.int64),
-        "vectors": np.rint(rows * GRID).astype(np.int16),
-    }
+        yield {
+            "scope": text_keys([scope for scope, _, _ in split]),
+            "text": text_keys(texts),
+            "guard": text_keys(guards),
+            "begun": np.array([history for _, _, history in split], bool),
+            "at": np.array([place.setdefault(text or "", len(place)) for text in texts], np.int64),
+        }
+    yield {"vectors": np.rint(embed(list(place), method) * GRID).astype(np.int16)}
 
 
 def _split(messages: str | None) -> tuple[str | None, str | None, bool]:

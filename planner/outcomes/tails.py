@@ -27,7 +27,7 @@ SCORES = np.linspace(-6.0, 6.0, 241)
 #: Laws a tail is chosen from. "empirical" is a histogram of ten equally filled bins that ends exponentially; "lognormal" is the law
 #: of all calls, and bends nothing for the tail.
 FAMILIES = ("empirical", "lognormal", "generalised Pareto", "Weibull")
-#: The tail begins at this quantile, or, of many calls, where so many are left; the last part of the calls, by time, chooses its law.
+#: The tail begins where this share of the calls is over, or, of many, where so many are left; the last part, by time, chooses its law.
 BEGINS, LEFT, LATER = 0.9, 400, 0.3
 #: Fewer calls seen in the tail than this, in either part, or fewer than were cut short there, choose nothing: a lognormal is assumed.
 MIN_FITTED, MIN_LATER = 50, 30
@@ -175,8 +175,13 @@ def _survival(factor: F64, censored: NDArray[np.bool_]) -> tuple[F64, F64]:
 
 
 def _start(factor: F64, censored: NDArray[np.bool_], begins: float) -> float:
-    places, survival = _survival(factor, censored)
-    return float(places[min(int(np.searchsorted(-survival, begins - 1, side="left")), len(places) - 1)])
+    """Return where no more than the share 1 − ``begins`` of the calls is left, seen or cut short.
+
+    Further out too few are left for an estimate: after a limit that cuts all calls short at once, it falls to 0 with the last one seen.
+    """
+    places, _ = _survival(factor, censored)
+    left = 1 - np.searchsorted(np.sort(factor), places, side="right") / len(factor)
+    return float(places[min(int(np.searchsorted(-left, begins - 1, side="left")), len(places) - 1)])
 
 
 def _fit(family: str, start: float, factor: F64, censored: NDArray[np.bool_]) -> Tail:

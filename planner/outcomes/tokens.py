@@ -31,17 +31,18 @@ class Efforts:
     effort: Coded
 
     @classmethod
-    def of(cls, key: NDArray[np.uint64], asked: NDArray[np.object_]) -> Efforts:
+    def of(cls, key: NDArray[np.uint64], asked: Coded) -> Efforts:
         """Keep the requests of ``key`` that ``asked`` (n,) for something; ``""`` is nothing."""
-        some = np.flatnonzero(asked != "")
+        names = tuple(sorted({*asked.values} - {""}))
+        codes = np.array([names.index(v) if v else -1 for v in asked.values] or [-1], np.int32)[asked.codes]
+        some = np.flatnonzero(codes >= 0)
         order = some[np.argsort(key[some], kind="stable")]
-        names, codes = np.unique(asked[order].astype(str), return_inverse=True)
-        return cls(key[order], Coded(codes.astype(np.int32), tuple(map(str, names))))
+        return cls(key[order], Coded(codes[order], names))
 
     def find(self, key: NDArray[np.uint64]) -> Coded:
         """Return the effort of each request, ``""`` where it asked for none.
 
-        >>> efforts = Efforts.of(np.array([7, 3], np.uint64), np.array(["high", ""], object))
+        >>> efforts = Efforts.of(np.array([7, 3], np.uint64), Coded(np.array([1, 0], np.int32), ("", "high")))
         >>> efforts.find(np.array([3, 7], np.uint64)).decode().tolist()
         ['', 'high']
         """

@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from planner.errors import InputError, did_you_mean
 from planner.router import Requests, Router, Scores
 from planner.schema import STATUSES
+from planner.traffic.derived import Piece, joined
 from planner.traffic.rows import Rows
 
 __all__ = ["FAILURES", "PHASES", "Block", "Intents", "Lever", "LeverError", "RowLever", "Settings", "in_apps", "sent_to"]
 
 Texts: TypeAlias = Callable[[str], Iterator[Requests]]
 Prompts: TypeAlias = Callable[[], Iterable[Sequence[str | None]]]
-Store: TypeAlias = Callable[[str, Callable[[], dict[str, NDArray[Any]]]], dict[str, NDArray[Any]]]
+Store: TypeAlias = Callable[[str, Callable[[], Iterable[Piece]]], dict[str, NDArray[Any]]]
 
 #: Row levers say what each request would send, vectorised; event levers hold state that spans requests.
 PHASES = ("row", "event")
@@ -61,14 +62,18 @@ class Block:
             self._scores[router.family] = Scores(**self.derived(f"scores-{router.family}-{self.at}", make))
         return self._scores[router.family]
 
-    def derived(self, name: str, make: Callable[[], dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
-        """Return named arrays over all requests, kept where the block keeps things; ``name`` carries the version of the method."""
-        return self._stored(name, make) if self._stored else make()
+    def derived(self, name: str, make: Callable[[], Iterable[Piece]]) -> dict[str, NDArray[Any]]:
+        """Return named arrays over all requests, kept where the block keeps things; ``name`` carries the version of the method.
+
+        ``make`` gives them in consecutive pieces.
+        """
+        return self._stored(name, make) if self._stored else joined(make())
 
 
-def _score(router: Router, requests: Texts, at: str) -> dict[str, NDArray[Any]]:
-    parts = [router.scores(piece, at) for piece in requests(router.unit)]
-    return {f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Scores)}
+def _score(router: Router, requests: Texts, at: str) -> Iterator[Piece]:
+    for piece in requests(router.unit):
+        found = router.scores(piece, at)
+        yield {f.name: getattr(found, f.name) for f in fields(Scores)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +84,7 @@ class Intents:
     ----------
     model: codes into ``models``. tier: codes into ``tiers``. variant: codes into ``variants``, the prompt variants of the labels.
     removed: input tokens that are no longer sent, ≥ 0; what was neither read from nor written to a prompt cache goes first.
-    submit_ms: time after the arrival before which it is not sent [ms].
+    submit_ms: time after the arrival before which it is not sent [ms]. stream: whether its answer is streamed, 1 or 0.
     """
 
     model: NDArray[np.int32]
@@ -87,6 +92,7 @@ class Intents:
     variant: NDArray[np.int32]
     removed: NDArray[np.int64]
     submit_ms: NDArray[np.float64]
+    stream: NDArray[np.int32]
     models: tuple[str, ...] = ()
     tiers: tuple[str, ...] = ()
     variants: tuple[str, ...] = ()
@@ -95,7 +101,7 @@ class Intents:
     def as_logged(cls, n: int) -> Intents:
         """The intents of the empty plan."""
         same = np.full(n, -1, np.int32)
-        return cls(same, same, same, np.zeros(n, np.int64), np.zeros(n))
+        return cls(same, same, same, np.zeros(n, np.int64), np.zeros(n), same)
 
 
 class Lever(Protocol):

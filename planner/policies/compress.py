@@ -8,7 +8,7 @@ providers' tokenizers cut finer, so that their saving is understated. Knows noth
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -20,6 +20,7 @@ from planner.policies.base import Block, Intents, Settings, in_apps, where
 from planner.text.compress import METHODS, compress
 from planner.text.history import message_tokens
 from planner.text.messages import parse
+from planner.traffic.derived import Piece
 
 __all__ = ["Compress"]
 
@@ -103,10 +104,11 @@ class Compress(Settings):
         code = np.where(mine & (blind | (removed > 0)), names.index(self.variant), intents.variant).astype(np.int32)
         return replace(intents, removed=intents.removed + removed, variant=code, variants=names)
 
-    def _counted(self, block: Block) -> dict[str, NDArray[Any]]:
+    def _counted(self, block: Block) -> Iterator[Piece]:
         """Count for every request, whatever its app: the counts outlive the choice of apps. None are counted without prompts."""
-        parts = [self.removed(piece) for piece in block.prompts()]
-        return {"removed": np.concatenate([np.zeros(0, np.int64), *parts])}
+        yield {"removed": np.zeros(0, np.int64)}
+        for prompts in block.prompts():
+            yield {"removed": self.removed(prompts)}
 
     def removed(self, prompts: Iterable[Any]) -> NDArray[np.int64]:
         """Return how many tokens each prompt (messages, None where the log lacks its whole text) loses, (n,): pure, row by row.

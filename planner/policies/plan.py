@@ -191,11 +191,17 @@ def _shared_call(by_key: Mapping[str, Any]) -> str:
     return "micro_batch and cascade: an answer shared by several requests cannot be accepted for one of them"
 
 
+def _sent_once(by_key: Mapping[str, Any]) -> str:
+    cache = next(key for key in by_key if key != "micro_batch")
+    return f"micro_batch and {cache}: who sends what a call shares is settled before a cache is asked"
+
+
 _RULES: Mapping[frozenset[str], Callable[[Mapping[str, Any]], str]] = {
     frozenset({"batch", "hedge"}): _too_short("after_ms", "after"),
     frozenset({"batch", "timeout"}): _too_short("ms", "of"),
     frozenset({"batch", "stream"}): _streamed,
     frozenset({"exact_cache", "semantic_cache"}): _two_caches,
     frozenset({"micro_batch", "cascade"}): _shared_call,
+    **{frozenset({"micro_batch", cache}): _sent_once for cache in ("exact_cache", "semantic_cache", "prompt_cache")},
     frozenset({"retry", "timeout"}): _late,
 }

@@ -4,7 +4,7 @@ from planner.simulation.accounting import AS_LOGGED, price_date
 from planner.simulation.frontier import Frontier, frontier, trace
 from planner.simulation.ledger import ledger
 from planner.simulation.result import WEEK, Simulation
-from planner.simulation.simulate import run, simulate
+from planner.simulation.simulate import run, simulate, simulate_in_parts
 from planner.simulation.summary import Summary, SummaryHeader, merge
 from planner.simulation.sweep import Sweep, retries, sweep
 from planner.simulation.world import World
@@ -25,6 +25,7 @@ __all__ = [
     "retries",
     "run",
     "simulate",
+    "simulate_in_parts",
     "sweep",
     "trace",
 ]

@@ -174,7 +174,7 @@ def trace(world: World, router: Router, *, app: str | None = None, points: int =
     moves = _switches(scores.take(inside), steered[inside], points, router.tau)
     sums = moves.by_bucket(rows.bucket, np.stack([_values(world, side)[inside] for side in sides], axis=1))
     parts = np.stack([part_costs(world.rows, side)[inside] for side in sides], axis=1)
-    pairs = np.stack([world.pair(side.model)[inside] for side in sides], axis=1)
+    pairs = np.stack([world.pair(world.rows, side.model)[inside] for side in sides], axis=1)
     asked = np.rint(np.where(rows.demand, rows.weight, 0.0) * MICRO).astype(np.int64)
     logged = add_up(np.column_stack([weigh_cost(rows.weight, world.logged.cost_pusd[inside]), asked]), (rows.bucket,), (BUCKETS,))
     kinds = len(EVIDENCE)

@@ -1,7 +1,8 @@
 """From a Summary's sums to intervals of money and quality.
 
 In: a Summary, and a statistic of its sums. Out: the statistic with its interval: by buckets of users, which carry the sampling of
-requests and of labels, and where users share state also by days. Knows nothing of evidence or of words.
+requests and of labels, and where users share state also by days. Knows nothing of evidence or of words, nor of shocks that last
+longer than ``LAGS`` days, or of what recurs more rarely than the log is long.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from planner.simulation import noise
 from planner.simulation.summary import DAILY, LABELLED, MICRO, NANO, PAIRED, Summary
-from planner.stats import LAGS, Interval, jackknife, two_way
+from planner.stats import LAGS, Interval, jackknife, two_way, weekdays
 
 __all__ = ["Statistic", "bucket_requests", "money", "quality", "quality_level", "quality_shift"]
 
@@ -46,16 +47,19 @@ def quality_shift(s: NDArray[Any]) -> NDArray[np.float64]:
 def money(summary: Summary, statistic: Statistic, group: int | None, extensive: bool) -> Interval:
     """Return a statistic of (cost difference, logged cost) [pUSD], token ratios resampled with their labels.
 
-    Days tell it at the log's volume: how much is asked on a day is carried by its users.
+    Where users share state, one of them moves more than what is saved on the own requests (``together``), and days add what everybody
+    asks at once: of a total with their volume, but for what the day of the week explains; of a share at the log's volume.
     """
     difference = summary.measure("cost_difference_pusd", group).sum(axis=1)
     logged = summary.measure("cost_pusd", group).sum(axis=1) - difference
     both = np.column_stack([difference, logged]).astype(float)
     exposure = summary.exposure.astype(object).sum(axis=0) if group is None else summary.exposure[group]
     moved = noise.shift(summary.samples, exposure)
+    gone, cost = both.sum(axis=0)
+    factor = together(-gone / max(cost, 1.0)) if summary.header.shared else 1.0
 
     def resampled(s: NDArray[Any]) -> NDArray[np.float64]:
-        return statistic(np.column_stack([s[:, 0] + moved(s[:, 2:]), s[:, 1]]))
+        return statistic(np.column_stack([gone + factor * (s[:, 0] - gone) + moved(s[:, 2:]), s[:, 1]]))
 
     sums = np.hstack([both, noise.columns(summary.samples)])
     weights = noise.clusters(bucket_requests(summary, group), summary.samples, exposure)
@@ -63,9 +67,41 @@ def money(summary: Summary, statistic: Statistic, group: int | None, extensive: 
     if not summary.header.shared:
         return users
     days = _daily(summary, group)
-    gone, cost = (days[:, DAILY.index(n)] for n in ("cost_difference_pusd", "cost_pusd"))
-    per_day, whole = np.column_stack([gone, cost - gone]), max(float(logged.sum()), 1.0)
-    return two_way(users, jackknife(per_day, lambda s: statistic(s * (whole / np.maximum(s[:, 1:], 1.0))), days[:, 0], lags=LAGS))
+    requests, gone_on, left = (days[:, DAILY.index(n)] for n in ("requests_micro", "cost_difference_pusd", "cost_pusd"))
+    per_day = np.column_stack([gone_on, left - gone_on])
+    if extensive:
+        return two_way(users, jackknife(any_weekday(per_day, requests > 0), statistic, requests, extensive=True, lags=LAGS))
+    return two_way(users, jackknife(per_day, lambda s: statistic(s * (cost / np.maximum(s[:, 1:], 1.0))), requests, lags=LAGS))
+
+
+def together(saved: float) -> float:
+    """Return how many times the own saving a user brings to a log that saves the share ``saved`` by what users share; at most twice.
+
+    A hit takes two: who asks, and who had the answer made. A question asked at the rate λ, whose answer lives for T, is a hit in the
+    share h = λT / (1 + λT) of its requests (a renewal process: Cox, *Renewal Theory*, 1962), and λh grows with λ by h + h (1 − h):
+    2 − h times the own hits. Over all questions, by what they cost, that is at most 2 − ``saved``, and savings that nobody else is
+    needed for only lower it; with ``saved`` below 0 it is twice. Not allowed for: a rate limit, where a refusal takes more users than two,
+    and writes to a prompt cache that cost as much as its hits save.
+
+    >>> [together(saved) for saved in (0.0, 0.25, 1.0, -0.5)]
+    [2.0, 1.75, 1.0, 2.0]
+    """
+    return 2.0 - min(max(saved, 0.0), 1.0)
+
+
+def any_weekday(per_day: NDArray[np.float64], filled: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return sums of every day, (blocks, [difference, logged cost]), of which the first is as if its weekday cost as much as any other.
+
+    A day's difference is lowered by what the other days of its weekday cost above all days, at the log's own share; that of a weekday
+    that the log has once is left, so that in a log of less than two weeks the week itself counts as chance.
+    """
+    gone, cost = np.where(filled[:, None], per_day, 0.0).T
+    day = weekdays(filled)
+    total, count = np.bincount(day, cost, 7)[day], np.bincount(day, filled, 7)[day]
+    every = max(float(filled.sum()), 1.0)
+    others = np.where(count > 1, (total - cost) / np.maximum(count - 1, 1), cost.sum() / every)
+    above = np.where(filled, others - others @ filled / every, 0.0)
+    return np.column_stack([gone - gone.sum() / max(cost.sum(), 1.0) * above, cost])
 
 
 def quality(summary: Summary, statistic: Statistic, group: int | None) -> Interval:

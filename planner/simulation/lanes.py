@@ -18,11 +18,12 @@ from planner.errors import NeedsError, PriceError
 from planner.outcomes.validators import Gate, gate
 from planner.policies import Cascade, Plan
 from planner.prices.call_rules import cancelled
-from planner.schema import EVIDENCE, PURPOSES, STATUSES, TOKEN_BUCKETS
-from planner.simulation.events.inputs import HISTORIES, OK, SCORES, Happened
+from planner.schema import EVIDENCE, STATUSES, TOKEN_BUCKETS
+from planner.simulation.events.inputs import HISTORIES, OK, SCORES
 from planner.simulation.events.inputs import Lanes as Timed
 from planner.simulation.settings import DRAWS, assigned
 from planner.simulation.settle import Lane
+from planner.simulation.told import Told
 from planner.stats import draws
 from planner.traffic.rows import Coded, Rows
 
@@ -36,7 +37,6 @@ VERIFY_US = 1_000
 #: Visible tokens of a verifier's answer; assumed.
 VERDICT_TOKENS = 4
 _CODE = np.int16
-_ESCALATION = PURPOSES.index("escalation")
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,22 +60,15 @@ class Lanes:
     gates: tuple[Gate, ...]
     gated: NDArray[np.int64]
 
-    def quality(self, happened: Happened) -> NDArray[np.float64]:
-        """Return q̂ of what each user got: of the model that answered, given what its validator said; else of the first lane.
+    def quality(self, answers: Told, source: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return q̂ of what each user got, the answer ``source``: of the model that answered, given what its validator said.
 
         A refused answer is given after all where the model that was asked again failed.
-
         """
-        n = len(self.gated)
-        table = np.column_stack([use.quality for use in self.used])
-        source = np.where(happened.source >= 0, happened.source, np.arange(n))
-        call = happened.answer[source]
-        lane = np.where(call >= 0, happened.lane[np.maximum(call, 0)] if len(happened.lane) else 0, self.chain[:, 0])
-        out = table[np.arange(n), lane]
+        out = np.column_stack([use.quality for use in self.used])[np.arange(len(source)), answers.lane[source]]
         for code, own in enumerate(self.gates):
-            first = (self.gated[source] == code) & (call >= 0) & (lane == self.chain[source, 0])
-            again = np.isin(source, happened.row[happened.purpose == _ESCALATION])
-            out = np.where(first, np.where(again, own.refused(out), own.quality(out)), out)
+            judged = np.where(answers.again[source], own.refused(out), own.quality(out))
+            out = np.where(answers.gate[source] == code, judged, out)
         return np.asarray(out)
 
 
@@ -85,7 +78,7 @@ def lanes_of(world: World, plan: Plan, at: NDArray[np.int64], observed: Rows, ro
     falls, hedges, cascades = (plan.of_key(key) for key in ("fallback", "hedge", "cascade"))
     present = [sent.values[c] for c in np.unique(sent.codes)]
     further = [*(m for f in falls for m in f.models), *(h.model for h in hedges if h.model), *(c.then for c in cascades)]
-    names = tuple(dict.fromkeys([*present, *further]))
+    names = tuple(sorted({*present, *further}))
     place = {m: i for i, m in enumerate(names)}
     first = np.array([place.get(v, 0) for v in sent.values], _CODE)[sent.codes]
     used = tuple(lane(world, m, at, observed, rows) for m in names)
@@ -141,11 +134,10 @@ def lane(world: World, model: str, at: NDArray[np.int64], observed: Rows, rows: 
     """
     sent = Coded(np.zeros(len(rows), np.int32), (model,))
     guessed = (rows.status != OK) & (rows.tokens.sum(axis=1) == 0)
-    tokens, evidence, _ = world.outcomes.tokens(answered(rows, guessed), sent)
+    tokens, evidence, _ = world.outcomes.tokens(answered(world, rows, guessed), sent)
     evidence = np.where(guessed, EVIDENCE.index("assumed"), evidence).astype(np.int8)
     stays = ~sent.differs(observed.model)
-    most = np.bincount(observed.provider.codes[stays], minlength=1).argmax() if stays.any() else -1
-    provider = world.outcomes.providers.get(model, observed.provider.values[most] if most >= 0 else "")
+    provider = world.outcomes.providers.get(model) or world.facts.provider(model)
     served = Coded(np.where(stays, observed.provider.codes, len(observed.provider.values)), (*observed.provider.values, provider))
     quality = world.outcomes.quality(Coded(np.zeros(len(world.rows), np.int32), (model,)))[at]
     return Lane(model, provider, served, tokens, evidence, quality, billed=_billed(world, model, provider))
@@ -160,15 +152,15 @@ def _billed(world: World, model: str, provider: str) -> tuple[str, str]:
     return (rule.streamed, rule.whole) if rule else ("full", "full")
 
 
-def answered(rows: Rows, guessed: NDArray[np.bool_]) -> Rows:
+def answered(world: World, rows: Rows, guessed: NDArray[np.bool_]) -> Rows:
     """Return ``rows`` with the mean tokens of their app's answered requests where ``guessed``."""
     if not guessed.any():
         return rows
-    tokens, good = rows.tokens.copy(), rows.status == OK
+    tokens = rows.tokens.copy()
     for app in np.unique(rows.app.codes[guessed]):
-        like = good & (rows.app.codes == app)
-        if like.any():
-            tokens[guessed & (rows.app.codes == app)] = np.rint(rows.tokens[like].mean(axis=0)).astype(np.int64)
+        typical = world.facts.typical(rows.app.values[app])
+        if typical is not None:
+            tokens[guessed & (rows.app.codes == app)] = typical
     return replace(rows, tokens=tokens)
 
 
@@ -204,20 +196,25 @@ def timed(world: World, plan: Plan, used: Sequence[Lane], rows: Rows) -> Timed:
     """Return what the event phase reads of the lanes; a log without latencies makes every call instant.
 
     Under no lever of retries a call stands for all that the gateway tries today, and fails as requests end, not as single calls do.
+    Each timeout of the plan has cells of its own, after those of requests under none.
     """
     latency, failures, n, many = world.outcomes.latency, world.outcomes.call_failures, len(rows), len(used)
     first, whole = np.ones((n, many), np.int64), np.ones((n, many), np.int64)
     residual = np.ones((many, len(SCORES)))
     cell, tried = np.zeros(n, np.int32), assigned(plan.of_key("retry"), rows.app) >= 0
     tables, took = [np.zeros((1, HISTORIES, 5))] * many, np.ones((many, 6), np.int64)
+    timeouts = plan.of_key("timeout")
     for code, use in enumerate(used):
         if latency:
             first[:, code], whole[:, code] = latency.expected_us(rows, use.model, use.tokens, use.provider)
             residual[code] = latency.speed(use.model).residual.at(SCORES)
         if failures:
-            tables[code] = _failing(world, use.model, bool(plan.of_key("rate_limit")))
-            took[code] = np.maximum(failures.took_us(use.model), 1)
-            cell = np.where(tried, failures.cells(rows), len(tables[code]) - 1).astype(np.int32)
+            limited = bool(plan.of_key("rate_limit"))
+            each = [_failing(world, use.model, limited, ms) for ms in (None, *(t.ms for t in timeouts))]
+            tables[code] = np.concatenate(each)
+            took[code] = np.maximum(failures.took_us(use.model, bool(timeouts)), 1)
+            own = np.where(tried, failures.cells(rows), len(each[0]) - 1)
+            cell = (own + len(each[0]) * (assigned(timeouts, rows.app) + 1)).astype(np.int32)
     hedges = [h.correlation for h in plan.of_key("hedge") if h.correlation is not None]
     return Timed(
         first_us=first,
@@ -233,15 +230,16 @@ def timed(world: World, plan: Plan, used: Sequence[Lane], rows: Rows) -> Timed:
     )
 
 
-def _failing(world: World, model: str, limited: bool) -> NDArray[np.float64]:
+def _failing(world: World, model: str, limited: bool, limit_ms: float | None) -> NDArray[np.float64]:
     """Return the cumulative probabilities of the kinds of failure: those of single calls by cell, and last those of whole requests.
 
-    A model that the log hardly knows fails as single calls do. Where limits are simulated, nothing else refuses a call for its rate.
+    A model that the log hardly knows fails as single calls do. Where limits are simulated, nothing else refuses a call for its rate, and
+    where calls are given up after ``limit_ms``, none times out but by how long it takes.
     """
     failures = world.outcomes.call_failures
-    single = failures.probabilities(model) if failures else np.zeros((1, HISTORIES, 5))
-    ended = world.outcomes.failures.get(model)
-    whole = single[-1:] if ended is None else np.broadcast_to(np.cumsum(ended[1:]), (1, HISTORIES, 5))
+    single = failures.probabilities(model, limit_ms=limit_ms) if failures else np.zeros((1, HISTORIES, 5))
+    ended, kept = world.outcomes.failures.get(model), failures.given_up.kept(model, limit_ms) if failures else 1.0
+    whole = single[-1:] if ended is None else np.broadcast_to(np.cumsum(ended[1:] * kept), (1, HISTORIES, 5))
     table = np.concatenate([single, whole])
     return unlimited(table) if limited else table
 

@@ -18,13 +18,14 @@ from planner.outcomes import Calls
 from planner.policies import Intents, Plan
 from planner.schema import STATUSES
 from planner.simulation.accounting import price_calls, refuse_unpriced
-from planner.simulation.events.inputs import Happened, Log, Requests
+from planner.simulation.events.inputs import Happened, Log, Names, Requests
 from planner.simulation.events.inputs import World as Events
 from planner.simulation.lanes import Lanes, lanes_of
 from planner.simulation.settings import US_PER_MS, assigned, limits, per_request, retries
-from planner.simulation.settle import calls_of, side_of
+from planner.simulation.settle import calls_of, side_of, weakest
 from planner.simulation.shared import prompts, responses, writing
 from planner.simulation.side import Side
+from planner.simulation.told import Told, source_of, told
 from planner.simulation.verify import with_verifiers
 from planner.stats import draws
 from planner.traffic.rows import Coded, Rows
@@ -32,9 +33,22 @@ from planner.traffic.rows import Coded, Rows
 if TYPE_CHECKING:
     from planner.simulation.world import World
 
-__all__ = ["Replay", "replay"]
+__all__ = ["SITTING_US", "Ready", "Replay", "over", "ready", "replay"]
 
+#: Turns of a session that come further apart than this are taken to begin by themselves [µs].
+SITTING_US = 3_600_000_000
 LIMITED = STATUSES.index("rate_limit")
+
+
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """The requests ``at`` (n,) of the log that take part, as the event phase is given them: ``rows`` as they are sent."""
+
+    at: NDArray[np.int64]
+    rows: Rows
+    lanes: Lanes
+    events: Events
+    names: Names
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,31 +65,55 @@ def replay(world: World, plan: Plan, intents: Intents, sent: Coded, rows: Rows) 
     """Let the requests of ``world`` happen under ``plan``; ``rows`` and ``sent`` are what the row phase made of them."""
     from planner.simulation.events.kernel import happen  # numba is slow to import, and plans without state do without it
 
+    at_once = ready(world, plan, intents, sent, rows)
+    return over(world, plan, at_once, happen(at_once.events), sent, rows)[0]
+
+
+def ready(world: World, plan: Plan, intents: Intents, sent: Coded, rows: Rows) -> Ready:
+    """Return what the event phase is given."""
     at = in_order(rows, rows.steerable)
     mine, own = rows.take(at), Coded(sent.codes[at], sent.values)
     lanes = lanes_of(world, plan, at, world.rows.take(at), mine, own)
     log = logged(world, plan, world.rows.take(at), mine, lanes)
+    answers, keys = responses(world, plan, at, sent)
+    caches, blocks = prompts(world, plan, at, lanes)
+    fresh = None if world.part is None else world.part.fresh[at]
     events = Events(
-        requests_of(plan, mine, lanes, log, intents.submit_ms[at]),
+        requests_of(plan, mine, lanes, log, intents.submit_ms[at], world.facts.start, fresh),
         lanes.timed,
         log,
         retries(plan, mine.app, world.seed),
-        responses(world, plan, at, sent),
-        prompts(world, plan, at, lanes),
+        answers,
+        caches,
         limits(plan, [use.model for use in lanes.used], [use.provider for use in lanes.used]),
     )
-    happened = happen(events)
-    cached = bool((events.prompts.pool >= 0).any())
-    used = writing(world, plan, lanes)
+    models = tuple(use.model for use in lanes.used)
+    row = at if world.part is None else world.part.positions[at]
+    return Ready(at, mine, lanes, events, Names(row, models, models, keys, blocks))
+
+
+def over(
+    world: World, plan: Plan, begun: Ready, happened: Happened, sent: Coded, rows: Rows, before: Told | None = None
+) -> tuple[Replay, Told]:
+    """Account for what ``happened``; ``before`` are the answers of requests long done that may have been served again.
+
+    Returns also what was answered, to these requests and those before them.
+    """
+    lanes, log, mine, at = begun.lanes, begun.events.log, begun.rows, begun.at
+    cached = bool((begun.events.prompts.pool >= 0).any())
     covered = assigned(plan.of_key("prompt_cache"), mine.app) >= 0
-    calls = calls_of(happened, used, log, mine, world.prints.prefixes.take(at, covered) if cached else None, covered)
+    prefixes = world.prints.prefixes.take(at, covered) if cached else None
+    calls = calls_of(happened, writing(world, plan, lanes), log, mine, prefixes, covered)
     calls = with_verifiers(world, plan, calls, happened, lanes)
     priced = price_calls(calls, mine, world.book, world.at)
     refuse_unpriced(priced, calls.model.differs(Coded(world.rows.model.codes[at][calls.row], world.rows.model.values)))
-    another = (happened.source >= 0) & (events.responses.key[happened.source] != events.responses.key)
-    side = side_of(calls, priced, happened, mine, np.where(another, np.nan, lanes.quality(happened)), another, world.has_price[at])
+    asked = begun.events.responses.key
+    key = np.append(begun.names.key, np.uint64(0))[asked]
+    answers = told(begun.names.lane, happened, lanes.chain[:, 0], lanes.gated, weakest(calls, priced, len(at)), key)
+    answers = before.before(answers) if before else answers
+    side = side_of(calls, priced, happened, answers, lanes.quality(answers, source_of(happened)), world.has_price[at], mine.streamed)
     side = replace(side, calls=side.calls + unseen(plan, happened, log, mine))
-    return Replay(at, calls, happened, merged(world.side(sent, rows), at, side))
+    return Replay(at, calls, happened, merged(world.side(sent, rows), at, side)), answers
 
 
 def unseen(plan: Plan, happened: Happened, log: Log, rows: Rows) -> NDArray[np.int64]:
@@ -97,11 +135,23 @@ def in_order(rows: Rows, part: NDArray[np.bool_]) -> NDArray[np.int64]:
     return order
 
 
-def requests_of(plan: Plan, rows: Rows, lanes: Lanes, log: Log, submit_ms: NDArray[np.float64]) -> Requests:
-    """Return the requests as the event phase reads them; turns follow each other where the log has them apart."""
-    n, app = len(rows), rows.app
-    arrival = (rows.timestamp - rows.timestamp.min()).astype("timedelta64[us]").astype(np.int64) if n else np.zeros(0, np.int64)
-    follows, think = turns(rows.session, arrival, arrival + log.whole_us)
+def requests_of(
+    plan: Plan,
+    rows: Rows,
+    lanes: Lanes,
+    log: Log,
+    submit_ms: NDArray[np.float64],
+    start: np.datetime64,
+    fresh: NDArray[np.bool_] | None = None,
+) -> Requests:
+    """Return the requests as the event phase reads them; turns follow each other where the log has them apart.
+
+    Time counts from ``start``. Of a part of the log, only the ``fresh`` requests follow others: those carried into it know already.
+    """
+    app = rows.app
+    arrival = (rows.timestamp - start).astype("timedelta64[us]").astype(np.int64)
+    session = rows.session if fresh is None else np.where(fresh, rows.session, -1)
+    follows, think = turns(session, arrival, arrival + log.whole_us)
     hedges = plan.of_key("hedge")
     hedged = assigned(hedges, app)
     after = per_request(hedges, app, "after_ms")
@@ -125,7 +175,8 @@ def requests_of(plan: Plan, rows: Rows, lanes: Lanes, log: Log, submit_ms: NDArr
 def turns(session: NDArray[np.int64], arrival: NDArray[np.int64], done: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return whom each request follows in its session and the pause [µs] after that one's answer; −1 and 0 for the others.
 
-    A turn that came before the last answer was complete does not wait for it.
+    A turn that came before the last answer was complete does not wait for it, nor does one that came SITTING_US or more after the
+    last turn: that is a new sitting, and it begins when it began.
 
     >>> turns(np.array([7, -1, 7]), np.array([0, 5, 100]), np.array([60, 9, 130]))
     (array([-1, -1,  0]), array([ 0,  0, 40]))
@@ -134,7 +185,8 @@ def turns(session: NDArray[np.int64], arrival: NDArray[np.int64], done: NDArray[
     order = np.argsort(session, kind="stable")
     before, after = order[:-1], order[1:]
     pause = arrival[after] - done[before]
-    linked = (session[before] == session[after]) & (session[after] >= 0) & (pause >= 0)
+    soon = arrival[after] - arrival[before] < SITTING_US
+    linked = (session[before] == session[after]) & (session[after] >= 0) & (pause >= 0) & soon
     follows[after[linked]], think[after[linked]] = before[linked], pause[linked]
     return follows, think
 
@@ -151,11 +203,12 @@ def logged(world: World, plan: Plan, observed: Rows, rows: Rows, lanes: Lanes) -
     lane = np.array([place.get(m, -1) for m in observed.model.values], np.int16)[observed.model.codes]
     lane[rows.tier.differs(observed.tier)] = -1
     score = latency.scores(observed, world.seed) if latency else np.zeros(len(rows))
-    first, whole = latency.logged_us(observed, score) if latency else (np.ones(len(rows), np.int64),) * 2
+    first, last = latency.logged_us(observed, score) if latency else (np.ones(len(rows), np.int64),) * 2
     spanned = np.rint(observed.latency_ms * US_PER_MS)
-    whole = np.where(tried | ~np.isfinite(spanned), whole, np.maximum(np.nan_to_num(spanned), 1)).astype(np.int64)
+    whole = np.where(tried | ~np.isfinite(spanned), last, np.maximum(np.nan_to_num(spanned), 1)).astype(np.int64)
+    first = np.clip(first + (whole - last if latency else 0), 1, whole)  # what was tried before the last call came before its first token
     begun = np.rint(observed.ttft_ms * US_PER_MS)
-    first = np.where(tried | ~np.isfinite(begun), np.minimum(first, whole), np.clip(np.nan_to_num(begun), 1, whole)).astype(np.int64)
+    first = np.where(tried | ~np.isfinite(begun), first, np.clip(np.nan_to_num(begun), 1, whole)).astype(np.int64)
     kind = failures.earlier_kind(observed, draws.uniform(world.seed, observed.key, "earlier")) if failures else np.ones(len(rows), np.int8)
     earlier = np.where(tried, np.maximum(observed.attempts - 1, 0), 0)
     if plan.of_key("rate_limit"):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from planner.schema import EVIDENCE, TOKEN_BUCKETS
 from planner.simulation.intervals import Statistic, bucket_requests, money, quality, quality_level, quality_shift
 from planner.simulation.latency import latency, latency_difference
-from planner.simulation.summary import MICRO, Summary
+from planner.simulation.summary import MICRO, TIMES, Summary
 from planner.stats import REFUSE, WARN, Estimate, Interval, effective_clusters
 from planner.units import DAYS_PER_MONTH, PUSD_PER_USD
 
@@ -83,18 +83,18 @@ class Simulation:
             return self._unchanged(group)
         return self._quality(quality_shift, group)
 
-    def latency(self, q: float = 0.95, group: int | None = None, *, first: bool = False) -> Estimate:
-        """The ``q`` quantile of the time until the answer is there, or until its ``first`` token [ms].
+    def latency(self, q: float = 0.95, group: int | None = None, *, perceived: bool = False) -> Estimate:
+        """The ``q`` quantile of the time until the answer is there, or as ``perceived``: until its first token where it is streamed [ms].
 
         Of the users' answered requests whose time is known; no interval where too few users' lie beyond it.
         """
-        name = "first_ms" if first else "latency_ms"
+        name = "perceived_ms" if perceived else "latency_ms"
         return self._timed(latency(self.summary, q, group, name), name, group)
 
-    def latency_difference(self, q: float = 0.95, group: int | None = None, *, first: bool = False) -> Estimate:
+    def latency_difference(self, q: float = 0.95, group: int | None = None, *, perceived: bool = False) -> Estimate:
         """The ``q`` quantile of that time under the plan minus as logged [ms]."""
-        name, logged = ("first_ms", "first_logged_ms") if first else ("latency_ms", "latency_logged_ms")
-        if (self.summary.histogram(name, group) == self.summary.histogram(logged, group)).all():
+        name = "perceived_ms" if perceived else "latency_ms"
+        if self._as_logged(name, group):
             return self._unchanged(group)
         return self._timed(latency_difference(self.summary, q, group, name), name, group)
 
@@ -151,6 +151,8 @@ class Simulation:
             )
         if self.changed() and saving.shares.get("assumed"):
             lines.append(ASSUMED)
+        if self._streams and not self._as_logged("perceived_ms", None):
+            lines.append(self._wait)
         if self.unpriced():
             lines.append(f"{self.unpriced():,.0f} rows of the log have no price and are in no figure; planner.audit says why.")
         if days < WEEK:
@@ -162,6 +164,20 @@ class Simulation:
 
     def _repr_html_(self) -> str:
         return f"<p class='mathjax_ignore'>{html.escape(self.text)}</p>{self.table.to_html(index=False, float_format='{:,.4g}'.format)}"
+
+    @property
+    def _streams(self) -> bool:
+        """Whether any answer begins to show before it is complete."""
+        return bool((self.summary.histogram("perceived_ms") != self.summary.histogram("latency_ms")).any())
+
+    @property
+    def _wait(self) -> str:
+        """How long people wait for something to read, under the plan and in the log."""
+        wait, before = self.latency(perceived=True), self.summary.latency_quantile(0.95, name="perceived_logged_ms")
+        return (
+            f"p95 of the perceived latency [ms], to the first token where answers are streamed: {wait.format(',.0f')}; "
+            f"as logged {before:,.0f}."
+        )
 
     @property
     def _prices(self) -> str:
@@ -185,13 +201,18 @@ class Simulation:
         return _estimate(found, "estimated", labels, f"predictions corrected on {labels} held-out labels")
 
     def _timed(self, found: Interval, name: str, group: int | None) -> Estimate:
-        """Say of a latency how it is known; it is as sure as the weakest of the requests behind it."""
-        requests = self.summary.measure("requests_micro", group).sum(axis=0)
-        evidence = _worst(dict(zip(EVIDENCE, requests, strict=True)))
+        """Say of a latency how it is known: as the weakest of the requests behind it, and measured only where it is the log's."""
+        requests = dict(zip(EVIDENCE, self.summary.measure("requests_micro", group).sum(axis=0), strict=True))
+        evidence = _worst({**requests, "estimated": requests["estimated"] or not self._as_logged(name, group)})
         n = round(int(self.summary.histogram(name, group).sum()) / MICRO)
         if not n:
             return Estimate(float("nan"), evidence=evidence, source="no request has a known time")
         return _estimate(found, evidence, n, f"answered requests with a known time, by {self.summary.header.cluster_unit}")
+
+    def _as_logged(self, name: str, group: int | None) -> bool:
+        """Say whether one of ``summary.TIMES`` is spread under the plan as it is in the log."""
+        logged = TIMES[TIMES.index(name) + 1]
+        return bool((self.summary.histogram(name, group) == self.summary.histogram(logged, group)).all())
 
     def _unchanged(self, group: int | None) -> Estimate:
         return Estimate(0.0, 0.0, 0.0, "measured", n=round(self.requests(group)), source="nothing changes")
@@ -220,6 +241,7 @@ class Simulation:
             "failure_share": self.failures(group),
             **tokens,
             **{f"p{p}_ms": self.summary.latency_quantile(p / 100, group) for p in (50, 95, 99)},
+            "perceived_p95_ms": self.summary.latency_quantile(0.95, group, "perceived_ms"),
             "p95_low": slow.low,
             "p95_high": slow.high,
         }

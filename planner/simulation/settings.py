@@ -47,19 +47,19 @@ def per_request(found: Sequence[Any], app: Coded, field: str, otherwise: float =
 
 
 def retries(plan: Plan, app: Coded, seed: int) -> Retries:
-    """Return a policy for each retry or fallback lever's apps; the first policy never tries again."""
+    """Return a policy for every pair of a retry and a fallback lever, either of which may be none; who has none never tries again."""
     found, falls = plan.of_key("retry"), plan.of_key("fallback")
-    own, fall = assigned(found, app), assigned(falls, app)
-    pairs, policy = np.unique(np.column_stack([own, fall]), axis=0, return_inverse=True) if len(own) else (np.zeros((0, 2), int), own)
-    chosen = [found[a] if a >= 0 else None for a, _ in pairs.tolist()]
-    nexts = [falls[b] if b >= 0 else None for _, b in pairs.tolist()]
+    pairs = [(a, b) for a in (*found, None) for b in (*falls, None)]
+    chosen, nexts = [a for a, _ in pairs], [b for _, b in pairs]
+    own, fall = assigned(found, app) % (len(found) + 1), assigned(falls, app) % (len(falls) + 1)
+    policy = own * (len(falls) + 1) + fall
 
     def number(name: str, otherwise: float, factor: float = 1.0) -> NDArray[np.float64]:
         values = [otherwise if r is None or getattr(r, name) is None else getattr(r, name) * factor for r in chosen]
         return np.array(values, float)
 
     return Retries(
-        policy=policy.reshape(-1).astype(np.int16),
+        policy=policy.astype(np.int16),
         most=np.array([[0 if r is None else r.retries.get(kind, 0) for kind in STATUSES] for r in chosen], np.int64).reshape(
             -1, len(STATUSES)
         ),

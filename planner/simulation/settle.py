@@ -17,10 +17,11 @@ from planner.prices import Priced
 from planner.schema import EVIDENCE, STATUSES
 from planner.simulation.events.inputs import CANCELLED, OK, Happened, Log
 from planner.simulation.side import Side, split
+from planner.simulation.told import Told, source_of
 from planner.text.prints import Prefixes
 from planner.traffic.rows import Coded, Rows
 
-__all__ = ["Lane", "calls_of", "side_of"]
+__all__ = ["Lane", "calls_of", "side_of", "weakest"]
 
 _MEASURED, _ESTIMATED, _ASSUMED = range(len(EVIDENCE))
 _UNBILLED = tuple(STATUSES.index(k) for k in ("transport", "rate_limit"))
@@ -79,7 +80,7 @@ def calls_of(
     tokens[failed & np.isin(happened.kind, _UNBILLED)] = 0
     tokens[failed & (happened.kind != CANCELLED), _ANSWER:] = 0
     cut = np.flatnonzero(failed & (happened.kind == CANCELLED))
-    share, streamed = generated(happened, cut), np.isfinite(rows.ttft_ms[row[cut]])
+    share, streamed = generated(happened, cut), rows.streamed[row[cut]]
     for code, use in enumerate(lanes):
         for mode, rule in zip((streamed, ~streamed), use.billed, strict=True):
             on = mode & (lane[cut] == code)
@@ -143,46 +144,43 @@ def cached(
     return out
 
 
+def weakest(calls: Calls, priced: Priced, n: int) -> NDArray[np.int8]:
+    """Return the weakest evidence of each request's calls and their prices, (n,); ``measured`` without any."""
+    worst = np.zeros(n, np.int8)
+    np.maximum.at(worst, calls.row, np.maximum(calls.evidence, priced.evidence.astype(np.int8)))
+    return worst
+
+
 def side_of(
     calls: Calls,
     priced: Priced,
     happened: Happened,
-    rows: Rows,
+    answers: Told,
     quality: NDArray[np.float64],
-    another: NDArray[np.bool_],
     known: NDArray[np.bool_],
+    streamed: NDArray[np.bool_],
 ) -> Side:
-    """Reduce calls to the requests ``rows`` of the event phase; ``known`` says which have a price as logged.
+    """Reduce calls to the requests of the event phase; ``known`` says which have a price as logged, ``streamed`` whose answers stream.
 
-    ``another`` are those that got the answer to another question.
-
+    ``answers`` are what each of them, and of those before them, was answered. The quality of an answer to another question is unknown.
     A request without an answer is told under the model it was sent to last.
     """
-    n = len(rows)
-    last = np.zeros(n, np.int64)
-    np.maximum.at(last, calls.row, np.arange(len(calls)))
-    made = np.bincount(calls.row, minlength=n)
-    source = np.where(happened.source >= 0, happened.source, np.arange(n))
-    teller = np.where(happened.answer >= 0, happened.answer, last)[source]
-    model = Coded(calls.model.codes[teller], calls.model.values) if len(calls) else rows.model
+    n, source = len(happened.end), source_of(happened)
+    another = (happened.source >= 0) & (answers.key[source] != answers.key[:n])
+    shown = np.where(streamed & (happened.answer_us >= 0), happened.answer_us, happened.done_us)
     cost = np.where(known[calls.row], priced.cost_pusd, 0)
-    parts = np.where(known[calls.row, None], split(priced), 0)
-    worst = np.zeros(n, np.int8)
-    np.maximum.at(worst, calls.row, np.maximum(calls.evidence, priced.evidence.astype(np.int8)))
-    served = happened.source >= 0
-    worst[served] = np.maximum(worst[served], worst[source[served]])
     return Side(
-        model=model,
-        calls=made,
+        model=Coded(answers.last[source].astype(np.int32), answers.names),
+        calls=np.bincount(calls.row, minlength=n),
         tokens=summed(calls.tokens, calls.row, n),
         outcome=happened.end,
         latency_ms=(happened.done_us - happened.arrived_us) / 1_000,
-        first_ms=np.where(happened.answer_us >= 0, (happened.answer_us - happened.arrived_us) / 1_000, np.nan),
+        perceived_ms=(shown - happened.arrived_us) / 1_000,
         cost_pusd=summed(cost[:, None], calls.row, n)[:, 0],
-        parts_pusd=summed(parts, calls.row, n),
+        parts_pusd=summed(np.where(known[calls.row, None], split(priced), 0), calls.row, n),
         priced=known,
-        evidence=worst,
-        quality=quality,
+        evidence=np.maximum(answers.evidence[:n], answers.evidence[source]),
+        quality=np.where(another, np.nan, quality),
         unmeasured=another,
     )
 

@@ -23,23 +23,26 @@ from planner.simulation.events.inputs import PromptCacheRules, ResponseCache
 from planner.simulation.lanes import Lanes
 from planner.simulation.settings import US_PER_MS, assigned, per_request
 from planner.simulation.settle import Lane
+from planner.stats import draws
 from planner.text.embeddings import embedding
-from planner.text.prints import joint_keys, leading
+from planner.text.prints import Prefixes, joint_keys, leading
 from planner.traffic.rows import Coded
 
 if TYPE_CHECKING:
     from planner.simulation.world import World
 
-__all__ = ["prompts", "responses", "writing"]
+__all__ = ["covered_blocks", "prompts", "responses", "writing"]
 
 _US_PER_S = 1_000_000
 #: Lifetimes by name [s].
 LIFETIMES_S = {"5m": 300, "1h": 3_600}
 
 
-def responses(world: World, plan: Plan, at: NDArray[np.int64], sent: Coded) -> ResponseCache:
-    """Return the response cache: one for the gateway, whatever the apps; its requests carry their own time to live.
+def responses(world: World, plan: Plan, at: NDArray[np.int64], sent: Coded) -> tuple[ResponseCache, NDArray[np.uint64]]:
+    """Return the response cache, one for the gateway, whatever the apps, and what its dense keys stand for.
 
+    These are hashes of questions, the same in any part of the log, unless similar questions are served too. Requests carry their own
+    time to live.
     ``sent`` (all rows) is part of every question: an answer of one model is not served for another. Requests that offer tools
     have no question. A hit takes as long as the slowest of the levers says.
     """
@@ -47,16 +50,16 @@ def responses(world: World, plan: Plan, at: NDArray[np.int64], sent: Coded) -> R
     n, found = len(at), [*exact, *semantic]
     key, near = np.full(n, -1, np.int64), [np.zeros(0, np.int64)] * n
     if not found:
-        return ResponseCache(key, np.zeros(0, np.int64), np.zeros(n + 1, np.int64), np.zeros(n, np.int64))
+        return ResponseCache(key, np.zeros(0, np.int64), np.zeros(n + 1, np.int64), np.zeros(n, np.int64)), np.zeros(0, np.uint64)
     same(found, ("capacity", "eviction"))
     same(exact, ("coalesce",))
     app, may = Coded(world.rows.app.codes[at], world.rows.app.values), ~world.acts[at]
-    request = joint_keys(world.prints.request, sent.codes)[at]
+    request = joint_keys(world.prints.request, draws.key(sent.values)[sent.codes])[at]
     covered = (assigned(exact, app) >= 0) & (request != 0) & may
-    key[covered] = np.unique(request[covered], return_inverse=True)[1]
+    asked, key[covered] = np.unique(request[covered], return_inverse=True)
     for lever in semantic:
         _similar(world, lever, at, sent, may & (assigned(semantic, app) == semantic.index(lever)), key, near)
-    return ResponseCache(
+    cache = ResponseCache(
         key=key,
         near=np.concatenate(near) if n else np.zeros(0, np.int64),
         near_start=np.append(0, np.cumsum([len(x) for x in near], dtype=np.int64)),
@@ -66,6 +69,7 @@ def responses(world: World, plan: Plan, at: NDArray[np.int64], sent: Coded) -> R
         hit_us=round(max(lever.hit_ms for lever in found) * US_PER_MS),
         coalesce=any(lever.coalesce for lever in exact),
     )
+    return cache, asked if not semantic else np.arange(1 + key.max(initial=-1), dtype=np.uint64)
 
 
 def _similar(
@@ -106,22 +110,27 @@ def same(found: Sequence[Any], names: Sequence[str]) -> None:
             )
 
 
-def prompts(world: World, plan: Plan, at: NDArray[np.int64], lanes: Lanes) -> PromptCacheRules:
-    """Return the providers' prompt caches: one for each lane whose provider has a rule; requests of other apps touch none."""
+def prompts(world: World, plan: Plan, at: NDArray[np.int64], lanes: Lanes) -> tuple[PromptCacheRules, NDArray[np.uint64]]:
+    """Return the providers' prompt caches, one for each lane whose provider has a rule, and the hashes that their dense blocks stand for.
+
+    Requests of other apps touch none.
+    """
     found = plan.of_key("prompt_cache")
     n, many = len(at), len(lanes.used)
     none, zero = np.full(many, -1, np.int16), np.zeros(many, np.int64)
     if not found:
-        return PromptCacheRules(np.zeros(0, np.int64), np.zeros(n + 1, np.int64), none, zero, zero, np.zeros(n, np.int64), np.ones(n))
+        nothing = PromptCacheRules(np.zeros(0, np.int64), np.zeros(n + 1, np.int64), none, zero, zero, np.zeros(n, np.int64), np.ones(n))
+        return nothing, np.zeros(0, np.uint64)
     same(found, ("lifetime",))
-    mine = world.prints.prefixes.take(at, assigned(found, world.rows.app)[at] >= 0)
-    _, block, often = np.unique(mine.keys, return_inverse=True, return_counts=True)
-    marked = leading(often[block] > 1, np.diff(mine.start)) if len(block) else np.zeros(n, np.int64)
+    mine = covered_blocks(world, plan, at)
+    keys, block, often = np.unique(mine.keys, return_inverse=True, return_counts=True)
+    again = often > 1 if world.part is None else np.isin(keys, world.part.recurring, assume_unique=True)
+    marked = leading(again[block], np.diff(mine.start)) if len(block) else np.zeros(n, np.int64)
     tokens = world.rows.tokens[at, :4].sum(axis=1)
     on = dt.date.fromisoformat(world.day)
     rules = [rule_of(world, use, on) for use in lanes.used]
     life = [lifetime(rule, found[0].lifetime) for rule in rules]
-    return PromptCacheRules(
+    rules_of_all = PromptCacheRules(
         block=block.astype(np.int64),
         block_start=mine.start,
         pool=np.array([-1 if rule is None else i for i, rule in enumerate(rules)], np.int16),
@@ -130,6 +139,12 @@ def prompts(world: World, plan: Plan, at: NDArray[np.int64], lanes: Lanes) -> Pr
         marked=marked,
         block_tokens=tokens * mine.block / np.maximum(mine.size, 1),
     )
+    return rules_of_all, keys
+
+
+def covered_blocks(world: World, plan: Plan, at: NDArray[np.int64]) -> Prefixes:
+    """Return the leading blocks of the requests ``at``; none where no prompt cache of the plan speaks of the app."""
+    return world.prints.prefixes.take(at, assigned(plan.of_key("prompt_cache"), world.rows.app)[at] >= 0)
 
 
 def rule_of(world: World, use: Lane, on: dt.date) -> PromptCache | None:

@@ -2,7 +2,9 @@
 
 In: a world, a plan, and what it came to. Out: how many second actions are certain, how many possible, and how many a key prevents.
 A call that was refused for its rate, its content or its form has not acted; one that was lost on the way or cancelled may have; a
-hedge and the call beside it both do, unless one is cancelled in time. Knows nothing of what a tool does.
+hedge and the call beside it both do, unless one is cancelled in time. An answer that a cascade refuses is shown to nobody and does not
+act, nor does a verifier's. Attempts that the gateway makes today, under no lever of retries, count as they do in the log.
+Knows nothing of what a tool does.
 """
 
 from __future__ import annotations
@@ -17,10 +19,16 @@ from planner.schema import PURPOSES, STATUSES
 from planner.simulation.replay import Replay
 from planner.simulation.settings import assigned
 from planner.simulation.world import World
+from planner.stats import draws
 
-__all__ = ["SideEffects", "side_effects"]
+__all__ = ["SideEffects", "as_logged", "repeats", "side_effects"]
 
+Ints = NDArray[np.int64]
+#: Levers that ask a request again after a call that may have acted.
+_REPEATS = ("retry", "hedge", "fallback")
 _OK, _HEDGE = STATUSES.index("ok"), PURPOSES.index("hedge")
+#: Calls whose answer is not a second action: the one that takes a refused answer's place, and a verdict on it.
+_IN_PLACE = tuple(PURPOSES.index(p) for p in ("escalation", "verifier"))
 #: After a call that ended so, nobody knows whether its tool has acted.
 _UNSURE = tuple(STATUSES.index(k) for k in ("transport", "cancelled"))
 
@@ -50,16 +58,48 @@ every tool honours them).'
         return f"Of {self.requests:,} requests that offer tools, {twice}{keys}."
 
 
+def repeats(world: World, plan: Plan) -> bool:
+    """Say whether ``plan`` asks any request that offers tools again: whether it retries, hedges or falls back in an app that has some."""
+    acts, app = world.acts & world.rows.steerable, world.rows.app
+    return any(bool((acts & (assigned(plan.of_key(key), app) >= 0)).any()) for key in _REPEATS)
+
+
+def as_logged(world: World) -> SideEffects:
+    """Count second actions in the log itself."""
+    at = np.flatnonzero(world.rows.steerable)
+    status = world.rows.status[at]
+    again = world.rows.attempts[at] - 1
+    return _counted(world.acts[at], status == _OK, np.isin(status, _UNSURE) + _lost(world, at, again), np.zeros(len(at), bool))
+
+
 def side_effects(world: World, plan: Plan, played: Replay) -> SideEffects:
     """Count second actions of requests that offer tools under ``plan``, in the period of the log."""
-    acts, calls = world.acts[played.at], played.calls
-    answered = np.zeros(len(played.at), np.int64)
-    np.add.at(answered, calls.row, calls.outcome == _OK)
-    lost = np.zeros(len(played.at), np.int64)
-    np.add.at(lost, calls.row, np.isin(calls.outcome, _UNSURE))
-    certain = np.where(acts, np.maximum(answered - 1, 0), 0)
-    unsure = np.where(acts & (answered + lost > 1), np.minimum(lost, answered + lost - 1) - certain, 0).clip(0)
+    calls, at = played.calls, played.at
+    made, answered, lost = (
+        np.bincount(calls.row[which], minlength=len(at))
+        for which in (
+            np.ones(len(calls), bool),
+            (calls.outcome == _OK) & ~np.isin(calls.purpose, _IN_PLACE),
+            np.isin(calls.outcome, _UNSURE),
+        )
+    )
+    unseen = played.side.calls[at] - made
     keyed = _keyed(plan, world, played) & ~_hedged(played)
+    return _counted(world.acts[at], answered, lost + _lost(world, at, unseen), keyed)
+
+
+def _lost(world: World, at: Ints, again: Ints) -> Ints:
+    """Return how many of the attempts before the last, ``again``, were lost on the way: all of a request failed alike."""
+    failures, rows = world.outcomes.call_failures, world.rows.take(at)
+    if failures is None:
+        return again
+    return again * np.isin(failures.earlier_kind(rows, draws.uniform(world.seed, rows.key, "earlier")), _UNSURE)
+
+
+def _counted(acts: NDArray[np.bool_], answered: Ints, lost: Ints, keyed: NDArray[np.bool_]) -> SideEffects:
+    """Count, of requests of which so many calls were ``answered`` and ``lost``: all but the first of what may have acted."""
+    certain = np.where(acts, answered - 1, 0).clip(0)
+    unsure = np.where(acts, lost - (answered == 0), 0).clip(0)
     return SideEffects(int(acts.sum()), int(certain.sum()), int(unsure[~keyed].sum()), int(unsure[keyed].sum()))
 
 

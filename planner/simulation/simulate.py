@@ -8,20 +8,27 @@ the integer. Knows nothing of how a router was trained.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-from planner.errors import PriceError
+from planner.errors import NeedsError, PriceError
 from planner.outcomes import Outcomes, fit_outcomes
 from planner.policies import Plan
 from planner.prices import PriceBook
 from planner.simulation.accounting import price_date
+from planner.simulation.parts import ROWS, divisible, summary_of
 from planner.simulation.result import Simulation
 from planner.simulation.side import Side
 from planner.simulation.summarise import summarise
 from planner.simulation.world import World, send
 from planner.traffic import Traffic
 
-__all__ = ["run", "simulate"]
+__all__ = ["LARGE", "run", "simulate", "simulate_in_parts"]
+
+#: Requests above which a log is no longer opened whole.
+LARGE = 1_000_000
 
 
 def simulate(
@@ -36,6 +43,8 @@ def simulate(
 ) -> Simulation:
     """Replay ``traffic`` under ``plan`` (the empty plan by default) and return what would have happened.
 
+    A log of more than LARGE requests is replayed in parts, if the plan can be: in bounded memory.
+
     Parameters
     ----------
     traffic: the log.
@@ -49,13 +58,67 @@ def simulate(
 
     Raises
     ------
-    NeedsError: the log lacks a column that a lever needs.
+    NeedsError: the log lacks a column that a lever needs, or the outcomes lack the latencies.
     PriceError: the plan uses a model without a rate.
     """
-    book, plan = book or PriceBook.load(), plan or Plan()
+    plan = plan or Plan()
+    if len(traffic) > LARGE and divisible(plan):
+        return simulate_in_parts(traffic, plan, outcomes=outcomes, book=book, at=at, by=by, seed=seed)
+    return run(_world(traffic, plan, outcomes, book, at, by, seed), plan)
+
+
+def simulate_in_parts(
+    traffic: Traffic,
+    plan: Plan,
+    *,
+    outcomes: Outcomes | None = None,
+    book: PriceBook | None = None,
+    at: dt.date | str | None = None,
+    by: tuple[str, ...] = ("app",),
+    seed: int = 0,
+    rows: int = ROWS,
+    keep: Path | None = None,
+    client: Any = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Simulation:
+    """Do what :func:`simulate` does with a log of any size: part after part, in the memory of one; the same integers come out.
+
+    Parameters
+    ----------
+    traffic, plan, outcomes, book, at, by, seed: as of ``simulate``.
+    rows: that begin in a part.
+    keep: a folder in which every finished part stays, so that the same call goes on after an interruption.
+    client: a ``distributed.Client``, on whose workers the parts are played; they must see the traffic's folder at the same path.
+    progress: called with rows done and in all.
+
+    Raises
+    ------
+    InputError: a plan that gathers requests or compares each with all others (batch, micro_batch, semantic_cache), fewer than one row
+        in a part, and a folder that keeps another run.
+    NeedsError, PriceError: as of ``simulate``.
+    """
+    world = _world(traffic, plan, outcomes, book, at, by, seed)
+    _check(world, plan, *_names(traffic))
+    summary = summary_of(
+        traffic, plan, world.outcomes, world.book, world.at, by, seed, rows=rows, keep=keep, client=client, progress=progress
+    )
+    return Simulation(plan.name, summary)
+
+
+def _world(
+    traffic: Traffic,
+    plan: Plan,
+    outcomes: Outcomes | None,
+    book: PriceBook | None,
+    at: dt.date | str | None,
+    by: tuple[str, ...],
+    seed: int,
+) -> World:
+    book = book or PriceBook.load()
     if outcomes is None:
-        outcomes = fit_outcomes(traffic, seed=seed) if any(lever.phase == "event" for lever in plan.levers) else Outcomes()
-    return run(World(traffic, outcomes, book, price_date(book, at), by, seed), plan)
+        timed = any(lever.phase == "event" or {"submit_ms", "stream"} & {*lever.writes} for lever in plan.levers)
+        outcomes = fit_outcomes(traffic, seed=seed) if timed else Outcomes()
+    return World(traffic, outcomes, book, price_date(book, at), by, seed)
 
 
 def run(world: World, plan: Plan, *, shared: bool = False) -> Simulation:
@@ -76,11 +139,24 @@ def told(world: World, plan: Plan, side: Side, *, shared: bool = False) -> Simul
 
 def checked(world: World, plan: Plan) -> None:
     """Check the whole plan against the log and the price book before anything runs."""
+    _check(world, plan, *(column.values for column in (world.rows.app, world.rows.model, world.rows.provider)))
+
+
+def _check(world: World, plan: Plan, apps: Sequence[str], logged: Sequence[str], providers: Sequence[str]) -> None:
+    if plan.of_key("stream") and world.outcomes.latency is None:
+        raise NeedsError("stream needs to know how soon answers begin, which these outcomes do not say", fix="fit them on the log")
     named = list(dict.fromkeys(n for need in plan.needs for n in need.split("|")))
-    columns = world.traffic.filled(*named)
     uses = {m for lever in plan.levers for m in lever.uses}
-    models = {*world.rows.model.values, *(m for m in uses if _has_price(world, m))}
-    plan.check(world.rows.app.values, models, columns, world.rows.provider.values)
+    plan.check(apps, {*logged, *(m for m in uses if _has_price(world, m))}, world.traffic.filled(*named), providers)
+
+
+def _names(traffic: Traffic) -> list[list[str]]:
+    """Return the apps, models and providers of a log, read a piece at a time."""
+    found: dict[str, dict[str, None]] = {"app": {}, "model": {}, "provider": {}}
+    for batch in traffic.batches(tuple(found)):
+        for name, values in found.items():
+            values |= dict.fromkeys(value or "" for value in batch[name].unique().to_pylist())
+    return [list(values) for values in found.values()]
 
 
 def _has_price(world: World, model: str) -> bool:

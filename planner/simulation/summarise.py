@@ -43,9 +43,14 @@ Timed: TypeAlias = Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]
 _DAILY = [MEASURES.index(n) for n in ("requests_micro", "cost_difference_pusd", "cost_pusd")]
 
 
-def summarise(world: World, header: SummaryHeader, side: Side, sent_labelled: Coded | None) -> Summary:
-    """Add up one plan's side, beside the logged one, per group × bucket (× evidence), and per group × day if the header says so."""
+def summarise(world: World, header: SummaryHeader, side: Side, sent_labelled: Coded | None, at: NDArray[np.int64] | None = None) -> Summary:
+    """Add up one plan's side, beside the logged one, per group × bucket (× evidence), and per group × day if the header says so.
+
+    Of all rows, or those ``at`` these positions alone.
+    """
     rows, logged = world.rows, world.logged
+    if at is not None:
+        rows, logged, side = rows.take(at), logged.take(at), side.take(at)
     place, groups = world.place(rows), len(world.groups)
     shape = (groups, BUCKETS)
     labelled = np.zeros((*shape, len(LABELLED)), np.int64)
@@ -64,18 +69,18 @@ def summarise(world: World, header: SummaryHeader, side: Side, sent_labelled: Co
         labelled=labelled,
         latency=_fine(rows, timed, place, groups),
         latency_buckets=_coarse(rows, timed, (place, rows.bucket), shape),
-        exposure=_exposure(world, side, place),
+        exposure=_exposure(world, rows, side, place),
         samples=world.samples,
         daily=add_up(np.hstack([measures[:, _DAILY], pairs]), cell, days) if header.shared else np.zeros((*days, len(DAILY)), np.int64),
         latency_daily=_coarse(rows, timed if header.shared else (), cell, days),
     )
 
 
-def _exposure(world: World, side: Side, place: NDArray[np.int64]) -> NDArray[np.int64]:
+def _exposure(world: World, rows: Rows, side: Side, place: NDArray[np.int64]) -> NDArray[np.int64]:
     """Sum the cost of moved requests by group, pair of models and part [pUSD]."""
-    pair = world.pair(side.model)
+    pair = world.pair(rows, side.model)
     on = pair >= 0
-    return add_up(part_costs(world.rows, side)[on], (place[on], pair[on]), (len(world.groups), len(world.samples)))
+    return add_up(part_costs(rows, side)[on], (place[on], pair[on]), (len(world.groups), len(world.samples)))
 
 
 def part_costs(rows: Rows, side: Side) -> NDArray[np.int64]:
@@ -135,7 +140,7 @@ def labelled_values(held: Holdout, sent: Coded) -> NDArray[np.int64]:
 def _timed(rows: Rows, side: Side, logged: Side) -> Timed:
     """For each of ``summary.TIMES``, which of the users' requests were answered in a known time, and the bin of that time."""
     found = []
-    for one, name in ((side, "latency_ms"), (logged, "latency_ms"), (side, "first_ms"), (logged, "first_ms")):
+    for one, name in ((side, "latency_ms"), (logged, "latency_ms"), (side, "perceived_ms"), (logged, "perceived_ms")):
         ms = getattr(one, name)
         seen = np.flatnonzero(rows.demand & (ms > 0) & np.isfinite(ms) & (one.outcome == 0))
         found.append((seen, latency_bin(ms[seen])))

@@ -50,8 +50,8 @@ PAIRED = (
 LABELLED = ("label_rows", "label_weight_micro", "residual_nano", "residual_logged_nano")
 #: Sums per group × block of time, of a plan with shared state. Labels belong to users; days say nothing of them.
 DAILY = ("requests_micro", "cost_difference_pusd", "cost_pusd", *PAIRED)
-#: What has a histogram of weights [10⁻⁶]: the users' answered requests, until the whole answer and until its first token.
-TIMES = ("latency_ms", "latency_logged_ms", "first_ms", "first_logged_ms")
+#: What has a histogram of weights [10⁻⁶]: the users' answered requests, until the whole answer and until it begins to show.
+TIMES = ("latency_ms", "latency_logged_ms", "perceived_ms", "perceived_logged_ms")
 #: What an integer cell holds: 9.2 million USD. Totals over cells are Python integers and have no limit.
 _LARGEST = float(2**63 - 1)
 #: 250 bins a decade from 0.1 ms to 10⁷ ms; the first and last take what lies beyond.

@@ -7,9 +7,10 @@ predicted quality, for the log and for the held-out labelled requests. Knows not
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
@@ -23,11 +24,13 @@ from planner.prices import PriceBook, Priced
 from planner.router import Requests
 from planner.schema import EVIDENCE
 from planner.simulation.accounting import AS_LOGGED, price_calls, refuse_unpriced
+from planner.simulation.facts import Facts, Part, facts_of
 from planner.simulation.replay import Replay, replay
 from planner.simulation.side import Side, settled
 from planner.simulation.summary import SummaryHeader
 from planner.stats import BUCKETS
 from planner.traffic import Traffic
+from planner.traffic.derived import Piece
 from planner.traffic.prints import Prints, prints_of
 from planner.traffic.rows import Coded, Rows, load_rows
 
@@ -44,7 +47,8 @@ class World:
     """Open once, simulate many plans: the log's columns, its own side and router scores are loaded the first time only.
 
     ``progress`` is called with requests read so far and in all, whenever a router must read the log's text. ``between`` (from, before)
-    plays the requests that arrive in that time alone: caches are cold at its start.
+    plays the requests that arrive in that time alone: caches are cold at its start. ``part`` opens some rows of the log alone;
+    ``outcomes`` are those of all of it.
     """
 
     def __init__(
@@ -57,30 +61,41 @@ class World:
         seed: int = 0,
         progress: Callable[[int, int], None] | None = None,
         between: tuple[np.datetime64, np.datetime64] | None = None,
+        part: Part | None = None,
     ) -> None:
         unknown = [c for c in by if c not in GROUPABLE]
         if unknown:
             raise InputError(f"by={unknown[0]!r}", f"any of {', '.join(GROUPABLE)}")
-        self.progress, self.between = progress, between
-        self.traffic, self.outcomes, self.book, self.at, self.by, self.seed = traffic, outcomes, book, at, by, seed
+        self.progress, self.between, self.part, self._fitted = progress, between, part, outcomes
+        self.outcomes = outcomes if part is None else outcomes.at(part.positions)
+        self.traffic, self.book, self.at, self.by, self.seed = traffic, book, at, by, seed
 
     @cached_property
     def rows(self) -> Rows:
         """The log's columns."""
-        rows = load_rows(self.traffic)
+        rows = load_rows(self.traffic, None if self.part is None else self.part.positions)
         if not len(rows):
             raise InputError(f"{self.traffic.folder} with no rows", "at least one request", "look at the quarantine of planner read")
         return rows if self.between is None else within(rows, *self.between)
 
     @cached_property
+    def facts(self) -> Facts:
+        """What every part must know of the whole log."""
+        return facts_of(self.rows) if self.part is None else self.part.facts
+
+    @cached_property
     def block(self) -> Block:
         """The log as levers read it."""
-        return Block(self.rows, self.day, self._requests, self._prompts, self.traffic.derived)
+        return Block(self.rows, self.day, self._requests, self._prompts, self._derived)
+
+    def _derived(self, name: str, make: Callable[[], Iterable[Piece]]) -> dict[str, NDArray[Any]]:
+        found = self.traffic.derived(name, make)
+        return found if self.part is None else {key: values[self.part.positions] for key, values in found.items()}
 
     @property
     def day(self) -> str:
         """The ISO date on which models are taken to be available: that of the prices, or of the log's last request."""
-        return str(self.rows.timestamp.max().astype("datetime64[D]")) if self.at == AS_LOGGED else str(self.at)
+        return str(self.facts.last.astype("datetime64[D]")) if self.at == AS_LOGGED else str(self.at)
 
     def _requests(self, unit: str) -> Iterator[Requests]:
         return requests_of(self.traffic, unit, self.progress)
@@ -116,9 +131,9 @@ class World:
         found = [self.outcomes.samples[key] for key in sorted(self.outcomes.samples)]
         return np.stack(found) if found else np.zeros((0, BUCKETS, len(SAMPLED)), np.int64)
 
-    def pair(self, sent: Coded) -> NDArray[np.int64]:
-        """Return which ratio each request's tokens rest on, a position in ``samples``; −1 where it stays or no label tells."""
-        return self.outcomes.tokens(self.rows, sent)[2]
+    def pair(self, rows: Rows, sent: Coded) -> NDArray[np.int64]:
+        """Return which ratio each row's tokens rest on, a position in ``samples``; −1 where it stays or no label tells."""
+        return self.outcomes.tokens(rows, sent)[2]
 
     @cached_property
     def logged(self) -> Side:
@@ -139,24 +154,26 @@ class World:
             return self.logged
         intents = self.intents(plan, self.block)
         sent, rows = send(self.rows, intents), edited(self.rows, intents)
-        stateful = any(lever.phase == "event" or lever.key in ("batch", "cascade") for lever in plan.levers)
+        stateful = any(lever.phase == "event" or lever.key in ("batch", "cascade", "micro_batch") for lever in plan.levers)
         side = replay(self, plan, intents, sent, rows).side if stateful else self.side(sent, rows)
         return unmeasured(side, intents.variant >= 0)
 
     def replayed(self, plan: Plan) -> Replay:
         """Let the requests happen one after another under ``plan``: its calls, beside the side that they come to."""
         intents = self.intents(plan, self.block)
-        return replay(self, plan, intents, send(self.rows, intents), edited(self.rows, intents))
+        found = replay(self, plan, intents, send(self.rows, intents), edited(self.rows, intents))
+        return replace(found, side=unmeasured(found.side, intents.variant >= 0))
 
     @cached_property
     def prints(self) -> Prints:
         """What requests share: keys of whole questions, and the leading blocks of prompts."""
-        return prints_of(self.traffic, self.progress)
+        return prints_of(self.traffic, self.progress, None if self.part is None else self.part.positions)
 
     @cached_property
     def acts(self) -> NDArray[np.bool_]:
         """Say which requests offer tools, so that their answers may act."""
-        return np.asarray(self.traffic.arrow("has_tools")["has_tools"].to_numpy(zero_copy_only=False), bool)
+        table = self.traffic.arrow("has_tools") if self.part is None else self.traffic.take(self.part.positions, "has_tools")
+        return np.asarray(table["has_tools"].to_numpy(zero_copy_only=False), bool)
 
     def side(self, sent: Coded, rows: Rows | None = None) -> Side:
         """Answer and price every request as sent: to its model, and as ``rows`` say, by default as logged.
@@ -171,7 +188,7 @@ class World:
             refuse_unpriced(priced, stuck & (rows.tier.codes == rows.tier.code("standard")))
             sent = kept(sent, rows.model, stuck)
             calls, priced = self._priced(rows, sent)
-        return settled(calls, priced, rows, self.has_price, self.outcomes.quality(sent))
+        return settled(calls, priced, rows, self.has_price, self.outcomes.quality(sent), self.outcomes.latency)
 
     def _priced(self, rows: Rows, sent: Coded) -> tuple[Calls, Priced]:
         calls = self.outcomes.calls(rows, sent, self.seed)
@@ -188,15 +205,20 @@ class World:
         return SummaryHeader(
             traffic=self.traffic.hash if self.between is None else f"{self.traffic.hash} {'/'.join(map(str, self.between))}",
             plan=plan.hash,
-            outcomes=self.outcomes.hash,
+            outcomes=self._fitted.hash,
             price_book=self.book.name,
             price_date=self.book.said(self.at),
             seed=self.seed,
             cluster_unit=self.rows.cluster_unit,
             group_by=self.by,
-            days=replace(self.rows, timestamp=self.rows.timestamp[self.rows.weight > 0]).days,
+            days=self.facts.days,
             shared=any(lever.key in SHARED for lever in plan.levers),
         )
+
+
+def stateful(plan: Plan) -> bool:
+    """Say whether requests must happen one after another under ``plan``."""
+    return any(lever.phase == "event" or lever.key in ("batch", "cascade") for lever in plan.levers)
 
 
 def within(rows: Rows, start: np.datetime64, end: np.datetime64) -> Rows:
@@ -223,11 +245,11 @@ def unmeasured(side: Side, varied: NDArray[np.bool_]) -> Side:
 
 
 def edited(rows: Rows, intents: Intents) -> Rows:
-    """Return the rows with the tier and the input tokens that are sent.
+    """Return the rows with the tier, the input tokens and the wish for a stream that are sent.
 
     What is removed leaves the plain input first, then what was written to a prompt cache, then what was read from it.
     """
-    tokens, tier = rows.tokens, rows.tier
+    tokens, tier, streamed = rows.tokens, rows.tier, rows.streamed
     if intents.removed.any():
         tokens, left = tokens.copy(), intents.removed.copy()
         for bucket in (0, 2, 3, 1):
@@ -236,7 +258,10 @@ def edited(rows: Rows, intents: Intents) -> Rows:
             left -= gone
     if (intents.tier >= 0).any():
         tier = chosen(tier, intents.tier, intents.tiers)
-    return rows if tokens is rows.tokens and tier is rows.tier else replace(rows, tokens=tokens, tier=tier)
+    if (intents.stream >= 0).any():
+        streamed = np.where(intents.stream >= 0, intents.stream > 0, streamed)
+    same = tokens is rows.tokens and tier is rows.tier and streamed is rows.streamed
+    return rows if same else replace(rows, tokens=tokens, tier=tier, streamed=streamed)
 
 
 def chosen(logged: Coded, codes: NDArray[np.int32], values: tuple[str, ...]) -> Coded:

@@ -1,7 +1,7 @@
 """Numbers with their evidence, and the arithmetic of sampling: no table, model or price is known here."""
 
 from planner.stats.betting import fixed_sequence, p_values
-from planner.stats.blocks import BLOCKS, LAGS, blocks, two_way
+from planner.stats.blocks import BLOCKS, LAGS, blocks, two_way, weekdays
 from planner.stats.estimate import Estimate, weakest
 from planner.stats.quantiles import Tail, position, tail
 from planner.stats.resample import BUCKETS, REFUSE, WARN, Influence, Interval, buckets, effective_clusters, influence, jackknife
@@ -27,4 +27,5 @@ __all__ = [
     "tail",
     "two_way",
     "weakest",
+    "weekdays",
 ]

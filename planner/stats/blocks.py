@@ -1,7 +1,7 @@
 """Blocks of time: what may be resampled where users share state.
 
-In: times, and the intervals of one statistic over users and over blocks. Out: the block of each time, and the interval
-that carries both. A cache that all users fill makes their requests depend on one another, and a question that everybody asks one
+In: times, and the intervals of one statistic over users and over blocks. Out: the block of each time, its place in the week, and the
+interval that carries both. A cache that all users fill makes their requests depend on one another, and a question that everybody asks one
 day shifts everybody's cost; leaving users out shows neither, leaving days out does. Knows nothing of caches.
 """
 
@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from planner.stats.resample import Interval
 
-__all__ = ["BLOCKS", "LAGS", "blocks", "two_way"]
+__all__ = ["BLOCKS", "LAGS", "blocks", "two_way", "weekdays"]
 
 #: Blocks of every Summary of a plan with shared state: UTC days, the first again after the last.
 BLOCKS = 256
-#: Days after which a shock to what everybody asks is taken to be over.
-LAGS = 2
+#: Days over which a shock to what everybody asks is followed, each counting for a fifth less than the one before: of a shock that lasts
+#: three days that shows four fifths of the variance, of a shorter one more, and 28 days are enough to tell it.
+LAGS = 4
 
 
 def blocks(timestamp: NDArray[np.datetime64]) -> NDArray[np.int64]:
@@ -27,6 +28,23 @@ def blocks(timestamp: NDArray[np.datetime64]) -> NDArray[np.int64]:
     [2, 2, 1]
     """
     return np.asarray(timestamp.astype("datetime64[D]").astype(np.int64) % BLOCKS)
+
+
+def weekdays(filled: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return which day of the week each block is, 0 being the log's first; ``filled`` (BLOCKS,) are those that the log has.
+
+    A log begins after the longest stretch of blocks without anything. One of more days than there are blocks has no weekdays to tell.
+
+    >>> log = np.isin(np.arange(BLOCKS), [254, 255, 0, 1, 2, 3, 4, 5])
+    >>> weekdays(log)[[254, 255, 0, 4, 5]].tolist()
+    [0, 1, 2, 6, 0]
+    """
+    held = np.flatnonzero(filled)
+    if not len(held):
+        return np.zeros(BLOCKS, np.int64)
+    gaps = np.diff(held, append=held[0] + BLOCKS)
+    first = held[(int(gaps.argmax()) + 1) % len(held)]
+    return np.asarray((np.arange(BLOCKS) - first) % BLOCKS % 7)
 
 
 def two_way(users: Interval, days: Interval) -> Interval:

@@ -87,25 +87,28 @@ class Influence:
     def variance(self) -> F64:
         """The variance of the statistic; of blocks of time never less than that of blocks apart.
 
-        Blocks that move together add their products, less the further apart (Newey & West, *Econometrica* 55, 1987).
+        Blocks that move together add their products, less the further apart (Newey & West, *Econometrica* 55, 1987). Squares about the
+        mean of the same n blocks lack one n-th of the variance, which ``moves`` make up for, and products about it one each.
         """
-        moves = self.moves
+        moves, kernel, left = self.moves, self._kernel(), self.count - 1
         apart: F64 = np.square(moves).sum(axis=0)
-        together = [2 * w * (moves * np.roll(moves, lag, axis=0)).sum(axis=0) for lag, w in self._kernel()]
-        return np.asarray(np.maximum(apart, apart + sum(together))) if together else apart
+        together = sum(2 * w * (moves * np.roll(moves, lag, axis=0)).sum(axis=0) for lag, w in kernel)
+        made_up = left / max(left - 2 * sum(w for _, w in kernel), 1.0)
+        return np.asarray(np.maximum(apart, (apart + together) * made_up))
 
     @property
     def freedom(self) -> F64:
         """Degrees of freedom of that variance, at most ``clusters`` − 1: a sum that rests on few large terms is itself unsure.
 
-        2 V² / Var(V), with Var(V) from the terms' own squares (Satterthwaite, *Biometrics Bulletin* 2, 1946); terms that
-        move together count for fewer (Priestley, *Spectral Analysis and Time Series*, 1981, §6.2).
+        2 V² / Var(V), with Var(V) from the terms' own squares (Satterthwaite, *Biometrics Bulletin* 2, 1946). The products of blocks that
+        move together add 4 Σ w² V² / n, however heavy the tails are (Bartlett's formula; Priestley, *Spectral Analysis and Time
+        Series*, 1981, §5.3.3 and §6.2).
         """
         terms = np.square(self.moves)
         square = np.square(terms.sum(axis=0))
-        unsure = np.square(terms).sum(axis=0) - square / self.count
-        fewer = 1 + 2 * sum(w * w for _, w in self._kernel())
-        found = 2 * np.divide(square, unsure, out=np.full(np.shape(square), np.inf), where=unsure > 0) / fewer
+        products = 4 * sum(w * w for _, w in self._kernel())
+        unsure = np.square(terms).sum(axis=0) + square * ((products - 1) / self.count)
+        found = 2 * np.divide(square, unsure, out=np.full(np.shape(square), np.inf), where=unsure > 0)
         return np.asarray(np.minimum(found, self.clusters - 1))
 
     def _kernel(self) -> list[tuple[int, float]]:
@@ -166,7 +169,8 @@ def jackknife(
     statistic: maps sums of shape (k, …) to values of shape (k, …'): applied to the total and to all replicates at once.
     weights: shape (buckets,), or (buckets, k) where the statistic rests on k samples, such as requests and labels: what
         each bucket holds of them. Buckets that hold nothing are left out; the smallest sample counts the clusters.
-    extensive: the statistic is a total (it grows with the traffic): its interval is that of :func:`reach`.
+    extensive: the statistic is a total (it grows with the traffic): its interval is that of :func:`reach`, for blocks of time at a
+        variance as much larger as Student's t is wider than the normal.
     level: two-sided confidence.
     lags: the buckets are blocks of time in order, and so many that follow one another may move together.
 
@@ -191,5 +195,6 @@ def jackknife(
         half = stdtrit(found.freedom, 0.5 + level / 2) * se
         return Interval(found.value, found.value - half, found.value + half, se, found.clusters)
     variance = found.variance * (found.count / (found.count - 1)) ** 2
-    below, above = reach(found.brings[found.filled], variance, level)
+    wider = stdtrit(found.freedom, 0.5 + level / 2) / stdtrit(np.inf, 0.5 + level / 2) if lags else 1.0
+    below, above = reach(found.brings[found.filled], variance * wider**2, level)
     return Interval(found.value, found.value - below, found.value + above, np.sqrt(variance), found.clusters)

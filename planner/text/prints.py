@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 __all__ = ["BYTES_PER_TOKEN", "VERSION", "Prefixes", "joint_keys", "leading", "prefix_keys", "text_keys"]
 
 #: Part of the name under which prints are stored; raise it when a key changes.
-VERSION = "prints-1"
+VERSION = "prints-2"
 #: What a block of n tokens is taken to be [bytes of JSON]: English prose has about four characters a token.
 BYTES_PER_TOKEN = 4
 _ODD = np.uint64(0x9E3779B97F4A7C15)
@@ -54,7 +54,7 @@ class Prefixes:
         >>> p.start.tolist(), p.size.tolist()
         ([0, 1, 1], [1000, 1000])
         """
-        counts = np.where(kept, np.diff(self.start)[rows], 0)
+        counts = np.where(kept, self.start[rows + 1] - self.start[rows], 0)
         start = np.append(0, np.cumsum(counts))
         source = np.arange(start[-1]) + np.repeat(self.start[rows] - start[:-1], counts)
         return Prefixes(self.keys[source], start, self.size[rows], self.block, self.partial)
@@ -119,7 +119,7 @@ def text_keys(messages: Iterable[str | None]) -> NDArray[np.uint64]:
 
 
 def joint_keys(keys: NDArray[np.uint64], *codes: NDArray[Any]) -> NDArray[np.uint64]:
-    """Mix integer ``codes`` (one column per parameter, comparable within one log) into ``keys``; a key of 0 stays 0.
+    """Mix ``codes`` (one column per parameter: whole numbers, or keys of strings) into ``keys``; a key of 0 stays 0.
 
     >>> k = joint_keys(np.array([7, 7, 7, 0], np.uint64), np.array([1, 1, 2, 1]))
     >>> bool(k[0] == k[1]), bool(k[0] == k[2]), int(k[3])

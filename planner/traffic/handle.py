@@ -10,9 +10,10 @@ import hashlib
 import html
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,13 @@ from numpy.typing import NDArray
 from planner import formats
 from planner.errors import InputError, NeedsError
 from planner.schema import QUARANTINE, TRAFFIC, Table
+from planner.traffic.derived import Piece, opened, stored
 
 __all__ = ["Traffic", "TrafficWriter"]
 
 _DATA, _QUARANTINE, _HEADER = "traffic.parquet", "quarantine.parquet", "traffic.json"
+#: Rows of a row group at most: what ``take`` holds at a time.
+_GROUP_ROWS = 131_072
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +77,27 @@ class Traffic:
         """Load ``columns`` (all but text when none is named) as an Arrow table, in stored order."""
         return pq.read_table(self.folder / _DATA, columns=list(columns or _without_text()))
 
+    def take(self, positions: NDArray[np.int64], *columns: str) -> pa.Table:
+        """Load ``columns`` (all but text when none is named) of the rows at ``positions`` (k,), ascending and each once.
+
+        Only the row groups of the file that hold any of them are read, one after another: memory is that of one, and of the result.
+
+        Raises
+        ------
+        InputError: positions that are out of range, not ascending, or named twice.
+        """
+        at, names = _checked(positions, len(self)), list(columns or _without_text())
+        file = pq.ParquetFile(self.folder / _DATA)
+        groups = file.metadata.num_row_groups
+        ends = np.cumsum([0, *(file.metadata.row_group(g).num_rows for g in range(groups))])
+        cuts = np.searchsorted(at, ends)
+        parts = [
+            file.read_row_group(g, names).select(names).take(pa.array(at[low:high] - ends[g]))
+            for g, (low, high) in enumerate(pairwise(cuts.tolist()))
+            if low < high
+        ]
+        return pa.concat_tables(parts) if parts else file.schema_arrow.empty_table().select(names)
+
     def frame(self, *columns: str) -> pd.DataFrame:
         """Load ``columns`` (all but text when none is named) as a DataFrame, in stored order."""
         frame: pd.DataFrame = self.arrow(*columns).to_pandas()
@@ -94,21 +119,19 @@ class Traffic:
         frame: pd.DataFrame = pq.read_table(self.folder / _QUARANTINE).to_pandas()
         return frame
 
-    def derived(self, name: str, make: Callable[[], dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
-        """Return named arrays stored beside the log, making them the first time; ``name`` carries the version of the method."""
-        path = self.folder / "derived" / f"{name}.npz"
-        if not path.exists():
-            path.parent.mkdir(exist_ok=True, mode=0o700)
-            part = path.with_suffix(".part")
-            with part.open("wb") as file:
-                arrays: dict[str, Any] = make()
-                np.savez(file, **arrays)
-            part.replace(path)
-        with np.load(path, allow_pickle=False) as stored:
-            return dict(stored)
+    def derived(self, name: str, make: Callable[[], Iterable[Piece]]) -> dict[str, NDArray[Any]]:
+        """Return named arrays stored beside the log, making them the first time; ``name`` carries the version of the method.
 
-    def filled(self, *columns: str) -> tuple[str, ...]:
-        """Return those of ``columns`` that hold anything at all; only what the file's own statistics do not tell is read."""
+        ``make`` gives them in pieces that are appended along axis 0, so that making them needs the memory of one piece. What comes back
+        is read-only and mapped from disk: a slice of it loads that slice.
+        """
+        folder = self.folder / "derived" / name
+        if not folder.is_dir():
+            stored(folder, make())
+        return opened(folder)
+
+    def nulls(self, *columns: str) -> dict[str, int]:
+        """Return how many rows lack each of ``columns``; only what the file's own statistics do not tell is read."""
         file = pq.ParquetFile(self.folder / _DATA).metadata
         nulls: dict[str, list[int]] = {}
         for group in map(file.row_group, range(file.num_row_groups)):
@@ -118,9 +141,14 @@ class Traffic:
         told = {name: sum(counts) for name, counts in nulls.items() if len(counts) == file.num_row_groups}
         unsure = [c for c in columns if c not in told]
         if unsure:
-            table = self.arrow(*unsure)
-            told |= {c: table[c].null_count for c in unsure}
-        return tuple(c for c in columns if told[c] < len(self))
+            told |= dict.fromkeys(unsure, 0)
+            for batch in self.batches(unsure):
+                told |= {c: told[c] + batch[c].null_count for c in unsure}
+        return {c: told[c] for c in columns}
+
+    def filled(self, *columns: str) -> tuple[str, ...]:
+        """Return those of ``columns`` that hold anything at all."""
+        return tuple(c for c, count in self.nulls(*columns).items() if count < len(self))
 
     def require(self, what: str, *columns: str) -> None:
         """Raise NeedsError naming those of ``columns`` that are empty in this log and that ``what`` cannot do without."""
@@ -128,6 +156,14 @@ class Traffic:
         empty = [c for c in columns if c not in filled]
         if empty:
             raise NeedsError(f"{what} needs {', '.join(empty)}, which this log does not have", fix="see the coverage table of planner read")
+
+
+def _checked(positions: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    at = np.asarray(positions, np.int64)
+    if at.ndim != 1 or (len(at) and (at[0] < 0 or at[-1] >= n or (np.diff(at) <= 0).any())):
+        shown = f"{at.min()} to {at.max()}" if at.ndim == 1 else f"in the shape {at.shape}"
+        raise InputError(f"{at.size} positions {shown}", f"positions from 0 to {n - 1}, ascending, each once", "sort them with np.unique")
+    return at
 
 
 def _without_text() -> tuple[str, ...]:
@@ -171,7 +207,7 @@ class TrafficWriter:
 
     def _append(self, kind: str, table: pa.Table) -> None:
         self._counts[kind] += len(table)
-        self._files[kind].write_table(table)
+        self._files[kind].write_table(table, row_group_size=_GROUP_ROWS)
 
     def close(self, **meta: Any) -> Traffic:
         """Finish the folder, store ``meta`` beside the counts, and open it."""

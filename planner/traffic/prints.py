@@ -6,16 +6,20 @@ or money.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from planner.text.prints import VERSION, Prefixes, joint_keys, prefix_keys, text_keys
+from planner.schema import TOKEN_BUCKETS
+from planner.text.prints import BYTES_PER_TOKEN, VERSION, Prefixes, joint_keys, prefix_keys, text_keys
+from planner.traffic.derived import Piece
 from planner.traffic.handle import Traffic
+from planner.traffic.rows import string_keys
 
 __all__ = ["BLOCK_TOKENS", "TRACE_BLOCK_TOKENS", "Prints", "prints_of"]
 
@@ -24,6 +28,7 @@ Progress: TypeAlias = Callable[[int, int], None]
 BLOCK_TOKENS = 128
 #: Block ids of traces stand for this many tokens (Mooncake).
 TRACE_BLOCK_TOKENS = 512
+_INPUT = TOKEN_BUCKETS[:4]
 _PARAMETERS = ("model", "app", "max_tokens", "response_format", "has_tools", "reasoning_effort", "modalities")
 
 
@@ -39,47 +44,45 @@ class Prints:
     prefixes: Prefixes
 
 
-def prints_of(traffic: Traffic, progress: Progress | None = None) -> Prints:
-    """Return the prints of every request of ``traffic``, in stored order; made once and stored beside the log.
+def prints_of(traffic: Traffic, progress: Progress | None = None, positions: NDArray[np.int64] | None = None) -> Prints:
+    """Return the prints of every request of ``traffic``, or of those at ``positions`` alone (ascending, each once), in stored order.
 
-    ``progress`` is called with steps done and in all while text is read.
+    A request's prints are the same in any part of the log. They are made once and stored beside it; ``progress`` is called with steps
+    done and in all while text is read.
     """
-    if (traffic.arrow("text_state")["text_state"].to_numpy(zero_copy_only=False) == "full").any():
+    if _has_text(traffic):
         made = traffic.derived(f"{VERSION}-{BLOCK_TOKENS}", lambda: _hashed(traffic, progress))
-        keys = joint_keys(made["text"], *_parameters(traffic))
-        return Prints(keys, Prefixes(made["keys"], made["start"], made["size"], int(made["block"])))
-    return Prints(text_keys(traffic.arrow("cache_key")["cache_key"].to_pylist()), _trace_blocks(traffic))
+        prefixes = Prefixes(made["keys"], made["start"], made["size"], BLOCK_TOKENS * BYTES_PER_TOKEN)
+        if positions is None:
+            return Prints(made["request"], prefixes)
+        return Prints(made["request"][positions], prefixes.take(positions, np.ones(len(positions), bool)))
+    columns = ("cache_key", "prefix_blocks", *_INPUT)
+    table = traffic.arrow(*columns) if positions is None else traffic.take(positions, *columns)
+    return Prints(string_keys(table["cache_key"]), _trace_blocks(table))
 
 
-def _hashed(traffic: Traffic, progress: Progress | None) -> dict[str, NDArray[Any]]:
-    """Hash whole texts, and their leading blocks; a text that is absent or was cut has neither."""
-    text, parts, done = [], [], 0
-    for batch in traffic.batches(("messages", "text_state"), 8_192):
+def _has_text(traffic: Traffic) -> bool:
+    return any(pc.any(pc.equal(batch["text_state"], "full")).as_py() for batch in traffic.batches(("text_state",)))
+
+
+def _hashed(traffic: Traffic, progress: Progress | None) -> Iterator[Piece]:
+    """Hash whole texts, with what else shapes the answer and by leading blocks; a text that is absent or was cut has neither."""
+    done = before = 0
+    yield {"start": np.zeros(1, np.int64)}
+    for batch in traffic.batches(("messages", "text_state", *_PARAMETERS), 8_192):
         whole = pc.if_else(pc.equal(batch["text_state"], "full"), batch["messages"], None).to_pylist()
-        text.append(text_keys(whole))
-        parts.append(prefix_keys(whole, BLOCK_TOKENS))
-        done += len(whole)
+        request = joint_keys(text_keys(whole), *(string_keys(batch[name].cast(pa.string())) for name in _PARAMETERS))
+        found = prefix_keys(whole, BLOCK_TOKENS)
+        yield {"request": request, "keys": found.keys, "start": before + found.start[1:], "size": found.size}
+        done, before = done + len(whole), before + len(found.keys)
         if progress:
             progress(done, 2 * len(traffic))
-    counts = np.concatenate([np.diff(p.start) for p in parts])
-    return {
-        "text": np.concatenate(text),
-        "keys": np.concatenate([p.keys for p in parts]),
-        "start": np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        "size": np.concatenate([p.size for p in parts]),
-        "block": np.array(parts[0].block),
-    }
 
 
-def _parameters(traffic: Traffic) -> list[NDArray[Any]]:
-    table = traffic.arrow(*_PARAMETERS)
-    columns = [table[n].combine_chunks() for n in _PARAMETERS]
-    return [c.dictionary_encode(null_encoding="encode").indices.to_numpy(zero_copy_only=False).astype(np.int64) for c in columns]
-
-
-def _trace_blocks(traffic: Traffic) -> Prefixes:
-    blocks = traffic.arrow("prefix_blocks")["prefix_blocks"].combine_chunks()
+def _trace_blocks(table: pa.Table) -> Prefixes:
+    blocks = table["prefix_blocks"].combine_chunks()
     counts = pc.fill_null(pc.list_value_length(blocks), 0).to_numpy(zero_copy_only=False).astype(np.int64)
     start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     keys = pc.list_flatten(blocks).to_numpy(zero_copy_only=False).astype(np.int64).view(np.uint64)
-    return Prefixes(keys, start, np.where(counts > 0, traffic.tokens()[:, :4].sum(axis=1), 0), TRACE_BLOCK_TOKENS, partial=True)
+    tokens = sum(table[name].to_numpy() for name in _INPUT)
+    return Prefixes(keys, start, np.where(counts > 0, tokens, 0), TRACE_BLOCK_TOKENS, partial=True)

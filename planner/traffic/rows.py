@@ -6,7 +6,9 @@ stored order. Knows nothing of prices, plans or outcomes.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,9 +18,10 @@ from numpy.typing import NDArray
 
 from planner.schema import EVIDENCE, STATUSES, TOKEN_BUCKETS
 from planner.stats import BUCKETS, draws
+from planner.traffic.derived import Piece
 from planner.traffic.handle import Traffic
 
-__all__ = ["Coded", "Rows", "load_rows"]
+__all__ = ["Coded", "Rows", "coded", "identities", "load_rows", "string_keys"]
 
 _COLUMNS = ("request_id", "timestamp", "app", "user", "session_id", "provider", "model", "service_tier", "status", "text_state", "purpose",
             "cache_hit", "attempts", "max_tokens", "latency_ms", "ttft_ms", "weight", *TOKEN_BUCKETS)  # fmt: skip
@@ -53,8 +56,9 @@ class Rows:
     ``key`` seeds every draw for a request; ``bucket`` is the hash bucket of its user, else session, else itself.
     ``evidence`` is that of the row's own tokens and model: ``measured`` unless the folder's meta says otherwise.
     ``billable`` rows reached a provider; ``demand`` are the users' own requests, overhead apart, and those of them that
-    reached a provider are ``steerable``: a plan may change them. ``session`` numbers the sessions, −1 is none; ``later`` rows
-    follow another one of theirs.
+    reached a provider are ``steerable``: a plan may change them. ``streamed`` answers show from their first token on; in a log they are
+    those whose first token was timed. ``session`` is a 63-bit key of the session, −1 is none; ``later``
+    rows follow another one of theirs in the log.
     """
 
     request_id: NDArray[np.object_]
@@ -71,6 +75,7 @@ class Rows:
     max_tokens: NDArray[np.float64]
     latency_ms: NDArray[np.float64]
     ttft_ms: NDArray[np.float64]
+    streamed: NDArray[np.bool_]
     weight: NDArray[np.float64]
     full_text: NDArray[np.bool_]
     billable: NDArray[np.bool_]
@@ -101,66 +106,120 @@ class Rows:
         return max(float(span), 1 / 24)
 
 
-def load_rows(traffic: Traffic) -> Rows:
-    """Load the numeric and coded columns of ``traffic``."""
-    table = traffic.arrow(*_COLUMNS)
+def load_rows(traffic: Traffic, positions: NDArray[np.int64] | None = None) -> Rows:
+    """Load the numeric and coded columns of ``traffic``, or of its rows at ``positions`` (ascending, each once) alone.
+
+    Each row is the same in any part of the log: strings are coded part by part, but keys, buckets and sessions are hashes, and whether
+    a row follows another one of its session is known from all of the log.
+    """
+    table = traffic.arrow(*_COLUMNS) if positions is None else traffic.take(positions, *_COLUMNS)
     ids = table["request_id"].to_numpy(zero_copy_only=False)
-    unit, cluster = _cluster(table)
     purpose = table["purpose"].to_numpy(zero_copy_only=False)
     hit = table["cache_hit"].to_numpy(zero_copy_only=False).astype(bool)
     own = purpose == "user"
-    session = _session(table)
-    timestamp = table["timestamp"].cast(pa.timestamp("us")).to_numpy()
+    timestamp = _time(table["timestamp"])
+    same = _identified(table, timestamp) if positions is None else {k: v[positions] for k, v in identities(traffic).items()}
     return Rows(
         request_id=ids,
-        key=draws.key(ids),
-        bucket=(draws.key(cluster) % np.uint64(BUCKETS)).astype(np.int64),
+        key=same["key"],
+        bucket=same["bucket"].astype(np.int64),
         timestamp=timestamp,
-        app=_coded(table["app"]),
-        provider=_coded(table["provider"]),
-        model=_coded(table["model"]),
-        tier=_coded(table["service_tier"]),
+        app=coded(table["app"]),
+        provider=coded(table["provider"]),
+        model=coded(table["model"]),
+        tier=coded(table["service_tier"]),
         status=pc.index_in(table["status"], pa.array(STATUSES)).to_numpy().astype(np.int8),
         tokens=np.column_stack([table[c].to_numpy() for c in TOKEN_BUCKETS]).astype(np.int64, copy=False),
         attempts=table["attempts"].to_numpy().astype(np.int64),
         max_tokens=_float(table["max_tokens"]),
         latency_ms=_float(table["latency_ms"]),
         ttft_ms=_float(table["ttft_ms"]),
+        streamed=np.isfinite(_float(table["ttft_ms"])),
         weight=_float(table["weight"]),
         full_text=table["text_state"].to_numpy(zero_copy_only=False) == "full",
         billable=~hit,
         steerable=own & ~hit,
         demand=own,
-        session=session,
-        later=_later(session, timestamp),
+        session=same["session"],
+        later=same["later"],
         evidence=np.full(len(table), EVIDENCE.index(traffic.meta.get("evidence", "measured")), np.int8),
-        cluster_unit=unit,
+        cluster_unit=_unit(traffic),
     )
 
 
-def _cluster(table: pa.Table) -> tuple[str, NDArray[np.object_]]:
-    """The unit that is resampled: the user where known, else the session, else the request."""
-    filled = pc.coalesce(table["user"], table["session_id"], table["request_id"])
-    known = {n: len(table) - table[n].null_count for n in ("user", "session_id")}
-    unit = next((n.removesuffix("_id") for n, count in known.items() if 2 * count > len(table)), "request")
-    return unit, filled.to_numpy(zero_copy_only=False)
+def string_keys(column: pa.Array | pa.ChunkedArray) -> NDArray[np.uint64]:
+    """Return the ``draws.key`` of every string, each different one hashed once; 0 where there is none.
+
+    >>> keys = string_keys(pa.array(["a", None, "a"]))
+    >>> bool(keys[0] == keys[2] == draws.key(["a"])[0]), int(keys[1])
+    (True, 0)
+    """
+    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    encoded = whole.dictionary_encode()
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return np.asarray(np.append(draws.key(encoded.dictionary.to_pylist()), np.uint64(0))[codes])
 
 
-def _session(table: pa.Table) -> NDArray[np.int64]:
-    """Number the sessions; −1 where there is none."""
-    codes = table["session_id"].combine_chunks().dictionary_encode().indices.fill_null(-1)
-    return np.asarray(codes.to_numpy(zero_copy_only=False), np.int64)
+def _identified(table: pa.Table, timestamp: NDArray[np.datetime64]) -> dict[str, NDArray[Any]]:
+    """Return what ``identities`` gives, of a log that is read at once."""
+    session, key = _session(table["session_id"]), draws.key(table["request_id"].to_pylist())
+    return {"key": key, "bucket": _bucket(table), "session": session, "later": _later(session, timestamp)}
+
+
+def _unit(traffic: Traffic) -> str:
+    """Name the unit that is resampled: the user where most requests of the log have one, else the session, else the request."""
+    missing = traffic.nulls("user", "session_id")
+    return next((n.removesuffix("_id") for n, count in missing.items() if 2 * count < len(traffic)), "request")
+
+
+def _bucket(table: pa.Table | pa.RecordBatch) -> NDArray[np.uint8]:
+    """Return the hash bucket of each row's own unit: its user where known, else its session, else itself."""
+    cluster = string_keys(pc.coalesce(table["user"], table["session_id"], table["request_id"]))
+    return (cluster % np.uint64(BUCKETS)).astype(np.uint8)
+
+
+def _session(column: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
+    """Number the sessions by 63 bits of their keys; −1 where there is none."""
+    known = column.is_valid().to_numpy(zero_copy_only=False)
+    return np.where(known, (string_keys(column) >> np.uint64(1)).astype(np.int64), -1)
+
+
+def identities(traffic: Traffic) -> dict[str, NDArray[Any]]:
+    """Return ``key``, ``bucket``, ``session`` and ``later`` of every row, read-only and mapped from disk; made once, beside the log."""
+    return {**traffic.derived("keys-1", partial(_keyed, traffic)), **traffic.derived("later-1", partial(_latecomers, traffic))}
+
+
+def _keyed(traffic: Traffic) -> Iterator[Piece]:
+    for batch in traffic.batches(("request_id", "user", "session_id")):
+        session = _session(batch["session_id"])
+        yield {"key": draws.key(batch["request_id"].to_pylist()), "bucket": _bucket(batch), "session": session}
+
+
+def _latecomers(traffic: Traffic) -> Iterator[Piece]:
+    """Yield ``later`` of the whole log; of it, two numbers a row are held at once."""
+    when = [_time(batch["timestamp"]) for batch in traffic.batches(("timestamp",))]
+    yield {
+        "later": _later(
+            traffic.derived("keys-1", partial(_keyed, traffic))["session"], np.concatenate([np.zeros(0, "datetime64[us]"), *when])
+        )
+    }
 
 
 def _later(session: NDArray[np.int64], timestamp: NDArray[np.datetime64]) -> NDArray[np.bool_]:
     """Say of each row whether its session has an earlier one; rows without a session are first."""
     order = np.lexsort((np.arange(len(session)), timestamp, session))
     again = np.zeros(len(session), bool)
-    again[order[1:]] = (session[order][1:] == session[order][:-1]) & (session[order][1:] >= 0)
+    ordered = session[order]
+    again[order[1:]] = (ordered[1:] == ordered[:-1]) & (ordered[1:] >= 0)
     return again
 
 
-def _coded(column: pa.ChunkedArray) -> Coded:
+def _time(column: pa.Array | pa.ChunkedArray) -> NDArray[np.datetime64]:
+    return np.asarray(column.cast(pa.timestamp("us")).to_numpy(zero_copy_only=False))
+
+
+def coded(column: pa.ChunkedArray) -> Coded:
+    """Return a column of strings by codes."""
     encoded = column.fill_null("").combine_chunks().dictionary_encode()
     return Coded(encoded.indices.to_numpy(zero_copy_only=False).astype(np.int32), tuple(encoded.dictionary.to_pylist()))
 

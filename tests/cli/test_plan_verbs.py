@@ -1,4 +1,4 @@
-"""``planner compare`` and ``planner optimize``, run as a user runs them."""
+"""``planner compare``, ``planner optimize`` and ``planner replay``, run as a user runs them."""
 
 from __future__ import annotations
 
@@ -58,12 +58,20 @@ def test_compare_breaks_the_saving_down(compared: Any) -> None:
     assert [row["levers"] for row in compared["interactions"][0]] == ["route × prompt_cache", "route × hedge", "prompt_cache × hedge"]
 
 
+def test_compare_says_what_may_act_twice(compared: Any) -> None:
+    """The plan hedges, and some requests offer tools: second actions stand in the text, and beside the saving of plan and log alone."""
+    counted = {row["plan"]: row["twice_possible"] for row in compared["plans"] if row["twice_possible"] is not None}
+    assert list(counted) == ["as logged", "mine"]
+    assert counted["mine"] > counted["as logged"]
+    assert "Second actions under 'mine': Of" in compared["text"]
+
+
 def test_compare_fits_the_terminal(desk: Any, plan: Path, planner: Callable[..., Any]) -> None:
     """A person sees every plan and lever within 100 columns."""
     ran = planner("compare", desk.traffic, plan, "--labels", desk.labels, "--order", "hedge,route,prompt_cache")
     assert (ran.code, ran.err) == (0, "")
     assert max(map(len, ran.out.splitlines())) <= 100
-    for words in ("best static per app", "in order", "alone", "last", "hedge, then route, then prompt_cache"):
+    for words in ("best static per app", "act twice", "in order", "alone", "last", "hedge, then route, then prompt_cache"):
         assert words in ran.out.replace("\n", " ")
 
 
@@ -82,9 +90,27 @@ def test_optimize_writes_a_plan_and_a_journal(desk: Any, plan: Path, planner: Ca
     assert journal.read_bytes() == kept
 
 
+def test_replay_says_what_compare_says(desk: Any, plan: Path, planner: Callable[..., Any], compared: Any, tmp_path: Path) -> None:
+    """In parts that are kept, a plan saves what it saves at once; asked again it says the same, from what was kept."""
+    kept = tmp_path / "kept"
+    command = ["replay", desk.traffic, plan, "--labels", desk.labels, "--rows", 150, "--keep", kept]
+    first = planner(*command, "--json").json
+    at_once = compared["plans"][-1]
+    total = sum(row["saving_usd_per_month"] for row in first["by_app"] if row["app"] != "all")
+    assert total == pytest.approx(at_once["saving_usd_per_month"])
+    assert len(list(kept.glob("part-*.npz"))) > 2
+    assert planner(*command, "--json").json == first
+    shown = planner(*command)
+    assert (shown.code, shown.err) == (0, "")
+    assert max(map(len, shown.out.splitlines())) <= 100
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        ("replay {traffic} {plan} --keep {traffic}", "holds other things"),
+        ("replay {traffic} {plan} --rows 0", "--rows"),
+        ("replay {traffic} {plan} --scheduler nowhere", "a running Dask scheduler"),
         ("compare {traffic} {nothing}", "nothing.yaml"),
         ("compare {traffic} {plan} --tier EASY=gpt-5.4", "tier"),
         ("compare {traffic} {plan} --order route", "each of route, prompt_cache, hedge once"),

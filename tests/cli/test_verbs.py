@@ -22,7 +22,7 @@ import pytest
 from planner.traffic import Apps
 
 VERBS = ("read", "audit", "apps", "apps init", "apps check", "plan", "labels", "labels sample", "labels run", "labels batch")
-VERBS += ("labels ingest", "labels grade", "labels noise", "train", "backtest", "simulate", "compare", "optimize", "off-policy")
+VERBS += ("labels ingest", "labels grade", "labels noise", "train", "backtest", "simulate", "compare", "optimize", "replay", "off-policy")
 VERBS += ("export", "decide", "lab")
 HEAVY = ("numpy", "pandas", "pyarrow", "sklearn", "scipy", "genai_prices", "pydantic", "tqdm", "yaml")
 
@@ -130,6 +130,7 @@ def test_simulate_compares_today_rules_and_router(desk: Any) -> None:
         assert row["usd_measured"] + row["usd_estimated"] + row["usd_assumed"] == pytest.approx(row["usd_per_month"], rel=1e-9)
         assert plans["as logged"]["usd_per_month"] - row["usd_per_month"] == pytest.approx(row["saving_usd_per_month"], abs=1e-9)
     assert said["routers"]["learned"]["version"] == desk.trained.json["router"]["version"]
+    assert 0 < said["second_actions"]["possible"] < said["second_actions"]["requests"]
     assert desk.simulated.err == ""
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from support.small import MODELS, traffic_of
 
 from planner.comparison import Comparison, compare
 from planner.comparison.credit import GATEWAY, STATIC, TODAY, credit, simple_plans
@@ -13,9 +14,11 @@ from planner.comparison.noninferiority import unmeasured
 from planner.comparison.plays import Plays
 from planner.comparison.static import always
 from planner.errors import InputError
-from planner.outcomes import Outcomes
-from planner.policies import Compress, Hedge, Plan, PromptCache, Route
+from planner.outcomes import Outcomes, fit_outcomes
+from planner.policies import Compress, Hedge, Plan, PromptCache, Retry, Route, Timeout
+from planner.prices import PriceBook
 from planner.simulation import World, run, simulate
+from planner.simulation.side_effects import as_logged, side_effects
 
 
 def test_dominated_plans_are_off_the_pareto_set(world) -> None:
@@ -159,3 +162,32 @@ def test_what_no_label_measured_carries_no_floor(world) -> None:
     made = answers.outcomes.assign(prompt_variant="compress-rank-2")
     told = World(opened.traffic, replace(opened.outcomes, answers=replace(answers, outcomes=made)), opened.book, opened.at)
     assert unmeasured(told, Plan((Compress("rank"),))) == ()
+
+
+def test_a_plan_that_may_act_twice_says_so_beside_its_saving(tmp_path) -> None:
+    """Of plans that ask again where tools are offered, and of the log, the second actions stand in text and table; of no other plan."""
+    n = 600
+    columns = {
+        "app": np.where(np.arange(n) % 2 == 0, "agent", "chat"),
+        "provider": "openai",
+        "model": MODELS[0],
+        "input_tokens": 100,
+        "output_tokens": 20,
+        "latency_ms": np.random.default_rng(0).lognormal(7, 0.5, n),
+        "has_tools": np.arange(n) % 2 == 0,
+        "attempts": np.where(np.arange(n) % 10 == 0, 2, 1),
+    }
+    traffic = traffic_of(tmp_path, columns)
+    opened = World(traffic, fit_outcomes(traffic), PriceBook.load(), dt.date(2026, 11, 1))
+    twice = Plan((Hedge(800.0), Retry({"transport": 2}, jitter=0.0)), "twice")
+    harmless = [Plan((Hedge(800.0, apps=("chat",)),), "in chat"), Plan((Timeout(9_000.0),), "patient")]
+    found = compare(twice, *harmless, world=opened)
+    expected = {"as logged": as_logged(opened), "twice": side_effects(opened, twice, opened.replayed(twice))}
+    assert found.acts == expected
+    rows = found.table.set_index("plan")
+    for name, acts in expected.items():
+        assert acts.possible + acts.keyed > 0
+        assert (rows.loc[name, ["twice_certain", "twice_possible", "twice_keyed"]] == [acts.certain, acts.possible, acts.keyed]).all()
+        assert found.text.index(f"Second actions under '{name}': {acts.text}") < found.text.index("as logged: $")
+    assert rows.loc[["in chat", "patient"], "twice_possible"].isna().all()
+    assert "twice_possible" not in compare(*harmless, world=opened).table

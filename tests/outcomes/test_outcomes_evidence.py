@@ -72,14 +72,12 @@ def test_rows_that_trained_are_predicted_out_of_fold(tmp_path: Path) -> None:
     fitted = training.split == "fit"
     place = pd.Index(load_rows(traffic).request_id).get_indexer(pd.Index(labels.items["request_id"][fitted]))
     used = outcomes.predicted.values[place]
-    inside = next(traffic.folder.glob("derived/quality-*.npz"))
-    with np.load(inside) as stored:
-        remembered = stored["values"][place]
+    inside = np.load(next(traffic.folder.glob("derived/quality-*/values.npy")))
+    remembered = inside[place]
     grades = training.problem.quality[fitted]
     assert np.square(remembered - grades).mean() < np.square(used - grades).mean()
     others = np.setdiff1d(np.arange(len(traffic)), place)
-    with np.load(inside) as stored:
-        assert (outcomes.predicted.values[others] == stored["values"][others]).all()
+    assert (outcomes.predicted.values[others] == inside[others]).all()
 
 
 def test_measured_grades_are_found_by_request(tmp_path: Path) -> None:

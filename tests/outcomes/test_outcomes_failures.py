@@ -28,7 +28,7 @@ def rows_of(folder: Path, **columns: object) -> Rows:
 
 def fit(rows: Rows) -> CallFailures:
     """Fit with A and B at one provider."""
-    return fit_call_failures(rows, {A: "openai", B: "openai"})
+    return fit_call_failures(rows, {A: "openai", B: "openai"}, np.zeros(len(rows), bool))
 
 
 def made(n: int, seed: int = 0, first: float = 0.1, again: float = 0.4, most: int = 4) -> dict[str, object]:
@@ -155,7 +155,8 @@ def test_how_long_a_failure_takes(tmp_path: Path) -> None:
 def test_the_samples_truth_is_found(sample: tuple[Traffic, Labels]) -> None:
     """On the SYNTHETIC sample the chance to fail again covers the generator's, and hours of incidents stand out in rate limits."""
     rows = load_rows(sample[0])
-    found = fit_call_failures(rows, {m: "openai" if m.startswith("gpt") else "anthropic" for m in rows.model.values})
+    served = {m: "openai" if m.startswith("gpt") else "anthropic" for m in rows.model.values}
+    found = fit_call_failures(rows, served, np.zeros(len(rows), bool))
     for again in found.again:
         assert again.low < _AGAIN < again.high
     limits = found.hours[LIMIT].values

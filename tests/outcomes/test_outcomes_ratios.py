@@ -97,7 +97,7 @@ def test_efforts_are_found_by_request(tmp_path: Path) -> None:
     """A moved request takes the ratio of its own effort, whatever the order of the rows."""
     rows = load_rows(traffic_of(tmp_path, {"model": [A] * 3, "app": "chat", "input_tokens": 10, "output_tokens": 100}))
     ratios = {(A, B): Ratio(1.0, 1.0, 0.0, None, 99), (A, B, "chat", "high"): Ratio(1.0, 3.0, 0.0, None, 99)}
-    outcomes = Outcomes(ratios, efforts=Efforts.of(rows.key, np.array(["", "high", "low"], object)))
+    outcomes = Outcomes(ratios, efforts=Efforts.of(rows.key, Coded(np.arange(3, dtype=np.int32), ("", "high", "low"))))
     order = np.array([2, 1, 0])
     for part, expected in ((rows, [100, 300, 100]), (rows.take(order), [100, 300, 100]), (rows.take(np.array([1])), [300])):
         assert outcomes.calls(part, Coded(np.zeros(len(part), np.int32), (B,)), 0).tokens[:, 4].tolist() == expected

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.errors import InputError
-from planner.policies.batch import schedule
+from planner.policies.windows import schedule
 
 Case = tuple[list[int], list[int], list[int], tuple[int, int, int], list[int], list[int]]
 #: arrivals, groups, bytes, (window, requests, bytes), sent, batch
@@ -19,6 +19,7 @@ BY_HAND: dict[str, Case] = {
     "a window begins with its first request": ([0, 25, 30], [0] * 3, [1] * 3, (10, 9, 99), [10, 35, 35], [0, 1, 1]),
     "full by number goes at once": ([0, 1, 2, 3], [0] * 4, [1] * 4, (10, 3, 99), [2, 2, 2, 13], [0, 0, 0, 1]),
     "full by bytes goes at once": ([0, 1, 2], [0] * 3, [4, 6, 1], (10, 9, 10), [1, 1, 12], [0, 0, 1]),
+    "what is full takes nothing more": ([0, 0], [0] * 2, [10, 0], (5, 9, 10), [0, 5], [0, 1]),
     "what no longer fits closes it": ([0, 1, 7], [0] * 3, [4, 5, 2], (10, 9, 10), [7, 7, 17], [0, 0, 1]),
     "what comes too late to fit in does not": ([0, 1, 11], [0] * 3, [4, 5, 2], (10, 9, 10), [10, 10, 21], [0, 0, 1]),
     "larger than a batch goes alone": ([0, 1], [0] * 2, [50, 1], (10, 9, 10), [0, 11], [0, 1]),

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from planner.policies import Batch, Block, Cascade, Fallback, Hedge, Intents, LeverError, MicroBatch, Plan, RateLimit, Retry, Timeout
+from planner.policies import Batch, Block, Cascade, Fallback, Hedge, Intents, LeverError, Plan, RateLimit, Retry, Stream, Timeout
 from planner.policies.base import FAILURES, PHASES, RowLever
-from planner.policies.micro_batch import saved_tokens
 from planner.policies.plan_file import KINDS, build
 from planner.schema import TRAFFIC
 from planner.traffic.rows import Coded
@@ -202,9 +201,9 @@ def test_flex_is_sent_at_once() -> None:
     assert (intents.tiers, intents.submit_ms.tolist()) == (("flex",), [0.0, 0.0])
 
 
-def test_micro_batches_save_all_but_the_first_instructions() -> None:
-    """Three calls of 3, 1 and 2 requests with 50 instruction tokens each save 2, 0 and 1 times 50."""
-    saved = saved_tokens([0, 0, 1, 0, 2, 2], [50] * 6)
-    assert saved.tolist() == [0, 50, 0, 50, 0, 50]
-    assert saved_tokens([], []).tolist() == []
-    assert MicroBatch(("a",), 2, 1).writes == ("removed", "submit_ms")
+def test_a_stream_is_asked_for_where_it_is_said() -> None:
+    """Requests of other apps stream as logged; answers of a batch come in a file, those of the flex tier as they did."""
+    read, same = block(["chat", "n"], [0, 1], ["m", "m"]), Intents.as_logged(2)
+    assert Stream(("chat",)).apply(read, same).stream.tolist() == [1, -1]
+    assert Batch(("n",), 1).apply(read, same).stream.tolist() == [-1, 0]
+    assert Batch(("n",), 1, tier="flex").apply(read, same).stream.tolist() == [-1, -1]

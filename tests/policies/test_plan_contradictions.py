@@ -11,12 +11,14 @@ from planner.errors import InputError, NeedsError, PriceError
 from planner.policies import (
     Batch,
     Cascade,
+    Compress,
     ExactCache,
     Fallback,
     Hedge,
     Lever,
     MicroBatch,
     Plan,
+    PromptCache,
     RateLimit,
     Retry,
     Route,
@@ -50,9 +52,19 @@ CONTRADICTIONS: list[tuple[Any, Any, str]] = [
     (lambda a: Timeout(20_000, apps=a), lambda a: Batch(a, 60), "timeout of 20,000 ms and a batch window of 60 minutes in chat"),
     (lambda a: Batch(a, 60), lambda a: Stream(a), "stream and a batch, whose answers come in a file in chat"),
     (lambda a: cascade(*a), lambda a: MicroBatch(a, 4, 100), "an answer shared by several requests cannot be accepted for one"),
+    (lambda a: MicroBatch(a, 4, 100), lambda a: Stream(a), r"two levers for stream \(micro_batch and stream\)"),
+    (
+        lambda a: MicroBatch(a, 4, 100),
+        lambda a: Compress("lossless", apps=a),
+        r"two levers for removed, variant \(micro_batch and compress\)",
+    ),
+    (lambda a: MicroBatch(a, 4, 100), lambda a: ExactCache(apps=a), "micro_batch and exact_cache: who sends what a call shares"),
+    (lambda a: SemanticCache(0.9, apps=a), lambda a: MicroBatch(a, 4, 100), "micro_batch and semantic_cache: who sends what a call shares"),
+    (lambda a: MicroBatch(a, 4, 100), lambda a: PromptCache(apps=a), "micro_batch and prompt_cache: who sends what a call shares"),
     (lambda a: Retry({"transport": 1}, deadline_ms=500, apps=a), lambda a: Timeout(900, apps=a), "deadline of 500 ms and a timeout of 900"),
     (lambda a: ExactCache(apps=a), lambda a: SemanticCache(0.9, apps=a), "exact_cache and semantic_cache"),
     (lambda a: Batch(a, 60), lambda a: route(*a), "batch before route in chat"),
+    (lambda a: MicroBatch(a, 4, 100), lambda a: route(*a), "micro_batch before route in chat"),
 ]
 
 
@@ -85,7 +97,7 @@ def test_settings_that_agree_are_accepted() -> None:
         Retry({"cancelled": 1}, deadline_ms=3_600_000),
     )
     plan = Plan(levers)
-    assert [x.key for x in plan.row_levers] == ["route", "batch", "batch"]
+    assert [x.key for x in plan.row_levers] == ["route", "batch", "batch", "stream"]
     assert len(plan.of_key("batch")) == 2
 
 

@@ -14,7 +14,7 @@ from planner.errors import InputError, NeedsError
 from planner.labels import Labels
 from planner.outcomes import Outcomes, fit_outcomes
 from planner.outcomes.validators import gate
-from planner.policies import Cascade, Plan
+from planner.policies import Cascade, Plan, Stream
 from planner.prices import PriceBook
 from planner.schema import PURPOSES
 from planner.simulation import World, run
@@ -100,6 +100,18 @@ def test_a_cascade_is_dearer_than_its_first_model_and_slower(world: World, playe
     first_end[played.calls.row[first]] = played.calls.end_ms[first]
     again = played.calls.row[calls(played, "escalation")]
     assert (played.side.latency_ms[played.at][again] > first_end[again]).all()
+
+
+def test_a_stream_shows_nothing_before_it_has_passed(world: World) -> None:
+    """Streamed, an answer that the verifier reads is seen when it has passed, all at once; one asked again is seen as it is written."""
+    found = world.replayed(Plan((*PLAN.levers, Stream(("chat", "search"))), "streamed"))
+    side, answer = found.side, found.happened.answer
+    purpose = np.where(answer >= 0, found.calls.purpose[np.maximum(answer, 0)], -1)
+    passed, again = (np.flatnonzero(purpose == PURPOSES.index(name)) for name in ("main", "escalation"))
+    begun = (found.happened.first_us[answer] - found.happened.arrived_us) / 1_000
+    np.testing.assert_array_equal(side.perceived_ms[found.at[passed]], side.latency_ms[found.at[passed]])
+    assert (begun[passed] < side.latency_ms[found.at[passed]]).all()
+    np.testing.assert_array_equal(side.perceived_ms[found.at[again]], begun[again])
 
 
 def test_what_is_missing_is_named(world: World) -> None:

@@ -8,8 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.coverage import MODELS, PRICED, SHORT, ask, book, bounds, estimates, main, score, truth, world
+from benchmarks import coverage_shared
+from benchmarks.coverage import MODELS, SHORT, ask, estimates, main, truth, world
+from benchmarks.coverage_common import PRICED, book, bounds, score
 from planner.simulation import Simulation, Summary, SummaryHeader
+from planner.simulation.intervals import any_weekday, together
 from planner.simulation.summary import DAILY, MEASURES
 
 
@@ -52,15 +55,75 @@ def test_scores_count() -> None:
 
 def test_a_dozen_worlds_are_covered(capsys: pytest.CaptureFixture[str]) -> None:
     """The benchmark's own command gives every key, and of 12 worlds each interval holds its truth in at least nine of those given."""
-    assert main(["--worlds", "12", "--jobs", "2", "--json"]) == 0
+    assert main(["--worlds", "12", "--shared-worlds", "12", "--jobs", "2", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
+    shared = found.pop("shared")
     assert set(found) >= {"saving", "quality_difference", "p95"}
-    for one in found.values():
+    assert set(shared) >= {"saving", "saving_share", "p95", "saving_by_users_alone"}
+    few = {name: shared.pop(name) for name in list(shared) if name.endswith("_of_9_days")}
+    assert {name: one["refused"] for name, one in few.items()} == dict.fromkeys(few, 1.0)
+    assert {"saving_of_9_days", "p95_of_9_days"} <= set(few)
+    alone = shared.pop("saving_by_users_alone")
+    assert alone["width_ratio"] < 0.6 * shared["saving"]["width_ratio"]
+    for one in (*found.values(), *shared.values()):
         assert {"coverage", "median_width", "width_ratio", "refused"} <= set(one)
         assert one["coverage"] >= 0.75
         assert one["refused"] <= 0.3
-    alone = bounds(estimates, 12, 1)["saving"]
-    assert score(alone, truth()["saving"]) == found["saving"], "one process gives what two give"
+    again = bounds(estimates, 12, 1)["saving"]
+    assert score(again, truth()["saving"]) == found["saving"], "one process gives what two give"
+
+
+def test_worlds_with_a_shared_cache_have_shocks() -> None:
+    """Over 40 months: 6,000 usual requests and those about events, of 300 users; hits by day move twice as much as by chance."""
+    made = [coverage_shared.month((s, 24)) for s in range(40)]
+    assert np.mean([len(m) for m in made]) == pytest.approx(6_000 * (1 + 0.3 * 0.175 * 1.75), rel=0.04)
+    assert np.mean([m.user.max() + 1 for m in made]) == pytest.approx(300, rel=0.03)
+    assert all((np.diff(m.at_us) >= 0).all() for m in made)
+    hit = [coverage_shared.hits(m) for m in made]
+    share = np.array([[h[m.at_us // coverage_shared.DAY_US == d].mean() for d in range(28)] for m, h in zip(made, hit, strict=True)])
+    assert share.std(axis=1).mean() > 2 * np.sqrt(share.mean() * (1 - share.mean()) / 214)
+    assert (coverage_shared.month((3, 24)).question == made[3].question).all()
+
+
+def test_the_walk_through_the_cache_is_the_planner_to_the_cent() -> None:
+    """For five worlds the saving is what the requests cost that the benchmark's own walk answers from the cache."""
+    for seed in range(5):
+        made = coverage_shared.month((seed, 22))
+        own = float(coverage_shared.usd(made)[coverage_shared.hits(made)].sum())
+        assert coverage_shared.estimates(seed)["saving"].value == pytest.approx(own, abs=1e-9)
+
+
+def test_users_bring_more_than_their_own_hits() -> None:
+    """Without one of 30 sets of users a shared cache saves less by more than their own hits, and by no more than ``together`` says."""
+    own = brought = saved = cost = 0.0
+    for seed in range(6):
+        made = coverage_shared.month((seed, 25))
+        dollars = coverage_shared.usd(made)
+        hit = coverage_shared.hits(made)
+        saved, cost = saved + float(dollars[hit].sum()), cost + float(dollars.sum())
+        for part in range(30):
+            left = made.user % 30 != part
+            fewer = replace(made, **{name: values[left] for name, values in vars(made).items()})
+            own += float(dollars[hit & ~left].sum())
+            brought += float(dollars[hit].sum() - dollars[left][coverage_shared.hits(fewer)].sum())
+    assert own == pytest.approx(saved)
+    assert 1.2 * own < brought <= together(saved / cost) * own
+
+
+def test_the_week_is_no_shock() -> None:
+    """Days that cost what their weekday costs, at one share, differ in nothing; one that costs twice does; in a single week all count."""
+    filled = np.arange(256) < 28
+    cost = np.where(filled, np.resize([12.0, 12.0, 12.0, 12.0, 12.0, 5.0, 5.0], 256), 0.0)
+    usual = any_weekday(np.column_stack([-0.3 * cost, cost]), filled)
+    np.testing.assert_allclose(usual[:28, 0], -0.3 * cost[:28].mean())
+    assert not usual[28:].any()
+    cost[9] *= 2
+    moved = any_weekday(np.column_stack([-0.3 * cost, cost]), filled)
+    assert moved[:, 0].sum() == pytest.approx(-0.3 * cost.sum())
+    assert abs(moved[9, 0] - np.delete(moved[:28, 0], 9).mean()) > 0.3 * 12
+    week = np.arange(256) < 7
+    alone = any_weekday(np.column_stack([-0.3 * cost, cost]) * week[:, None], week)
+    np.testing.assert_allclose(alone[:7, 0], -0.3 * cost[:7])
 
 
 def summary(rng: np.random.Generator, shock: float, shared: bool, days: int = 28) -> Summary:

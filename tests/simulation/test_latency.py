@@ -90,12 +90,14 @@ def test_differences_are_paired(world: World) -> None:
     assert both.high - both.low < 0.8 * apart
 
 
-def test_first_tokens_have_their_own_quantiles(world: World) -> None:
-    """Time to the first token is a quarter of the whole in this log, in every group."""
+def test_perceived_latency_has_its_own_quantiles(world: World) -> None:
+    """Time to the first token is a quarter of the whole in this log, where all is streamed, in every group."""
     found = run(world, Plan())
     for group in (None, 0, 1):
-        assert found.latency(0.9, group, first=True).value == pytest.approx(found.latency(0.9, group).value / 4, rel=0.02)
-    assert found.latency_difference(0.9, first=True).value == 0.0
+        assert found.latency(0.9, group, perceived=True).value == pytest.approx(found.latency(0.9, group).value / 4, rel=0.02)
+    assert found.latency_difference(0.9, perceived=True).value == 0.0
+    moved = run(world, sent(MINI))
+    assert moved.latency(0.9, perceived=True).value == pytest.approx(0.4 * found.latency(0.9, perceived=True).value, rel=0.02)
 
 
 def test_groups_are_apart(world: World) -> None:

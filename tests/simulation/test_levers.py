@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from support.small import MODELS, traffic_of, world_of
 
+from planner.comparison.noninferiority import unmeasured
 from planner.outcomes import fit_outcomes
 from planner.policies import (
     Batch,
@@ -19,11 +20,13 @@ from planner.policies import (
     ExactCache,
     Fallback,
     Hedge,
+    MicroBatch,
     Plan,
     PromptCache,
     RateLimit,
     Retry,
     SemanticCache,
+    Stream,
     Timeout,
 )
 from planner.prices import PriceBook
@@ -48,6 +51,8 @@ BITES: dict[str, tuple[Any, ...]] = {
     "fallback": (Fallback((MODELS[1],)),),
     "rate limit": (RateLimit({"openai": (4.0, None, None)}),),
     "batch": (Batch(("search",), window_minutes=60),),
+    "micro-batch": (MicroBatch(("search",), size=4, wait_ms=20_000),),
+    "stream": (Stream(("search",)),),
     "together": (
         ExactCache(apps=("search",)),
         PromptCache(),
@@ -56,6 +61,7 @@ BITES: dict[str, tuple[Any, ...]] = {
         Retry({"transport": 2, "rate_limit": 2, "cancelled": 1}),
         Fallback((MODELS[2],)),
         RateLimit({"openai": (30.0, None, None)}),
+        Stream(("search",)),
     ),
 }
 #: The same levers, set so that nothing can come of them.
@@ -66,12 +72,13 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "retry": (Retry({"transport": 2}),),
     "rate limit": (RateLimit({"openai": (1e9, None, None)}),),
     "fallback": (Fallback((MODELS[0],), kinds=("cancelled",)),),
+    "stream": (Stream(("chat",)),),
     "together": (ExactCache(ttl_s=1), Timeout(1e9), Hedge(1e9), RateLimit({"openai": (1e9, None, None)})),
 }
 
 
 def log(folder: Path, n: int = 900) -> Traffic:
-    """A log with repeats, sessions, long shared prompts, failures, retries, and arrivals that share their moment."""
+    """A log with repeats, sessions, long shared prompts, failures, retries, arrivals that share their moment, and chat alone streamed."""
     base, _ = world_of(folder / "base", n)
     frame = base.frame(*(c for c in base.arrow().column_names), "messages")
     rng = np.random.default_rng(5)
@@ -86,6 +93,7 @@ def log(folder: Path, n: int = 900) -> Traffic:
     frame["session_id"] = np.where(rng.random(n) < 0.3, frame["user"], None)
     frame["timestamp"] = pd.Timestamp("2026-11-01", tz="UTC") + pd.to_timedelta(np.sort(rng.integers(0, 7_200, n)), "s")
     frame["attempts"] = np.where(frame["status"] == "ok", np.where(rng.random(n) < 0.05, 2, 1), 3)
+    frame["ttft_ms"] = np.where((frame["app"] == "chat") & (frame["status"] == "ok"), 0.3 * frame["latency_ms"], np.nan)
     return traffic_of(folder / "log", frame.to_dict("list"))
 
 
@@ -134,7 +142,47 @@ def test_a_neutral_setting_is_the_identity(world: World, name: str) -> None:
     for key in ("model", "cost_pusd", "tokens", "outcome", "priced", "evidence", "quality", "calls"):
         np.testing.assert_array_equal(found[key], logged[key], err_msg=key)
     once = world.rows.attempts == 1 if name == "retry" else np.ones(len(world.rows), bool)
-    np.testing.assert_allclose(found["latency_ms"][once], logged["latency_ms"][once], atol=1e-3)
+    for key in ("latency_ms", "perceived_ms"):
+        np.testing.assert_allclose(found[key][once], logged[key][once], atol=1e-3, err_msg=key)
+
+
+@pytest.mark.parametrize("beside", [(), (Timeout(1e9),)], ids=["row phase", "event phase"])
+def test_a_stream_moves_perceived_latency_alone(world: World, beside: tuple[Any, ...]) -> None:
+    """People see an answer of the app at its first token; money, tokens, ends, quality, and all of the other app, are the log's."""
+    found, logged = arrays(world, Plan((Stream(("search",)), *beside), "stream")), arrays(world, Plan())
+    for key in ("model", "cost_pusd", "tokens", "outcome", "priced", "evidence", "quality", "calls", "unmeasured"):
+        np.testing.assert_array_equal(found[key], logged[key], err_msg=key)
+    np.testing.assert_allclose(found["latency_ms"], logged["latency_ms"], atol=1e-3)
+    rows = world.rows
+    mine = (rows.app.decode() == "search") & (rows.status == 0)
+    others = ~mine & (rows.status == 0)
+    np.testing.assert_allclose(found["perceived_ms"][others], logged["perceived_ms"][others], atol=1e-3)
+    assert (found["perceived_ms"][mine] <= found["latency_ms"][mine]).all()
+    assert np.median((found["perceived_ms"] / found["latency_ms"])[mine]) < 0.6
+    for model in MODELS[:2]:
+        own = mine & (rows.attempts == 1) & (rows.model.decode() == model)
+        first, whole = world.outcomes.latency.expected_us(rows.take(own), model, rows.tokens[own])
+        np.testing.assert_allclose(found["perceived_ms"][own], rows.latency_ms[own] * first / whole, rtol=1e-3, err_msg=model)
+
+
+def test_who_shares_no_call_has_only_waited(world: World) -> None:
+    """Beside a micro-batch, who is alone in a call is as logged but for the wait; who shares one pays for what it still sends."""
+    lever = MicroBatch(("search",), 4, 20_000)
+    intents = world.intents(Plan((lever,)), world.block)
+    alone = intents.variant < 0
+    found, logged = arrays(world, Plan((lever,), "micro-batch")), arrays(world, Plan())
+    for key in ("model", "cost_pusd", "tokens", "outcome", "evidence", "quality", "calls"):
+        np.testing.assert_array_equal(found[key][alone], logged[key][alone], err_msg=key)
+    single = world.rows.session < 0
+    waited = logged["latency_ms"] + intents.submit_ms
+    np.testing.assert_allclose(found["latency_ms"][single], waited[single], atol=1e-3)
+    assert (intents.submit_ms[alone] > 0).any()
+    sent = logged["tokens"][:, :4].sum(axis=1) - intents.removed
+    assert intents.removed.sum() > 100_000
+    np.testing.assert_array_equal(found["tokens"][:, :4].sum(axis=1), sent)
+    assert np.isnan(found["quality"][~alone]).all()
+    assert (found["evidence"][~alone] == EVIDENCE.index("assumed")).all()
+    assert unmeasured(world, Plan((lever,))) == (lever.words(),)
 
 
 @pytest.mark.parametrize("name", BITES)
@@ -184,9 +232,13 @@ def test_what_is_drawn_or_split_is_not_measured(world: World) -> None:
         assert (side.evidence[changed] > EVIDENCE.index("measured")).all(), name
 
 
-@pytest.mark.parametrize("lever", [Compress("lossless", keep_prefix=False), SemanticCache(0.3, guard=False)], ids=lambda lever: lever.key)
+@pytest.mark.parametrize(
+    "lever",
+    [Compress("lossless", keep_prefix=False), SemanticCache(0.3, guard=False), MicroBatch(("search",), 4, 20_000)],
+    ids=lambda lever: lever.key,
+)
 def test_an_answer_that_no_label_tells_of_carries_no_quality(world: World, lever: Any) -> None:
-    """A changed prompt, or another question's answer, makes the difference in quality unknown, however little of it there is."""
+    """A changed prompt, a shared call, or another question's answer makes the difference in quality unknown, however little of it."""
     found = run(world, Plan((lever,), "open"))
     assert found.unmeasured() > 0
     difference = found.quality_difference()

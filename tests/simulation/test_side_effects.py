@@ -11,10 +11,10 @@ import pytest
 from support.small import MODELS, traffic_of
 
 from planner.outcomes import fit_outcomes
-from planner.policies import Hedge, Plan, Retry, Timeout
+from planner.policies import Fallback, Hedge, Plan, PromptCache, Retry, Timeout
 from planner.prices import PriceBook
 from planner.simulation import World
-from planner.simulation.side_effects import SideEffects, side_effects
+from planner.simulation.side_effects import SideEffects, as_logged, repeats, side_effects
 
 RETRY = Retry({"transport": 2, "cancelled": 2}, jitter=0.0)
 
@@ -72,3 +72,22 @@ def test_a_hedge_acts_beside_its_call_whatever_the_key(world: World) -> None:
 def test_no_tools_no_second_actions(tmp_path: Path) -> None:
     """Requests without tools are not counted, however often they are asked."""
     assert counted(log(tmp_path, tools=False), Timeout(700), RETRY) == SideEffects(0, 0, 0, 0)
+
+
+def test_the_logs_own_attempts_count_whatever_a_plan_does(world: World) -> None:
+    """Sixty requests with tools were tried twice: so in the log, and so under a plan that asks nothing of its own accord again."""
+    assert as_logged(world) == SideEffects(300, 0, 60, 0)
+    assert counted(world, Timeout(1e9)) == as_logged(world)
+    assert counted(world, replace(RETRY, idempotency_keys=False)) == as_logged(world)
+    hedged = counted(world, Hedge(800))
+    played = world.replayed(Plan((Hedge(800),)))
+    both = played.calls.row[played.calls.purpose == 2]
+    assert hedged.possible == 60 + int(world.acts[played.at][both].sum())
+
+
+def test_only_plans_that_ask_again_where_tools_are_offered_are_asked(world: World, tmp_path: Path) -> None:
+    """Retries, hedges and fallbacks repeat in apps with tools; other levers, and apps without tools, do not."""
+    for lever in (RETRY, Hedge(800), Fallback((MODELS[1],))):
+        assert repeats(world, Plan((lever,)))
+        assert not repeats(log(tmp_path / lever.key, tools=False), Plan((lever,)))
+    assert not repeats(world, Plan((Timeout(700), PromptCache())))

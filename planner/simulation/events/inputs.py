@@ -25,6 +25,7 @@ __all__ = [
     "Lanes",
     "Limits",
     "Log",
+    "Names",
     "PromptCacheRules",
     "Requests",
     "ResponseCache",
@@ -221,6 +222,23 @@ class World:
     responses: ResponseCache
     prompts: PromptCacheRules
     limits: Limits
+
+
+@dataclass(frozen=True, eq=False)
+class Names:
+    """What the numbers of one part's World stand for, so that the next part can find them again.
+
+    Parameters
+    ----------
+    row: int64 (n,) of each request, different from all others of the log. lane, pool: of each lane and prompt cache.
+    key, block: uint64 (K,) and (B,), ascending, what the dense keys of answers and blocks of prompts stand for.
+    """
+
+    row: Ints
+    lane: tuple[str, ...]
+    pool: tuple[str, ...]
+    key: NDArray[np.uint64]
+    block: NDArray[np.uint64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,9 +12,9 @@ from planner.simulation.events.checks import checked
 from planner.simulation.events.inputs import Happened, World
 from planner.simulation.events.loop import run
 from planner.simulation.events.records import columns
-from planner.simulation.events.state import begin, with_more_room
+from planner.simulation.events.state import FOREVER_US, State, begin, with_more_room
 
-__all__ = ["happen"]
+__all__ = ["happen", "happened", "played"]
 
 _CALLS: dict[str, type[np.generic]] = {
     **dict.fromkeys(("row", "start_us", "end_us", "first_us", "whole_us", "warm", "written"), np.int64),
@@ -59,12 +59,22 @@ def happen(world: World) -> Happened:
     ...     np.zeros((1, 2), np.uint64), one > 0, np.full(1, np.inf), np.full(1, np.inf), zero)
     >>> responses = ResponseCache(none, np.zeros(0, int), np.zeros(2, int), zero)
     >>> prompts = PromptCacheRules(np.zeros(0, int), np.zeros(2, int), none, zero, zero, zero, np.ones(1))
-    >>> happened = happen(World(requests, lanes, log, retries, responses, prompts, Limits(none, np.zeros((0, 3)))))
-    >>> happened.answer_us.tolist(), happened.done_us.tolist()
+    >>> all_of_it = happen(World(requests, lanes, log, retries, responses, prompts, Limits(none, np.zeros((0, 3)))))
+    >>> all_of_it.answer_us.tolist(), all_of_it.done_us.tolist()
     ([2000], [5000])
     """
-    state = begin(checked(world))
+    return happened(played(begin(checked(world)), FOREVER_US))
+
+
+def played(state: State, until_us: int) -> State:
+    """Let all happen that is to happen before ``until_us``, in place; the state that is returned may have more room."""
+    state.progress["until_us"] = until_us
     while not run(state):
         state = with_more_room(state)
+    return state
+
+
+def happened(state: State) -> Happened:
+    """Return what has happened so far, as columns."""
     calls = columns(state.calls[: state.progress["calls"][0]], _CALLS)
     return Happened(**calls, **columns(state.requests, _ENDS))

@@ -16,7 +16,7 @@ from planner.schema import PURPOSES, STATUSES
 from planner.simulation.events import chance, limits, prompts, responses, retries
 from planner.simulation.events.compiled import entry, hook
 from planner.simulation.events.inputs import CANCELLED, OK
-from planner.simulation.events.queue import ARRIVE, END, HEDGE, START, first, order_of, pop, push, request_of
+from planner.simulation.events.queue import ARRIVE, END, HEDGE, START, Queue, first, order_of, pop, push, request_of
 from planner.simulation.events.records import Records
 from planner.simulation.events.state import Answers, Paths, State
 
@@ -35,7 +35,7 @@ _MOST = 2
 
 @entry
 def run(fingerprint: str) -> Callable[[State], bool]:
-    """Return the loop: it takes the soonest of the logged arrivals and the queue until both are empty (True) or room runs out."""
+    """Return the loop: it takes the soonest of logged arrivals and queue until none is left before ``until_us`` (True) or room is short."""
 
     def loop(state: State) -> bool:
         fingerprint  # noqa: B018 – numba keeps the compiled loop under what it closes over
@@ -44,11 +44,11 @@ def run(fingerprint: str) -> Callable[[State], bool]:
             while at.arrived < len(requests) and requests[at.arrived].arrival_us < 0:
                 at.arrived += 1
             lane, purpose, becomes = _NOTHING, _MAIN, _GOES_ON
-            if at.arrived < len(requests) and first(queue, requests[at.arrived].arrival_us, order_of(ARRIVE, at.arrived)):
+            if _next_arrives(requests, queue, at):
                 i, now = at.arrived, requests[at.arrived].arrival_us
                 at.arrived += 1
                 lane = _arrive(state, i, now)
-            elif queue.size[0] == 0:
+            elif queue.size[0] == 0 or queue.rows[0].time >= at.until_us:
                 return True
             else:
                 event = queue.rows[0]
@@ -70,6 +70,13 @@ def run(fingerprint: str) -> Callable[[State], bool]:
         return False
 
     return loop
+
+
+@hook
+def _next_arrives(requests: Records, queue: Queue, at: Records) -> bool:
+    """Return whether the next logged arrival is in time and comes before all that is queued."""
+    due = at.arrived < len(requests) and requests[at.arrived].arrival_us < at.until_us
+    return due and first(queue, requests[at.arrived].arrival_us, order_of(ARRIVE, at.arrived))
 
 
 @hook

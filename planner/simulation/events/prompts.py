@@ -14,10 +14,10 @@ from planner.simulation.events.compiled import hook
 from planner.simulation.events.inputs import Floats, Ints, PromptCacheRules
 from planner.simulation.events.records import Records, packed, record
 
-__all__ = ["Pools", "empty", "touch"]
+__all__ = ["NEVER", "Pools", "empty", "touch"]
 
 #: So long ago that no lifetime reaches back to it.
-_NEVER = -(2**61)
+NEVER = -(2**61)
 _HELD = record({"ready_us": "i8", "used_us": "i8"})
 _RULE = record({"ttl_us": "i8", "least": "i8", "pool": "i2"})
 
@@ -32,11 +32,11 @@ class Pools(NamedTuple):
     held: Records
 
 
-def empty(rules: PromptCacheRules) -> Pools:
-    """Return pools that hold nothing."""
+def empty(rules: PromptCacheRules, least: int = 0) -> Pools:
+    """Return pools that hold nothing, with room for at least so many blocks."""
     pools = 1 + int(rules.pool.max(initial=-1))
-    blocks = 1 + int(rules.block.max(initial=-1)) if pools else 0
-    held = packed(_HELD, {"used_us": np.full(pools * blocks, _NEVER)}).reshape(pools, blocks)
+    blocks = max(1 + int(rules.block.max(initial=-1)), least) if pools else 0
+    held = packed(_HELD, {"used_us": np.full(pools * blocks, NEVER)}).reshape(pools, blocks)
     rule = packed(_RULE, {"ttl_us": rules.ttl_us, "least": rules.least, "pool": rules.pool})
     return Pools(rules.block, rules.block_start, rules.block_tokens, rule, held)
 

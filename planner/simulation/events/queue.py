@@ -15,10 +15,11 @@ from planner.simulation.events.compiled import hook
 from planner.simulation.events.inputs import Ints
 from planner.simulation.events.records import Records, record
 
-__all__ = ["ARRIVE", "END", "HEDGE", "START", "Queue", "first", "order_of", "pop", "push", "request_of", "with_room"]
+__all__ = ["ARRIVE", "CLASS_BITS", "END", "HEDGE", "START", "Queue", "first", "order_of", "pop", "push", "request_of", "with_room"]
 
 END, START, HEDGE, ARRIVE = range(4)
-_CLASS = 48
+#: How far the class stands left of the request in ``order``.
+CLASS_BITS = 48
 _EVENT = record(dict.fromkeys(("time", "order", "a", "b"), "i8"))
 
 
@@ -41,13 +42,13 @@ def with_room(room: int, queue: Queue | None = None) -> Queue:
 @hook
 def order_of(kind: int, request: int) -> int:
     """Return class and request as one integer that sorts by class, then request."""
-    return (kind << _CLASS) | request
+    return (kind << CLASS_BITS) | request
 
 
 @hook
 def request_of(order: int) -> int:
     """Return the request of ``order_of``."""
-    return order & ((1 << _CLASS) - 1)
+    return order & ((1 << CLASS_BITS) - 1)
 
 
 @hook

@@ -6,15 +6,17 @@ one after the last key is its head, so that no end needs a case of its own. Know
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from planner.simulation.events.compiled import hook
+from planner.simulation.events.compiled import entry, hook
 from planner.simulation.events.inputs import Ints
 from planner.simulation.events.records import Records, packed, record
 
-__all__ = ["ABSENT", "Entries", "empty", "look_up", "store"]
+__all__ = ["ABSENT", "Entries", "empty", "filled", "in_line", "look_up", "store"]
 
 ABSENT = -1
 _ENTRY = record({"until_us": "i8", "source": "i4", "before": "i4", "after": "i4"})
@@ -31,6 +33,39 @@ def empty(keys: int) -> Entries:
     """Return a cache for keys 0 … ``keys`` − 1 that holds nothing."""
     rows = packed(_ENTRY, {"source": np.full(keys + 1, ABSENT), "before": keys, "after": keys})
     return Entries(rows, np.zeros(1, np.int64))
+
+
+def filled(keys: int, line: NDArray[np.int64], source: NDArray[np.int64], until_us: Ints) -> Entries:
+    """Return a cache for so many keys that holds those in ``line``, the first of which leaves first.
+
+    >>> in_line(filled(5, np.array([3, 1]), np.array([7, 8]), np.array([90, 95]))).tolist()
+    [3, 1]
+    """
+    entries = empty(keys)
+    rows, ring = entries.row, np.concatenate([[keys], line, [keys]])
+    rows["source"][line], rows["until_us"][line] = source, until_us
+    rows["before"][ring[1:]], rows["after"][ring[:-1]] = ring[:-1], ring[1:]
+    entries.held[0] = len(line)
+    return entries
+
+
+def in_line(entries: Entries) -> NDArray[np.int64]:
+    """Return the keys that are held, the first of which leaves first."""
+    line = np.empty(entries.held[0], np.int64)
+    _walk(entries, line)
+    return line
+
+
+@entry
+def _walk(fingerprint: str) -> Callable[[Entries, Ints], None]:
+    def walk(entries: Entries, line: Ints) -> None:
+        fingerprint  # noqa: B018 – numba keeps the compiled loop under what it closes over
+        key = len(entries.row) - 1
+        for i in range(len(line)):
+            key = entries.row[key].after
+            line[i] = key
+
+    return walk
 
 
 @hook

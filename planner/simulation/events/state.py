@@ -12,17 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.simulation.events import limits, prompts, responses, retries
-from planner.simulation.events.inputs import OK, Floats, Ints, Log, ResponseCache, World
+from planner.simulation.events.inputs import CANCELLED, OK, Floats, Ints, Log, ResponseCache, World
 from planner.simulation.events.queue import Queue, with_room
 from planner.simulation.events.records import CALL, REQUEST, Records, packed, record
 
-__all__ = ["Answers", "Paths", "State", "begin", "with_more_room"]
+__all__ = ["FOREVER_US", "Answers", "Paths", "State", "begin", "with_more_room"]
 
 Positions = NDArray[np.int32]
 _SEEN = record({"drawn": "i4", "history": "i1"})
 _ASKED = record({"leader": "i4", "first_waiting": "i4"})
 _SETTINGS = record({**dict.fromkeys(("capacity", "hit_us"), "i8"), **dict.fromkeys(("lru", "coalesce"), "i1")})
-_PROGRESS = record(dict.fromkeys(("arrived", "calls", "waiting", "most_children"), "i8"))
+_PROGRESS = record(dict.fromkeys(("arrived", "calls", "waiting", "most_children", "until_us"), "i8"))
+#: Later than any event.
+FOREVER_US = 2**62
 
 
 class Paths(NamedTuple):
@@ -54,7 +56,10 @@ class Answers(NamedTuple):
 
 
 class State(NamedTuple):
-    """All that the loop works on; ``quotas``, ``policies`` and the one record of progress are records too."""
+    """All that the loop works on; ``quotas``, ``policies`` and the one record of progress are records too.
+
+    Events from ``until_us`` on stay where they are.
+    """
 
     requests: Records
     calls: Records
@@ -67,18 +72,19 @@ class State(NamedTuple):
     progress: Records
 
 
-def begin(world: World) -> State:
-    """Return the state before the first event."""
+def begin(world: World, keys: int = 0, blocks: int = 0) -> State:
+    """Return the state before the first event, with room in the caches for at least so many keys and blocks."""
     n, records = len(world.requests), _requests(world)
     progress = np.zeros(1, _PROGRESS)
+    progress["until_us"] = FOREVER_US
     progress["most_children"] = 1 + (records["next_child"] >= 0).sum()
     return State(
         records,
         np.empty(n + n // 8 + 64, CALL),
         with_room(1024),
         _paths(world),
-        _answers(world.responses),
-        prompts.empty(world.prompts),
+        _answers(world.responses, keys),
+        prompts.empty(world.prompts, blocks),
         limits.full(world.limits),
         retries.policies(world.retries),
         progress,
@@ -137,16 +143,16 @@ def _paths(world: World) -> Paths:
     )
 
 
-def _answers(cache: ResponseCache) -> Answers:
-    """Return a cache that holds nothing and that nobody asks."""
-    keys = 1 + int(max(cache.key.max(initial=-1), cache.near.max(initial=-1))) if cache.capacity else 0
+def _answers(cache: ResponseCache, least: int) -> Answers:
+    """Return a cache that holds nothing and that nobody asks, with room for at least so many keys."""
+    keys = 1 + int(max(cache.key.max(initial=-1), cache.near.max(initial=-1), least - 1)) if cache.capacity else 0
     setting = np.array([(cache.capacity, cache.hit_us, cache.lru, cache.coalesce)], _SETTINGS)
     asked = packed(_ASKED, {"leader": np.full(keys, -1), "first_waiting": -1})
     return Answers(setting, cache.near, cache.near_start, responses.empty(keys), asked)
 
 
 def _logged(log: Log) -> dict[str, NDArray[Any]]:
-    """Return what was observed; the score of a logged success is shared from the beginning."""
+    """Return what was observed; the score of a logged call that was timed, to its end or to where it was given up, is shared."""
     return {
         "logged_lane": log.lane,
         "failures": log.failures,
@@ -154,7 +160,7 @@ def _logged(log: Log) -> dict[str, NDArray[Any]]:
         "logged_kind": log.kind,
         "logged_first_us": log.first_us,
         "logged_whole_us": log.whole_us,
-        "score": np.where((log.lane >= 0) & (log.kind == OK), log.score, np.nan),
+        "score": np.where((log.lane >= 0) & np.isin(log.kind, (OK, CANCELLED)), log.score, np.nan),
     }
 
 
