@@ -1,4 +1,4 @@
-"""How fast a plan is simulated at any size: six levers over generated logs, beside one pass over the same columns.
+"""How fast a plan is simulated at any size: seven levers over generated logs, beside one pass over the same columns.
 
 In: how many requests. Out: ``rows_per_s``; ``passes_over_ledger``: the time of one simulation over that of reading the log's
 columns from disk and writing the ledger's; ``exponent`` of time in size, between the sizes; ``peak_rss_mib`` of the process, which
@@ -38,7 +38,7 @@ from planner.simulation.parts import ROWS
 from planner.traffic import Traffic, TrafficWriter
 
 MODELS = ("gpt-5.4", "gpt-5.4-mini")
-SIX = Plan(
+SEVEN = Plan(
     (
         ExactCache(capacity=50_000),
         PromptCache(),
@@ -120,7 +120,7 @@ def simulated(n: int, rounds: int, part: int) -> dict[str, float]:
         traffic = made(folder / "log", n)
         fitted, book = fit_outcomes(traffic), PriceBook.load()
         rounds = 1 if n > _ONCE else rounds
-        took = cpu(lambda: simulate_in_parts(traffic, SIX, outcomes=fitted, book=book, rows=part), rounds)
+        took = cpu(lambda: simulate_in_parts(traffic, SEVEN, outcomes=fitted, book=book, rows=part), rounds)
         whole = cpu(lambda: one_pass(traffic, folder), rounds)
     return {"rows": n, "seconds": took, "rows_per_s": n / took, "passes_over_ledger": took / whole, "peak_rss_mib": _peak()}
 

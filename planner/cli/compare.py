@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Labelled", "PlanFile", "compare", "span"]
 
+#: What is told of second actions, by its column.
+_ACTS = {"certain": "certain", "possible": "possible", "keyed": "prevented by keys"}
+
 PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", help="A plan file (YAML).")]
 Labelled = Annotated[str | None, typer.Option("--labels", metavar="LABELS", help="Graded answers: what quality would be elsewhere.")]
 
@@ -90,7 +93,7 @@ def _parts(found: Comparison, apart: Sequence[tuple[Waterfall, Interactions]]) -
     head = f"All at {header.price_book} prices of {header.price_date}; * is beaten by no other in cost, quality and p95:"
     return [
         Part("text", found.text, "\n".join(map(wrap, found.head))),
-        Part("plans", found.table, f"{head}\n{_plans(found.table)}"),
+        Part("plans", found.table, f"{head}\n{_plans(found.table)}{_twice(found.table)}"),
         Part("waterfalls", [w.table for w, _ in apart], "\n\n".join(_waterfall(w) for w, _ in apart)),
         Part("interactions", [i.table for _, i in apart], "\n\n".join(wrap(i.text) for _, i in apart)),
         Part("header", header),
@@ -103,14 +106,12 @@ def _plans(table: Any) -> str:
         plan=[f"{'*' if r['pareto'] else ' '} {r['plan']}" for r in records],
         saving=[span(r, "saving_usd_per_month", "saving_low", "saving_high", usd) for r in records],
         shift=[span(r, "quality_difference", "quality_low", "quality_high", "{:+.3f}".format) for r in records],
-        twice=[_twice(r) for r in records],
     )
     streams = (table["perceived_p95_ms"] - table["p95_ms"]).abs().max() > 0
     columns: dict[str, Any] = {
         "plan": ("  plan", str),
         "usd_per_month": ("$ a month", usd),
         "saving": ("saves [95 %]", str),
-        **({"twice": ("act twice", str)} if "twice_certain" in table else {}),
         "shift": ("quality [95 %]", str),
         "p95_ms": ("p95 [ms]", lambda ms: "–" if missing(ms) else f"{ms:,.0f}"),
         **({"perceived_p95_ms": ("perceived", lambda ms: "–" if missing(ms) else f"{ms:,.0f}")} if streams else {}),
@@ -118,16 +119,18 @@ def _plans(table: Any) -> str:
     return grid(shown, columns)
 
 
-def _twice(row: Mapping[Any, Any]) -> str:
-    """Write how many requests act twice, from what is certain to all that may.
-
-    >>> _twice({"twice_certain": 0.0, "twice_possible": 14.0}), _twice({})
-    ('0 to 14', '–')
-    """
-    if missing(row.get("twice_certain")):
-        return "–"
-    least = int(row["twice_certain"])
-    return f"{least:,} to {least + int(row['twice_possible']):,}"
+def _twice(table: Any) -> str:
+    """Lay out, beside its saving, how often each plan that asks again acts twice where tools are offered; nothing where none does."""
+    if "twice_certain" not in table:
+        return ""
+    acting = table.dropna(subset="twice_certain")
+    saving = [span(r, "saving_usd_per_month", "saving_low", "saving_high", usd) for r in acting.to_dict("records")]
+    columns: dict[str, Any] = {
+        "plan": ("plan", str),
+        "saving": ("saves [95 %]", str),
+        **{f"twice_{name}": (heading, "{:,.0f}".format) for name, heading in _ACTS.items()},
+    }
+    return f"\n\nSecond actions in the log's period, of requests that offer tools:\n{grid(acting.assign(saving=saving), columns)}"
 
 
 def _waterfall(found: Waterfall) -> str:

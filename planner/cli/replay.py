@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from planner.cli.common import At, Json, Log, Quiet, day
+from planner.cli.common import At, Json, Log, Quiet, day, traffic_at
 from planner.cli.compare import Labelled, PlanFile, span
 from planner.cli.options import TrainingOptions, with_training_options
 from planner.cli.output import Part, bar, grid, show, usd, wrap
@@ -52,8 +52,10 @@ def replay(
         planner replay november plan.yaml --scheduler tcp://10.0.0.1:8786
     """
     from planner.simulation import simulate_in_parts
+    from planner.simulation.parts import check_parts
 
     silent, (given,) = quiet or json, plans_at([plan])
+    check_parts(traffic_at(log, silent), given, rows)
     world = opened(log, [given], labels, options, day(at), silent)
     with _client(scheduler) as client, bar("requests", silent, unit=" rows") as progress:
         found = simulate_in_parts(

@@ -112,7 +112,9 @@ class Outcomes:
         """SHA-256 of the fitted numbers."""
         parts = (sorted(self.ratios.items()), sorted((m, p.tolist()) for m, p in self.failures.items()), sorted(self.providers.items()))
         digest = hashlib.sha256(repr(parts).encode())
-        for array in (*_arrays(self.latency), *_arrays(self.call_failures), *_arrays(self.cells)):
+        samples = (self.samples[key] for key in sorted(self.samples))
+        fitted = (_arrays(model) for model in (self.latency, self.call_failures, self.cells, self.efforts))
+        for array in (*samples, *(array for arrays in fitted for array in arrays)):
             digest.update(np.ascontiguousarray(array).tobytes())
         digest.update(repr((sorted(self.lengths.items()), self.answers.hash if self.answers else "")).encode())
         for quality in (self.predicted, *((self.holdout.measured, self.holdout.predicted) if self.holdout else ())):
@@ -242,7 +244,7 @@ def _within(app: Coded, effort: Coded, where: NDArray[np.int64]) -> list[tuple[s
     return [(app.values[v // width], effort.values[v % width], g) for v, g in zip(values.tolist(), groups, strict=True)]
 
 
-def _arrays(found: Latency | CallFailures | Evidence | None) -> list[NDArray[Any]]:
+def _arrays(found: Latency | CallFailures | Evidence | Efforts | None) -> list[NDArray[Any]]:
     """Return the fitted numbers of a model, for its hash."""
     if isinstance(found, Latency):
         speeds = [found.other, *(found.models[m] for m in sorted(found.models))]
@@ -251,6 +253,8 @@ def _arrays(found: Latency | CallFailures | Evidence | None) -> list[NDArray[Any
         first = [found.other, *(found.first[m] for m in sorted(found.first))]
         given_up = [*found.given_up.timed_out.values(), found.given_up.left_ms]
         return [*first, *(h.values for h in found.hours), found.by_size, np.array([e.value for e in found.again]), *given_up]
+    if isinstance(found, Efforts):
+        return [found.key, found.effort.codes, np.frombuffer(repr(found.effort.values).encode(), np.uint8)]
     return [] if found is None else [found.codes]
 
 

@@ -46,6 +46,7 @@ def cut(traffic: Traffic, rows: int) -> Cut:
     begin = begins(*_columns(traffic))
     order = np.sort(begin)
     at = np.unique(order[rows::rows])
+    at = at[at > order[0]]
     part = np.searchsorted(at, begin, "right")
     grouped = np.argsort(part, kind="stable").astype(np.int64)
     counts = np.bincount(part, minlength=len(at) + 1)

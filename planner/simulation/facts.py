@@ -69,12 +69,14 @@ class Part:
     ----------
     positions: int64 (n,) which rows, ascending. fresh: bool (n,) they begin here; the others were carried into this part.
     facts: of the whole log. recurring: uint64, ascending: the hashes of prompt blocks that occur more than once in the whole log.
+    models: whose answers and prompts caches still hold when the part begins.
     """
 
     positions: NDArray[np.int64]
     fresh: NDArray[np.bool_]
     facts: Facts
     recurring: NDArray[np.uint64]
+    models: tuple[str, ...] = ()
 
 
 def facts_of(rows: Rows) -> Facts:

@@ -7,10 +7,12 @@ there whole or not at all. Knows nothing of how parts are played.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+from zipfile import BadZipFile
 
 from planner import formats
 from planner.errors import InputError
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Kept"]
 
-_RUN = "run.json"
+_RUN, _HALF = "run.json", ".half"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -37,10 +40,13 @@ class Kept:
         InputError when it keeps another run, and when it holds anything else.
         """
         text = json.dumps({**formats.header("run"), **about}, indent=1, sort_keys=True) + "\n"
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise InputError(f"{folder}: {error.strerror}", "a folder, or the name of a new one") from error
         run = folder / _RUN
         if not run.exists():
-            if any(folder.iterdir()):
+            if any(path.suffix != _HALF for path in folder.iterdir()):
                 raise InputError(f"{folder}, which holds other things", "an empty folder, or one of an earlier run")
             _whole(run, lambda path: path.write_text(text, "utf-8"))
         found = run.read_text("utf-8")
@@ -54,14 +60,13 @@ class Kept:
 
     def summary(self, k: int) -> Summary:
         """Return the sums of part ``k``."""
-        return Summary.open(self._summary(k))
+        return _read(self._summary(k), Summary.open)
 
-    def under_way(self, k: int) -> UnderWay | None:
-        """Return what was under way when part ``k`` began; None when nothing lasts."""
+    def under_way(self, k: int) -> UnderWay:
+        """Return what was under way when part ``k`` began, after a part that left something."""
         from planner.simulation.under_way import UnderWay  # it needs numba, which is slow to import
 
-        path = self._under_way(k)
-        return UnderWay.open(path) if path.exists() else None
+        return _read(self._under_way(k), UnderWay.open)
 
     def add(self, k: int, summary: Summary, under_way: UnderWay | None) -> None:
         """Keep part ``k``: first what follows it, then its sums, so that whoever finds these finds both."""
@@ -79,9 +84,21 @@ class Kept:
 
 def _whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``path`` appear once ``write`` has written all of it."""
-    half = path.with_name(f"{path.name}.half")
+    half = path.with_name(f"{path.name}{_HALF}")
     write(half)
+    with half.open("rb") as file:
+        os.fsync(file.fileno())
     half.replace(path)
+
+
+def _read(path: Path, read: Callable[[Path], T]) -> T:
+    """Read what ``_whole`` let appear; InputError when it is not there or not as it was written."""
+    try:
+        return read(path)
+    except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile) as error:
+        raise InputError(
+            f"{path}, which is missing or damaged ({error})", "what the run left there", "begin again in an empty folder"
+        ) from error
 
 
 def _differs(found: str, wanted: str) -> str:

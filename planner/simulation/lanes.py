@@ -77,7 +77,8 @@ def lanes_of(world: World, plan: Plan, at: NDArray[np.int64], observed: Rows, ro
     app = rows.app
     falls, hedges, cascades = (plan.of_key(key) for key in ("fallback", "hedge", "cascade"))
     present = [sent.values[c] for c in np.unique(sent.codes)]
-    further = [*(m for f in falls for m in f.models), *(h.model for h in hedges if h.model), *(c.then for c in cascades)]
+    further = [*(m for f in falls for m in f.models), *(h.model for h in hedges if h.model)]
+    further += [*(m for c in cascades for m in (c.first, c.then)), *(world.part.models if world.part else ())]
     names = tuple(sorted({*present, *further}))
     place = {m: i for i, m in enumerate(names)}
     first = np.array([place.get(v, 0) for v in sent.values], _CODE)[sent.codes]

@@ -10,6 +10,8 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
+from importlib.metadata import version
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +29,13 @@ from planner.simulation.replay import in_order, over, ready
 from planner.simulation.shared import covered_blocks
 from planner.simulation.summarise import summarise
 from planner.simulation.summary import Summary, SummaryHeader, merge
-from planner.simulation.world import World, edited, send, stateful, unmeasured
+from planner.simulation.world import World, edited, send, unmeasured
 from planner.traffic import Traffic
 
 if TYPE_CHECKING:
     from planner.simulation.under_way import UnderWay
 
-__all__ = ["ROWS", "divisible", "summary_of"]
+__all__ = ["ROWS", "check_parts", "divisible", "summary_of"]
 
 #: Rows that begin in a part.
 ROWS = 125_000
@@ -72,6 +74,7 @@ class Job:
     def about(self, rows: int) -> dict[str, Any]:
         """Return what tells this run, in parts of about ``rows`` rows, from others, in plain values."""
         return {
+            "planner": version("llm-traffic-planner"),
             "traffic": self.traffic.hash,
             "plan": self.plan.hash,
             "outcomes": self.outcomes.hash,
@@ -81,17 +84,28 @@ class Job:
             "rows": rows,
         }
 
-    def world(self, positions: NDArray[np.int64], carried: NDArray[np.int64] | None = None) -> World:
-        """Open the rows at ``positions``, and those ``carried`` into the part."""
-        every = positions if carried is None else np.union1d(positions, carried)
-        fresh = np.ones(len(every), bool) if carried is None else ~np.isin(every, carried, assume_unique=True)
-        part = Part(every, fresh, self.facts, self.recurring)
+    def world(self, k: int, before: UnderWay | None = None) -> World:
+        """Open the rows that begin in part ``k``, and those that were under way ``before``."""
+        every = self.cut.positions[k] if before is None else np.union1d(self.cut.positions[k], before.carry.row)
+        fresh = np.ones(len(every), bool) if before is None else ~np.isin(every, before.carry.row, assume_unique=True)
+        part = Part(every, fresh, self.facts, self.recurring, before.models if before else ())
         return World(self.traffic, self.outcomes, self.book, self.at, self.by, self.seed, part=part)
 
 
 def divisible(plan: Plan) -> bool:
     """Say whether ``plan`` can be played in parts: none of its levers gathers requests or compares each with all others."""
     return not any(lever.key in _WHOLE for lever in plan.levers)
+
+
+def check_parts(traffic: Traffic, plan: Plan, rows: int = ROWS) -> None:
+    """Raise InputError where ``summary_of`` would: before anything is fitted."""
+    if rows < 1:
+        raise InputError(f"parts of {rows} rows", "at least 1", f"by default {ROWS:,}")
+    if not len(traffic):
+        raise InputError(f"{traffic.folder} with no rows", "at least one request", "look at the quarantine of planner read")
+    for lever in plan.levers:
+        if lever.key in _WHOLE:
+            raise InputError(f"{lever.key} in parts of the log", "levers that do not look at all requests at once", "simulate it whole")
 
 
 def summary_of(
@@ -121,12 +135,8 @@ def summary_of(
     ------
     InputError: a plan that is not ``divisible``, fewer than one row, and a folder that keeps another run.
     """
-    if rows < 1:
-        raise InputError(f"parts of {rows} rows", "at least 1", f"by default {ROWS:,}")
-    for lever in plan.levers:
-        if lever.key in _WHOLE:
-            raise InputError(f"{lever.key} in parts of the log", "levers that do not look at all requests at once", "simulate it whole")
-    job = Job(traffic, plan, outcomes, book, at, by, seed, cut(traffic, rows))
+    check_parts(traffic, plan, rows)
+    job = Job(replace(traffic, folder=traffic.folder.resolve()), plan, outcomes, book, at, by, seed, cut(traffic, rows))
     kept = Kept.open(keep, job.about(rows)) if keep else None
     return reduce(merge, _told(_played(job, kept, client), job.cut, progress))
 
@@ -143,7 +153,7 @@ def _told(played: Iterable[tuple[int, Summary]], parts: Cut, progress: Callable[
 
 def surveyed(job: Job, k: int) -> tuple[Facts, NDArray[np.uint64], NDArray[np.uint64]]:
     """Return the facts of the rows that begin in part ``k``, and their prompt blocks: each different one, and those that recur."""
-    world = job.world(job.cut.positions[k])
+    world = job.world(k)
     if not job.plan.of_key("prompt_cache"):
         return facts_of(world.rows), _NONE, _NONE
     keys, often = np.unique(covered_blocks(world, job.plan, in_order(world.rows, world.rows.steerable)).keys, return_counts=True)
@@ -158,7 +168,7 @@ def known(job: Job, surveys: Iterable[tuple[Facts, NDArray[np.uint64], NDArray[n
         again = keys[np.isin(keys, once, assume_unique=True)]
         once, recurring = np.union1d(once, keys), np.union1d(recurring, np.concatenate([more, again]))
     job = replace(job, facts=together(facts), recurring=recurring)
-    return replace(job, header=job.world(job.cut.positions[0]).header(job.plan))
+    return replace(job, header=job.world(0).header(job.plan))
 
 
 def played(job: Job, k: int, before: UnderWay | None) -> tuple[Summary, UnderWay | None]:
@@ -166,12 +176,12 @@ def played(job: Job, k: int, before: UnderWay | None) -> tuple[Summary, UnderWay
     from planner.simulation.events.carry import FOREVER_US, part  # numba is slow to import, and plans without state do without it
     from planner.simulation.under_way import UnderWay
 
-    world, plan = job.world(job.cut.positions[k], before.carry.row if before else None), job.plan
+    world, plan = job.world(k, before), job.plan
     assert job.header is not None
     held, header = world.labelled if k == 0 else None, job.header
     labelled = send(held.rows, world.intents(plan, held)) if held else None
-    if not stateful(plan):
-        return summarise(world, header, world.played(plan), labelled), None
+    if not world.stateful(plan):
+        return summarise(world, header, world.played(plan), labelled), before
     intents = world.intents(plan, world.block)
     sent, rows = send(world.rows, intents), edited(world.rows, intents)
     begun = ready(world, plan, intents, sent, rows)
@@ -189,20 +199,35 @@ def _played(job: Job, kept: Kept | None, client: Any) -> Iterator[tuple[int, Sum
     """Play all parts that are not kept yet; yield each with its number as it is there."""
     every = range(len(job.cut))
     done = [k for k in every if kept and kept.has(k)]
+    if job.lasting and done != list(range(len(done))):
+        done = list(takewhile(lambda k: k in done, every))
     for k in done:
         yield k, kept.summary(k)  # type: ignore[union-attr]
     left = [k for k in every if k not in done]
     if left:
+        if client is not None:
+            read_once(job)
         surveys = _here(surveyed, job, every) if client is None else client.gather(_there(client, surveyed, job, every))
         job = known(job, surveys)
         run = _one_after_another if job.lasting or client is None else _at_once
         yield from run(job, left, kept, client)
 
 
+def read_once(job: Job) -> None:
+    """Read what text says, which is stored beside the log, before many workers would each read all of it."""
+    world = job.world(0)
+    world.intents(job.plan, world.block)
+    if job.plan.of_key("exact_cache") or job.plan.of_key("prompt_cache"):
+        _ = world.prints
+
+
 def _one_after_another(job: Job, left: Sequence[int], kept: Kept | None, client: Any) -> Iterator[tuple[int, Summary]]:
-    under_way = kept.under_way(left[0]) if kept else None
+    under_way = kept.under_way(left[0]) if kept and job.lasting and left[0] else None
+    there = None if client is None else client.scatter(job, broadcast=True, hash=False)
     for k in left:
-        summary, under_way = played(job, k, under_way) if client is None else client.submit(played, job, k, under_way, pure=False).result()
+        summary, under_way = (
+            played(job, k, under_way) if client is None else client.submit(played, there, k, under_way, pure=False).result()
+        )
         if kept:
             kept.add(k, summary, under_way)
         yield k, summary

@@ -26,7 +26,8 @@ __all__ = ["SideEffects", "as_logged", "repeats", "side_effects"]
 Ints = NDArray[np.int64]
 #: Levers that ask a request again after a call that may have acted.
 _REPEATS = ("retry", "hedge", "fallback")
-_OK, _HEDGE = STATUSES.index("ok"), PURPOSES.index("hedge")
+_OK = STATUSES.index("ok")
+_APART = tuple(PURPOSES.index(p) for p in ("hedge", "fallback"))
 #: Calls whose answer is not a second action: the one that takes a refused answer's place, and a verdict on it.
 _IN_PLACE = tuple(PURPOSES.index(p) for p in ("escalation", "verifier"))
 #: After a call that ended so, nobody knows whether its tool has acted.
@@ -84,7 +85,7 @@ def side_effects(world: World, plan: Plan, played: Replay) -> SideEffects:
         )
     )
     unseen = played.side.calls[at] - made
-    keyed = _keyed(plan, world, played) & ~_hedged(played)
+    keyed = _keyed(plan, world, played) & ~_apart(played)
     return _counted(world.acts[at], answered, lost + _lost(world, at, unseen), keyed)
 
 
@@ -109,8 +110,8 @@ def _keyed(plan: Plan, world: World, played: Replay) -> NDArray[np.bool_]:
     return np.array([*(lever.idempotency_keys for lever in found), False], bool)[assigned(found, app)]
 
 
-def _hedged(played: Replay) -> NDArray[np.bool_]:
-    """Say who had a second call out beside the first: it is another request to the provider, whatever its key."""
+def _apart(played: Replay) -> NDArray[np.bool_]:
+    """Say who had a call beside or after the first that is another request, whatever its key: a hedge, or one to another model."""
     out = np.zeros(len(played.at), bool)
-    out[played.calls.row[played.calls.purpose == _HEDGE]] = True
+    out[played.calls.row[np.isin(played.calls.purpose, _APART)]] = True
     return out

@@ -18,7 +18,7 @@ from planner.outcomes import Outcomes, fit_outcomes
 from planner.policies import Plan
 from planner.prices import PriceBook
 from planner.simulation.accounting import price_date
-from planner.simulation.parts import ROWS, divisible, summary_of
+from planner.simulation.parts import ROWS, check_parts, divisible, summary_of
 from planner.simulation.result import Simulation
 from planner.simulation.side import Side
 from planner.simulation.summarise import summarise
@@ -97,6 +97,7 @@ def simulate_in_parts(
         in a part, and a folder that keeps another run.
     NeedsError, PriceError: as of ``simulate``.
     """
+    check_parts(traffic, plan, rows)
     world = _world(traffic, plan, outcomes, book, at, by, seed)
     _check(world, plan, *_names(traffic))
     summary = summary_of(

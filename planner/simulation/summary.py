@@ -115,7 +115,7 @@ class Summary:
     @classmethod
     def open(cls, path: str | Path) -> Summary:
         """Read what ``save`` wrote; another version is refused, since a Summary is cheap to make again."""
-        with np.load(path, allow_pickle=False) as stored:
+        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as stored:
             head = formats.migrate("summary", json.loads(stored["header"].tobytes()), str(path))
             arrays = {n: stored[n] for n in stored.files if n != "header"}
         groups = tuple(tuple(g) for g in head.pop("groups"))

@@ -34,6 +34,12 @@ class UnderWay:
         order = np.argsort(names, kind="stable")
         return cls(carry, answers.take(order[np.searchsorted(names, carry.source, sorter=order)]))
 
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Whose answers and prompts caches hold."""
+        pools = {self.carry.pool[code] for code in np.unique(self.carry.held["pool"])}
+        return tuple(sorted(pools | {self.answers.names[code] for code in np.unique([self.answers.lane, self.answers.last])}))
+
     def save(self, path: Path) -> None:
         """Write to one ``.npz`` without objects."""
         arrays: dict[str, Any] = {}
@@ -47,7 +53,7 @@ class UnderWay:
     @classmethod
     def open(cls, path: Path) -> UnderWay:
         """Read what ``save`` wrote."""
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             found: dict[str, Any] = {name: stored[name] for name in stored.files if name != "words"}
             found |= {name: tuple(values) for name, values in json.loads(stored["words"].tobytes()).items()}
         carry = Carry(**{f.name: found[f"carry.{f.name}"] for f in fields(Carry)})

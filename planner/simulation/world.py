@@ -154,9 +154,13 @@ class World:
             return self.logged
         intents = self.intents(plan, self.block)
         sent, rows = send(self.rows, intents), edited(self.rows, intents)
-        stateful = any(lever.phase == "event" or lever.key in ("batch", "cascade", "micro_batch") for lever in plan.levers)
-        side = replay(self, plan, intents, sent, rows).side if stateful else self.side(sent, rows)
+        side = replay(self, plan, intents, sent, rows).side if self.stateful(plan) else self.side(sent, rows)
         return unmeasured(side, intents.variant >= 0)
+
+    def stateful(self, plan: Plan) -> bool:
+        """Say whether requests must happen one after another under ``plan``, and whether there are any."""
+        waits = any(lever.phase == "event" or lever.key in ("batch", "cascade", "micro_batch") for lever in plan.levers)
+        return waits and bool(self.rows.steerable.any())
 
     def replayed(self, plan: Plan) -> Replay:
         """Let the requests happen one after another under ``plan``: its calls, beside the side that they come to."""
@@ -214,11 +218,6 @@ class World:
             days=self.facts.days,
             shared=any(lever.key in SHARED for lever in plan.levers),
         )
-
-
-def stateful(plan: Plan) -> bool:
-    """Say whether requests must happen one after another under ``plan``."""
-    return any(lever.phase == "event" or lever.key in ("batch", "cascade") for lever in plan.levers)
 
 
 def within(rows: Rows, start: np.datetime64, end: np.datetime64) -> Rows:

@@ -71,7 +71,7 @@ def test_compare_fits_the_terminal(desk: Any, plan: Path, planner: Callable[...,
     ran = planner("compare", desk.traffic, plan, "--labels", desk.labels, "--order", "hedge,route,prompt_cache")
     assert (ran.code, ran.err) == (0, "")
     assert max(map(len, ran.out.splitlines())) <= 100
-    for words in ("best static per app", "act twice", "in order", "alone", "last", "hedge, then route, then prompt_cache"):
+    for words in ("best static per app", "prevented by keys", "in order", "alone", "last", "hedge, then route, then prompt_cache"):
         assert words in ran.out.replace("\n", " ")
 
 

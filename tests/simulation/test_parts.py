@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import signal
 import subprocess
@@ -20,8 +21,9 @@ from simulation.test_levers import BITES, DATE, MODELS, log
 from support.small import traffic_of, world_of
 
 from planner.errors import InputError
+from planner.labels import Labels
 from planner.outcomes import Outcomes, fit_outcomes
-from planner.policies import Batch, ExactCache, Hedge, Plan, PromptCache, RateLimit, Retry, Route, Timeout
+from planner.policies import Batch, Cascade, ExactCache, Fallback, Hedge, Plan, PromptCache, RateLimit, Retry, Route, Timeout
 from planner.prices import PriceBook
 from planner.router import Capability, Costs, Router, TableRule
 from planner.simulation import Summary, World, run, simulate_in_parts
@@ -118,6 +120,61 @@ def test_a_later_day_is_another_sitting(tmp_path: Path) -> None:
     assert (happened.arrived_us / 60_000_000).round(3).tolist() == [0.0, 29.167, 95.0]
 
 
+def asked(tmp_path: Path, models: list[str], minutes: list[float], texts: list[str], **columns: object) -> World:
+    """Open a log of plain requests, each to a model, at a minute, with a text."""
+    n = len(models)
+    frame = {
+        "timestamp": [pd.Timestamp("2026-11-02 10:00", tz="UTC") + pd.Timedelta(m, "min") for m in minutes],
+        "app": ["chat"] * n,
+        "provider": ["openai" if m.startswith("gpt") else "anthropic" for m in models],
+        "model": models,
+        "messages": texts,
+        "text_state": ["full"] * n,
+        "input_tokens": [3_000] * n,
+        "output_tokens": [100] * n,
+        "latency_ms": [500.0] * n,
+        "status": ["ok"] * n,
+        **columns,
+    }
+    return world_at(traffic_of(tmp_path / "log", frame).folder)
+
+
+def test_caches_keep_what_models_left_that_come_back(tmp_path: Path) -> None:
+    """Prompt blocks and answers of a model that no request of some parts goes to are there when the model is asked again."""
+    rare, often = "claude-sonnet-4-5", "gpt-5.4"
+    models = [rare, rare, often, often, often, often, rare, often, rare, often]
+    shared = '[{"role":"system","content":"' + "You answer questions about our products. " * 300 + '"},{"role":"user","content":"%s"}]'
+    texts = [shared % ("same" if m == rare else f"x{i}") for i, m in enumerate(models)]
+    world = asked(tmp_path, models, [0, 1, 2, 2.5, 3, 3.5, 4, 4.5, 24, 25], texts, weight=[1, 2, 0, 1, 1.5, 1, 1, 1, 3, 1])
+    for levers in ((PromptCache(),), (ExactCache(ttl_s=86_400),), (ExactCache(ttl_s=86_400), PromptCache(), Fallback((often,)))):
+        plan, whole = Plan(levers, "rare"), run(world, Plan(levers, "rare")).summary
+        for rows in (1, 2, 3):
+            assert_same(parted(world, plan, rows=rows), whole)
+        assert whole.measure("cost_difference_pusd").sum() < 0
+
+
+def test_a_verifier_sleeps_where_its_app_is_not(opened: tuple[World, Training]) -> None:
+    """A cascade with a verifier is played in parts of which some have no request of its app."""
+    world = opened[0]
+    answers = world.outcomes.answers
+    assert answers is not None
+    told = [json.dumps({MODELS[1]: bool(quality > 0.5)}) for quality in answers.outcomes["quality"]]
+    outcomes = replace(world.outcomes, answers=Labels.of(answers.items, answers.outcomes.assign(validators=told)))
+    again = World(world.traffic, outcomes, world.book, world.at)
+    plan = Plan((Cascade(MODELS[2], MODELS[0], (), MODELS[1], ("search",)), Timeout(5_000, apps=("search",))), "verified")
+    assert_same(parted(again, plan, rows=8), run(again, plan).summary)
+
+
+def test_parts_without_anything_to_play(tmp_path: Path) -> None:
+    """Stretches in which a cache of today answered everything, and many requests at the first moment, are parts like others."""
+    hits = [False] * 4 + [True] * 3 + [False] * 3
+    world = asked(tmp_path, ["gpt-5.4"] * 10, [0, 0, 0, 0, 4, 5, 6, 7, 8, 9], ["[]"] * 10, cache_hit=hits, user=["u"] * 10)
+    for levers in ((Timeout(100),), (ExactCache(),)):
+        assert_same(parted(world, Plan(levers), rows=2), run(world, Plan(levers)).summary)
+    nothing = asked(tmp_path / "hits", ["gpt-5.4"] * 3, [0, 1, 2], ["[]"] * 3, cache_hit=[True] * 3)
+    assert_same(parted(nothing, Plan((Timeout(100),)), rows=1), run(nothing, Plan((Timeout(100),))).summary)
+
+
 WORK = """
 import sys
 from pathlib import Path
@@ -169,6 +226,21 @@ def test_another_run_is_refused(opened: tuple[World, Training], tmp_path: Path) 
         parted(world, Plan((Timeout(1_500),)), rows=299, keep=kept)
     with pytest.raises(InputError, match="holds other things"):
         parted(world, Plan(), keep=world.traffic.folder)
+
+
+def test_a_damaged_run_is_not_gone_on_with(opened: tuple[World, Training], tmp_path: Path) -> None:
+    """Where a part that others rest on is gone or cannot be read, the run is not continued on cold caches: it says what is wrong."""
+    world, kept = world_at(opened[0].traffic.folder), tmp_path / "kept"
+    parted(world, plan_of(), rows=200, keep=kept)
+    whole = (kept / "part-00001.npz").read_bytes()
+    (kept / "part-00001.npz").unlink()
+    with pytest.raises(InputError, match=r"before-00001.npz, which is missing or damaged"):
+        parted(world, plan_of(), rows=200, keep=kept)
+    (kept / "part-00001.npz").write_bytes(whole[:100])
+    with pytest.raises(InputError, match=r"part-00001.npz, which is missing or damaged"):
+        parted(world, plan_of(), rows=200, keep=kept)
+    with pytest.raises(InputError, match="a folder, or the name of a new one"):
+        parted(world, plan_of(), rows=200, keep=kept / "part-00000.npz")
 
 
 def test_levers_that_gather_are_refused(opened: tuple[World, Training]) -> None:

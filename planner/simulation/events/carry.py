@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from planner.simulation.events.checks import checked
 from planner.simulation.events.inputs import Happened, Ints, Names, World
-from planner.simulation.events.kernel import happened, played
+from planner.simulation.events.kernel import CALLS, happened, played
 from planner.simulation.events.prompts import NEVER, Pools
 from planner.simulation.events.queue import CLASS_BITS, END, START, with_room
 from planner.simulation.events.records import Records, record
@@ -224,14 +224,9 @@ def _of(all_of_it: Happened, over: NDArray[np.bool_]) -> Happened:
     """Return what happened to the requests that are done."""
     kept = over[all_of_it.row]
     number = np.where(kept, np.cumsum(kept) - 1, -1)
-    calls: dict[str, Any] = {
-        name: values[kept] for name, values in vars(all_of_it).items() if len(values) == len(kept) and name in _OF_CALLS
-    }
+    calls: dict[str, Any] = {name: values[kept] for name, values in vars(all_of_it).items() if name in CALLS}
     answer = np.where(over, _through(number, all_of_it.answer), -1)
     return replace(all_of_it, **calls, answer=answer, source=np.where(over, all_of_it.source, ABSENT))
-
-
-_OF_CALLS = ("row", "lane", "attempt", "purpose", "start_us", "end_us", "first_us", "whole_us", "kind", "drawn", "warm", "written")
 
 
 def _events(queue: Records, row: Ints, call: Ints, lane: Ints) -> Records:

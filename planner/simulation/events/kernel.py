@@ -14,9 +14,10 @@ from planner.simulation.events.loop import run
 from planner.simulation.events.records import columns
 from planner.simulation.events.state import FOREVER_US, State, begin, with_more_room
 
-__all__ = ["happen", "happened", "played"]
+__all__ = ["CALLS", "happen", "happened", "played"]
 
-_CALLS: dict[str, type[np.generic]] = {
+#: The columns of ``Happened`` that are about calls.
+CALLS: dict[str, type[np.generic]] = {
     **dict.fromkeys(("row", "start_us", "end_us", "first_us", "whole_us", "warm", "written"), np.int64),
     **{"lane": np.int16, "attempt": np.int32, "drawn": np.int32, "purpose": np.int8, "kind": np.int8},
 }
@@ -76,5 +77,5 @@ def played(state: State, until_us: int) -> State:
 
 def happened(state: State) -> Happened:
     """Return what has happened so far, as columns."""
-    calls = columns(state.calls[: state.progress["calls"][0]], _CALLS)
+    calls = columns(state.calls[: state.progress["calls"][0]], CALLS)
     return Happened(**calls, **columns(state.requests, _ENDS))
