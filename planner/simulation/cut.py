@@ -24,10 +24,14 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """``K`` parts: ``positions`` of each, ascending; ``begins`` (K − 1,) when each but the first begins [µs since 1970]."""
+    """``K`` parts: ``positions`` of each, ascending; ``begins`` (K − 1,) when each but the first begins [µs since 1970].
+
+    ``last`` is when the last row of all arrived.
+    """
 
     positions: tuple[Ints, ...]
     begins: Ints
+    last: np.datetime64
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -43,14 +47,15 @@ def cut(traffic: Traffic, rows: int) -> Cut:
     A later turn of a sitting (``replay.SITTING_US``) belongs to the part in which the sitting begins: when it arrives depends on the
     turns before it. Memory: some 60 bytes a row of the log.
     """
-    begin = begins(*_columns(traffic))
+    arrival, session = _columns(traffic)
+    begin = begins(arrival, session)
     order = np.sort(begin)
     at = np.unique(order[rows::rows])
     at = at[at > order[0]]
     part = np.searchsorted(at, begin, "right")
     grouped = np.argsort(part, kind="stable").astype(np.int64)
     counts = np.bincount(part, minlength=len(at) + 1)
-    return Cut(tuple(p for p in np.split(grouped, np.cumsum(counts)[:-1])), at)
+    return Cut(tuple(p for p in np.split(grouped, np.cumsum(counts)[:-1])), at, arrival.max().astype("datetime64[us]"))
 
 
 def begins(arrival_us: Ints, session: Ints) -> Ints:

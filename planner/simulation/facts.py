@@ -69,7 +69,7 @@ class Part:
     ----------
     positions: int64 (n,) which rows, ascending. fresh: bool (n,) they begin here; the others were carried into this part.
     facts: of the whole log. recurring: uint64, ascending: the hashes of prompt blocks that occur more than once in the whole log.
-    models: whose answers and prompts caches still hold when the part begins.
+    models: all that requests of the whole log are sent to: every part has the same lanes.
     """
 
     positions: NDArray[np.int64]

@@ -50,7 +50,7 @@ _NONE: NDArray[np.uint64] = np.zeros(0, np.uint64)
 class Job:
     """One plan over one log, cut: all that its parts share.
 
-    Known once all parts were looked at: ``facts`` and ``recurring``, as ``facts.Part`` has them, and the ``header`` of all Summaries.
+    Known once all parts were looked at: ``facts``, ``recurring`` and ``models``, as ``facts.Part`` has them, and all Summaries' ``header``.
     """
 
     traffic: Traffic
@@ -63,6 +63,7 @@ class Job:
     cut: Cut
     facts: Facts = NOTHING
     recurring: NDArray[np.uint64] = field(default_factory=lambda: _NONE)
+    models: tuple[str, ...] = ()
     header: SummaryHeader | None = None
 
     @property
@@ -88,7 +89,7 @@ class Job:
         """Open the rows that begin in part ``k``, and those that were under way ``before``."""
         every = self.cut.positions[k] if before is None else np.union1d(self.cut.positions[k], before.carry.row)
         fresh = np.ones(len(every), bool) if before is None else ~np.isin(every, before.carry.row, assume_unique=True)
-        part = Part(every, fresh, self.facts, self.recurring, before.models if before else ())
+        part = Part(every, fresh, self.facts, self.recurring, self.models)
         return World(self.traffic, self.outcomes, self.book, self.at, self.by, self.seed, part=part)
 
 
@@ -136,7 +137,9 @@ def summary_of(
     InputError: a plan that is not ``divisible``, fewer than one row, and a folder that keeps another run.
     """
     check_parts(traffic, plan, rows)
-    job = Job(replace(traffic, folder=traffic.folder.resolve()), plan, outcomes, book, at, by, seed, cut(traffic, rows))
+    parts = cut(traffic, rows)
+    seen = replace(NOTHING, last=parts.last)
+    job = Job(replace(traffic, folder=traffic.folder.resolve()), plan, outcomes, book, at, by, seed, parts, seen)
     kept = Kept.open(keep, job.about(rows)) if keep else None
     return reduce(merge, _told(_played(job, kept, client), job.cut, progress))
 
@@ -151,23 +154,39 @@ def _told(played: Iterable[tuple[int, Summary]], parts: Cut, progress: Callable[
         yield summary
 
 
-def surveyed(job: Job, k: int) -> tuple[Facts, NDArray[np.uint64], NDArray[np.uint64]]:
-    """Return the facts of the rows that begin in part ``k``, and their prompt blocks: each different one, and those that recur."""
-    world = job.world(k)
-    if not job.plan.of_key("prompt_cache"):
-        return facts_of(world.rows), _NONE, _NONE
-    keys, often = np.unique(covered_blocks(world, job.plan, in_order(world.rows, world.rows.steerable)).keys, return_counts=True)
-    return facts_of(world.rows), keys, keys[often > 1]
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What one part tells the others: facts of its rows, the models they are sent to, its prompt blocks, and those of them that recur."""
+
+    facts: Facts
+    models: tuple[str, ...]
+    blocks: NDArray[np.uint64]
+    recurring: NDArray[np.uint64]
 
 
-def known(job: Job, surveys: Iterable[tuple[Facts, NDArray[np.uint64], NDArray[np.uint64]]]) -> Job:
+def surveyed(job: Job, k: int) -> Survey:
+    """Look at the rows that begin in part ``k``."""
+    world, plan = job.world(k), job.plan
+    facts, at = facts_of(world.rows), in_order(world.rows, world.rows.steerable)
+    if not world.stateful(plan):
+        return Survey(facts, (), _NONE, _NONE)
+    sent = send(world.rows, world.intents(plan, world.block))
+    models = tuple(sent.values[code] for code in np.unique(sent.codes[at]))
+    if not plan.of_key("prompt_cache"):
+        return Survey(facts, models, _NONE, _NONE)
+    keys, often = np.unique(covered_blocks(world, plan, at).keys, return_counts=True)
+    return Survey(facts, models, keys, keys[often > 1])
+
+
+def known(job: Job, surveys: Iterable[Survey]) -> Job:
     """Return the job with what the ``surveys`` of all its parts come to."""
-    facts, once, recurring = [], _NONE, _NONE
-    for seen, keys, more in surveys:
-        facts.append(seen)
-        again = keys[np.isin(keys, once, assume_unique=True)]
-        once, recurring = np.union1d(once, keys), np.union1d(recurring, np.concatenate([more, again]))
-    job = replace(job, facts=together(facts), recurring=recurring)
+    facts, models, once, recurring = [], set[str](), _NONE, _NONE
+    for seen in surveys:
+        facts.append(seen.facts)
+        models |= {*seen.models}
+        again = seen.blocks[np.isin(seen.blocks, once, assume_unique=True)]
+        once, recurring = np.union1d(once, seen.blocks), np.union1d(recurring, np.concatenate([seen.recurring, again]))
+    job = replace(job, facts=together(facts), recurring=recurring, models=tuple(sorted(models)))
     return replace(job, header=job.world(0).header(job.plan))
 
 

@@ -18,7 +18,7 @@ from planner.outcomes import Calls
 from planner.policies import Intents, Plan
 from planner.schema import STATUSES
 from planner.simulation.accounting import price_calls, refuse_unpriced
-from planner.simulation.events.inputs import ELSEWHERE, Happened, Log, Names, Requests
+from planner.simulation.events.inputs import Happened, Log, Names, Requests
 from planner.simulation.events.inputs import World as Events
 from planner.simulation.lanes import Lanes, lanes_of
 from planner.simulation.settings import US_PER_MS, assigned, limits, per_request, retries
@@ -200,7 +200,7 @@ def logged(world: World, plan: Plan, observed: Rows, rows: Rows, lanes: Lanes) -
     latency, failures = world.outcomes.latency, world.outcomes.call_failures
     tried = assigned(plan.of_key("retry"), rows.app) >= 0
     place = {use.model: i for i, use in enumerate(lanes.used)}
-    lane = np.array([place.get(m, ELSEWHERE) for m in observed.model.values], np.int16)[observed.model.codes]
+    lane = np.array([place.get(m, -1) for m in observed.model.values], np.int16)[observed.model.codes]
     lane[rows.tier.differs(observed.tier)] = -1
     score = latency.scores(observed, world.seed) if latency else np.zeros(len(rows))
     first, last = latency.logged_us(observed, score) if latency else (np.ones(len(rows), np.int64),) * 2

@@ -34,12 +34,6 @@ class UnderWay:
         order = np.argsort(names, kind="stable")
         return cls(carry, answers.take(order[np.searchsorted(names, carry.source, sorter=order)]))
 
-    @property
-    def models(self) -> tuple[str, ...]:
-        """Whose answers and prompts caches hold."""
-        pools = {self.carry.pool[code] for code in np.unique(self.carry.held["pool"])}
-        return tuple(sorted(pools | {self.answers.names[code] for code in np.unique([self.answers.lane, self.answers.last])}))
-
     def save(self, path: Path) -> None:
         """Write to one ``.npz`` without objects."""
         arrays: dict[str, Any] = {}

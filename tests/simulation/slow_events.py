@@ -109,7 +109,7 @@ class Run:
         self.done_us, self.answer_us = [-1] * n, [-1] * n
         self.ended, self.answer, self.source = [-1] * n, [-1] * n, [-1] * n
         for i in range(n):
-            if world.log.lane[i] != -1 and world.log.kind[i] in (OK, CANCELLED):
+            if world.log.lane[i] >= 0 and world.log.kind[i] in (OK, CANCELLED):
                 self.asked[i].score = float(world.log.score[i])
             if (before := int(world.requests.follows[i])) >= 0:
                 self.followers[before].append(i)

@@ -80,6 +80,8 @@ def test_routed_parts_leave_no_trace(opened: tuple[World, Training]) -> None:
             plan = Plan((Route(replace(router, unit="session")), *levers), "routed")
             found = parted(world, plan, rows=100)
             assert_same(found, run(world, plan).summary)
+            as_logged = World(world.traffic, world.outcomes, world.book, "as-logged")
+            assert_same(parted(as_logged, plan, rows=100), run(as_logged, plan).summary)
     assert 0.2 < found.pair("changed_micro").sum() / 900e6 < 0.8
 
 

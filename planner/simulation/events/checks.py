@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from planner.errors import InputError
 from planner.schema import STATUSES
-from planner.simulation.events.inputs import CANCELLED, ELSEWHERE, HISTORIES, OK, SCORES, Ints, World
+from planner.simulation.events.inputs import CANCELLED, HISTORIES, OK, SCORES, Ints, World
 from planner.simulation.events.records import read_only
 
 __all__ = ["checked"]
@@ -57,7 +57,7 @@ _COLUMNS: dict[str, dict[str, _Spec]] = {
         "stream": ("uint64", ("L", "A", 3, 2), _ANY),
     },
     "log": {
-        "lane": ("int16", ("n",), (ELSEWHERE, "L")),
+        "lane": ("int16", ("n",), (-1, "L")),
         "failures": ("int64", ("n",), (0, _POSITION)),
         "failure_kind": ("int8", ("n",), (0, _KINDS)),
         "kind": ("int8", ("n",), (0, _KINDS)),
@@ -197,6 +197,6 @@ def _logged(world: World) -> None:
     if (log.failure_kind[log.failures > 0] == OK).any():
         raise InputError("a logged failure of kind ok", "log.failure_kind of 1 or more where log.failures is")
     seen = (log.lane >= 0) & (log.kind == OK)
-    first, whole, score = log.first_us[seen], log.whole_us[seen], log.score[(log.lane != -1) & np.isin(log.kind, (OK, CANCELLED))]
+    first, whole, score = log.first_us[seen], log.whole_us[seen], log.score[(log.lane >= 0) & np.isin(log.kind, (OK, CANCELLED))]
     if (first < 0).any() or (first > whole).any() or not np.isfinite(score).all():
         raise InputError("a logged success without times or score", "0 ≤ log.first_us ≤ log.whole_us and a finite log.score")

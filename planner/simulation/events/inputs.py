@@ -18,7 +18,6 @@ from planner.schema import STATUSES
 
 __all__ = [
     "CANCELLED",
-    "ELSEWHERE",
     "HISTORIES",
     "OK",
     "SCORES",
@@ -37,8 +36,6 @@ __all__ = [
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-#: A logged lane that is none of the lanes here.
-ELSEWHERE = -2
 OK, CANCELLED = STATUSES.index("ok"), STATUSES.index("cancelled")
 
 
@@ -111,7 +108,7 @@ class Log:
 
     Parameters
     ----------
-    lane: int16 (n,) the logged lane; ELSEWHERE: none of the lanes, but its ``score`` tells of this request's calls; −1: nothing does.
+    lane: int16 (n,) the logged lane, −1: none of the lanes.
     failures: int64 (n,) calls that failed before the last one. failure_kind: int8 (n,) their kind.
     kind: int8 (n,) how the last call ended. first_us, whole_us: int64 (n,) its times.
     score: float64 (n,) normal score of its residual.

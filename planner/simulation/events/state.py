@@ -160,7 +160,7 @@ def _logged(log: Log) -> dict[str, NDArray[Any]]:
         "logged_kind": log.kind,
         "logged_first_us": log.first_us,
         "logged_whole_us": log.whole_us,
-        "score": np.where((log.lane != -1) & np.isin(log.kind, (OK, CANCELLED)), log.score, np.nan),
+        "score": np.where((log.lane >= 0) & np.isin(log.kind, (OK, CANCELLED)), log.score, np.nan),
     }
 
 
