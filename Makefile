@@ -27,7 +27,7 @@ lab: $(VENV)/.lab  ## Set up and open JupyterLab on the notebooks (ARGS="--no-br
 	$(BIN)/jupyter lab notebooks/00_start.ipynb $(ROOT) $(ARGS)
 
 test: $(VENV)/.test  ## Set up and run every test (ARGS="-k name" to choose)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 check: $(VENV)/.test  ## Lint, types, import direction, doctests, environment.yml and ARCHITECTURE.md
 	$(BIN)/ruff check .

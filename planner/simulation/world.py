@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,6 @@ from planner.outcomes import Calls, Outcomes, requests_of
 from planner.outcomes.ratios import SAMPLED
 from planner.policies import Block, Intents, Plan
 from planner.prices import PriceBook, Priced
-from planner.router import Requests
 from planner.schema import EVIDENCE
 from planner.simulation.accounting import AS_LOGGED, price_calls, refuse_unpriced
 from planner.simulation.facts import Facts, Part, facts_of
@@ -86,27 +85,14 @@ class World:
     @cached_property
     def block(self) -> Block:
         """The log as levers read it."""
-        return Block(self.rows, self.day, self._requests, self._prompts, self._derived)
-
-    def _derived(self, name: str, make: Callable[[], Iterable[Piece]]) -> dict[str, NDArray[Any]]:
-        found = self.traffic.derived(name, make)
-        return found if self.part is None else {key: values[self.part.positions] for key, values in found.items()}
+        read = partial(requests_of, self.traffic, progress=self.progress)  # nothing that knows the world: it could not be let go of
+        stored = partial(_derived, self.traffic, None if self.part is None else self.part.positions)
+        return Block(self.rows, self.day, read, partial(_prompts, self.traffic, self.progress), stored)
 
     @property
     def day(self) -> str:
         """The ISO date on which models are taken to be available: that of the prices, or of the log's last request."""
         return str(self.facts.last.astype("datetime64[D]")) if self.at == AS_LOGGED else str(self.at)
-
-    def _requests(self, unit: str) -> Iterator[Requests]:
-        return requests_of(self.traffic, unit, self.progress)
-
-    def _prompts(self) -> Iterator[list[str | None]]:
-        done = 0
-        for batch in self.traffic.batches(("messages", "text_state"), _PIECE):
-            yield pc.if_else(pc.equal(batch["text_state"], "full"), batch["messages"], None).to_pylist()
-            done += len(batch)
-            if self.progress:
-                self.progress(done, len(self.traffic))
 
     @cached_property
     def labelled(self) -> Block | None:
@@ -227,6 +213,22 @@ def within(rows: Rows, start: np.datetime64, end: np.datetime64) -> Rows:
         raise InputError(f"no request from {start} to before {end}", f"some of {rows.timestamp.min()} to {rows.timestamp.max()}")
     said = {name: getattr(rows, name) & inside for name in ("billable", "steerable", "demand")}
     return replace(rows, weight=np.where(inside, rows.weight, 0.0), **said)
+
+
+def _derived(traffic: Traffic, at: NDArray[np.int64] | None, name: str, make: Callable[[], Iterable[Piece]]) -> dict[str, NDArray[Any]]:
+    """Return what is kept beside the log, of the rows ``at`` these positions, or of all."""
+    found = traffic.derived(name, make)
+    return found if at is None else {key: values[at] for key, values in found.items()}
+
+
+def _prompts(traffic: Traffic, progress: Callable[[int, int], None] | None) -> Iterator[list[str | None]]:
+    """Stream the messages of a log as they are stored, None where the text is not whole."""
+    done = 0
+    for batch in traffic.batches(("messages", "text_state"), _PIECE):
+        yield pc.if_else(pc.equal(batch["text_state"], "full"), batch["messages"], None).to_pylist()
+        done += len(batch)
+        if progress:
+            progress(done, len(traffic))
 
 
 def send(rows: Rows, intents: Intents) -> Coded:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
@@ -197,6 +199,19 @@ def plan_of() -> Plan:
     """A plan whose caches and limits last."""
     levers = (ExactCache(), PromptCache(), Timeout(1_500), Hedge(900), Retry({"cancelled": 1}), RateLimit({"openai": (30.0, None, None)}))
     return Plan(levers, "lasting")
+
+
+def test_a_part_is_let_go_of_at_once(opened: tuple[World, Training]) -> None:
+    """Nothing that a world of one part hands out keeps it alive: memory is free for the next one without waiting for a collector."""
+    world = World(opened[0].traffic, opened[0].outcomes, opened[0].book, DATE)
+    world.played(Plan(BITES["exact cache"]))
+    left = weakref.ref(world)
+    gc.disable()
+    try:
+        del world
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 def test_a_killed_run_goes_on(opened: tuple[World, Training], tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""After rollout: did production hold what the plan promised? ``verify``, ``bridge``, ``drift`` and ``gate``."""
