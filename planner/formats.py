@@ -26,7 +26,9 @@ VERSIONS: Mapping[str, int] = {
     "prices": 1,
     "summary": 3,
     "run": 1,
-    "bundle": 2,
+    "bundle": 3,
+    "rollout": 1,
+    "looks": 1,
 }
 #: Cheap to make again from their inputs, dangerous to reinterpret.
 REMADE = frozenset({"summary", "run", "bundle"})

@@ -1,14 +1,12 @@
 """Writing a bundle: the router as files that production loads with numpy and a tokenizer alone.
 
 In: a router, and what is known about how it was made. Out: a directory with a manifest over every byte; the same inputs write
-the same bytes. It is only left behind after its files alone have scored a thousand requests as the router did. Knows nothing
-of gateways.
+the same bytes. It is only left behind after a new process, with its files alone, has decided a thousand requests as the router does.
+Knows nothing of gateways.
 """
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Mapping
 from hashlib import sha256
 from importlib.metadata import version
@@ -17,7 +15,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from planner import formats
 from planner.bundle.card import card
@@ -25,14 +22,17 @@ from planner.bundle.vectors import made_up
 from planner.errors import BundleError, InputError
 from planner.policies import Plan
 from planner.router import Requests, Router
-from planner.router.load import MANIFEST, TOLERANCE, VECTORS, WEIGHTS, canonical, load, read_manifest, router_settings
+from planner.router.load import MANIFEST, TOLERANCE, VECTORS, WEIGHTS, read_manifest, same
+from planner.router.rescore import Scored, rescore, score
+from planner.router.settings import canonical, router_settings
 from planner.router.state import pack
+from planner.router.weights import packed
 from planner.training import Training
 
 __all__ = ["export"]
 
-#: Made-up requests stored in the bundle, and re-scored before it is left behind.
-_STORED, _RESCORED = 48, 1_000
+#: Made-up requests stored in the bundle, and re-scored before it is left behind; most labelled ones that are re-scored beside them.
+_STORED, _RESCORED, _MOST_LABELLED = 48, 1_000, 2_000
 #: The date of the stored and the re-scored decisions: before any model retires.
 _AT = "2000-01-01"
 
@@ -54,10 +54,12 @@ def export(
     training: the Training it comes from: its data hash goes into the manifest, and what its table says of exactly this router.
     plan: the plan it was simulated in, which must route by this router.
     evaluation: further results, as JSON values.
-    requests: real requests on which the files must score as the router does; nothing of them is stored.
+    requests: real requests on which the files must score as the router does, by default the labelled ones of ``training``; nothing
+        of them is stored.
 
-    Raises BundleError when the written files score differently, InputError when the folder holds something else or the plan
-    routes by another router.
+    Raises BundleError, and leaves the folder as it was, when the written files score one of a thousand made-up or of these requests
+    differently by more than 1e-6, or decide one otherwise. InputError when the folder holds something else or the plan routes by
+    another router.
     """
     path = Path(folder)
     _check_free(path)
@@ -66,7 +68,7 @@ def export(
     with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
         made = Path(scratch) / "bundle"
         _write(made, router, training, plan, evaluation)
-        _prove(made, router, requests)
+        _prove(made, router, _labelled(training) if requests is None else requests)
         if path.exists():
             path.rename(Path(scratch) / "before")
         made.rename(path)
@@ -78,6 +80,8 @@ def _check_free(path: Path) -> None:
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
     try:
+        if not path.is_dir():
+            raise BundleError(f"{path}", "a folder")
         read_manifest(path)
     except BundleError as error:
         raise InputError(f"{path}, which holds something other than a bundle", "an empty or a new folder", "choose another") from error
@@ -98,7 +102,7 @@ def _check_plan(plan: Plan | None, router: Router) -> None:
 def _write(path: Path, router: Router, training: Training | None, plan: Plan | None, evaluation: Mapping[str, Any] | None) -> None:
     statement = training.statement(router) if training is not None else "Not judged: it was exported without its training."
     files = {
-        WEIGHTS: _npz(pack(router.scorer)[1]),
+        WEIGHTS: packed(pack(router.scorer)[1]),
         VECTORS: canonical({"vectors": _vectors(router)}),
         "model_card.md": card(router, training, statement).encode("utf-8"),
     }
@@ -143,17 +147,6 @@ def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, np.integer) else value
 
 
-def _npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Return arrays as npz: sorted, without times, so that equal arrays make equal bytes."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
-        for name in sorted(arrays):
-            content = io.BytesIO()
-            np.lib.format.write_array(content, np.ascontiguousarray(arrays[name]), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), content.getvalue(), zipfile.ZIP_DEFLATED)
-    return out.getvalue()
-
-
 def _apps(router: Router) -> list[str]:
     return [*(router.support.apps or ("default",)), "an app that no label knows"]
 
@@ -169,20 +162,33 @@ def _vectors(router: Router) -> list[dict[str, Any]]:
     return stored
 
 
+def _labelled(training: Training | None) -> Requests | None:
+    """Return the labelled requests, evenly thinned out where they are many."""
+    if training is None:
+        return None
+    requests = training.problem.requests
+    return requests.take(np.unique(np.linspace(0, len(requests) - 1, min(len(requests), _MOST_LABELLED)).astype(int)))
+
+
 def _prove(path: Path, router: Router, requests: Requests | None) -> None:
-    """Score made-up and given requests with the written files alone; any difference refuses the bundle."""
-    read = load(path)
-    pairs = made_up(_RESCORED, _apps(router), seed=1)
-    batches = [Requests.of([m for m, _ in pairs], app=[d["app"] for _, d in pairs], unit=router.unit)]
-    for batch in [*batches, *([] if requests is None else [requests])]:
-        ours, theirs = router.scores(batch, _AT), read.scores(batch, _AT)
-        with np.errstate(invalid="ignore"):
-            same = (np.abs(ours.gains - theirs.gains) <= TOLERANCE) | (ours.gains == theirs.gains)
-        flipped = int((router.choose(ours)[0] != read.choose(theirs)[0]).sum())
-        if flipped or not same.all():
-            raise BundleError(
-                f"{flipped} decisions flipped and {int((~same).any(1).sum())} gains off by more than {TOLERANCE:g} "
-                f"in {len(batch)} requests scored with the written files",
-                "none",
-                "nothing was written: report this router's settings",
-            )
+    """Let a new process decide made-up and given requests with the written files alone; any difference refuses the bundle."""
+    singles = made_up(_RESCORED, _apps(router), seed=1)
+    names = {"app": "app", "has_tools": "tools", "response_format": "response_format", "max_tokens": "max_tokens"}
+    beside = {column: [d.get(name) for _, d in singles] for column, name in names.items()}
+    columns = [Requests.of([m for m, _ in singles], **beside, unit=router.unit), *([requests] if requests else [])]
+    ours = [score(router, c, _AT) for c in columns]
+    alone, theirs = rescore(path, singles, columns, _AT)
+    for written, read in zip([*ours, ours[0]], [*theirs, Scored(alone, ours[0].gains)], strict=True):
+        _compare(written, read)
+
+
+def _compare(ours: Scored, theirs: Scored) -> None:
+    flipped = sum(a != b for a, b in zip(ours.models, theirs.models, strict=True))
+    off = int((~same(ours.gains, theirs.gains)).any(-1).sum())
+    if flipped or off:
+        raise BundleError(
+            f"{flipped} decisions flipped and {off} gains off by more than {TOLERANCE:g} "
+            f"in {len(ours.models)} requests scored with the written files",
+            "none",
+            "nothing was written: report this router's settings",
+        )

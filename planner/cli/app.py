@@ -23,8 +23,10 @@ from planner.cli import (
     off_policy,
     optimize,
     plan,
+    preflight,
     read,
     replay,
+    rollout,
     simulate,
     train,
 )
@@ -55,11 +57,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _BEFORE = (read.read, audit.audit, plan.plan, backtest.backtest, train.train, simulate.simulate, compare.compare, optimize.optimize)
-for _verb in (*_BEFORE, replay.replay, off_policy.off_policy, export.export, decide.decide):
+for _verb in (*_BEFORE, replay.replay, off_policy.off_policy, export.export, preflight.preflight, decide.decide):
     app.command()(_verb)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(lab.lab)
 app.add_typer(apps.app, name="apps")
 app.add_typer(labels.app, name="labels")
+app.add_typer(rollout.app, name="rollout")
 labels.app.command()(labels_grade.grade)
 labels.app.command()(labels_grade.noise)
 

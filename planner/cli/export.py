@@ -1,24 +1,49 @@
-"""``planner export``: a trained router, a simple rule or another level of a bundle's router, as a bundle.
+"""``planner export``: a router, and the plan around it, as a bundle, or as the folder that a gateway runs.
 
-In: labels (trained again) or a bundle. Out: a bundle, loaded again. Knows nothing of its files.
+In: labels (trained again) or a bundle; perhaps a plan and a log. Out: the files, loaded again, with what is expected of them where there
+is a log. Knows nothing of what is in them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from planner.cli.common import Json, Out, Quiet
+from planner.cli.common import Json, Out, Quiet, book_of, traffic_at
 from planner.cli.options import LogBeside, Tau, TrainingOptions, with_training_options
-from planner.cli.output import Part, show, wrap
-from planner.cli.training import trained
-from planner.errors import InputError, did_you_mean
+from planner.cli.output import Part, show, stages, wrap
+from planner.cli.training import fitted, matched
+from planner.cli.worlds import world_of
+from planner.errors import InputError, MissingExtraError, did_you_mean
+
+if TYPE_CHECKING:
+    from planner.bundle.nocode import NoCode
+    from planner.labels import Labels
+    from planner.policies import Plan
+    from planner.router import Router
+    from planner.traffic import Traffic
+    from planner.training import Training
 
 __all__ = ["export"]
 
 _METHODS = ("learned", "cheapest", "best", "per app", "length")
+_GATEWAYS = ("litellm",)
+_NEEDS_LABELS = "It needs labels: export from them, not from a bundle."
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What is exported, and what is known of it: of a bundle its earlier evaluation, of labels the training."""
+
+    router: Router
+    evaluation: Mapping[str, Any]
+    labels: Labels | None = None
+    training: Training | None = None
+    routers: Mapping[str, Router] = field(default_factory=dict)
 
 
 @with_training_options
@@ -32,43 +57,152 @@ def export(
         str | None, typer.Option("--method", help="learned (the default), cheapest, best, 'per app' or length; needs labels.")
     ] = None,
     tau: Tau = None,
+    plan: Annotated[
+        Path | None, typer.Option("--plan", metavar="PLAN", help="The plan (YAML) around the router; default: the router alone.")
+    ] = None,
     log: LogBeside = None,
+    gateway: Annotated[
+        str | None, typer.Option("--gateway", metavar="litellm", help="Write the folder that this gateway runs, the bundle in it.")
+    ] = None,
     options: TrainingOptions,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write what production installs, and load it again as production does.
+    """Write what production installs, and load it again as production does; with a log, write down what it is expected to do.
 
     [bold]Examples[/bold]
 
         planner export answers --log proxy.jsonl.zst --out router
         planner export answers --method cheapest --out cheapest
         planner export router --tau 5 --out router-2
+        planner export answers --log november --plan plan.yaml --gateway litellm --out production
     """
     from planner.bundle import export as write
+    from planner.bundle.gateway import BUNDLE, GatewayParts, check_folder, write_gateway
+    from planner.bundle.gateway_log import GatewayLog, gateway_log
+    from planner.bundle.gateway_rollout import apps_of, floor_passed
+    from planner.bundle.prediction import predict
     from planner.router import Router
 
-    if method not in (None, *_METHODS):
-        raise InputError(f"'--method {method}'", f"one of {', '.join(_METHODS)}", did_you_mean(str(method), _METHODS))
-    training, before = None, None
-    if (Path(source) / "manifest.json").is_file():
-        beside = [name for name, value in (("--method", method), ("--log", log)) if value] + options.given()
-        if beside:
-            named = ", ".join(beside)
-            raise InputError(
-                f"a bundle with {named}", "labels, to train", f"name the labels instead of {source}; a bundle takes --tau alone"
-            )
-        router = Router.load(source)
-        before = router.version
-    else:
-        training = trained(source, log, options, quiet or json)
-        router = {"learned": training.router, **training.rules}[method or "learned"]
-    router = router if tau is None else router.with_tau(tau)
-    evaluation = {"method": method or "learned"} if before is None else {"made_from_router": before}
-    folder = write(router, out, training=training, evaluation=evaluation)
-    loaded = Router.load(folder)
-    words = f"Wrote {folder} and loaded it again: router {loaded.version}, τ {loaded.tau!r}, reference {loaded.reference}, "
-    words += f"candidates {', '.join(loaded.candidates)}."
-    about = {"version": loaded.version, "tau": loaded.tau, "reference": loaded.reference, "candidates": loaded.candidates}
+    silent = quiet or json
+    _check(method, gateway)
+    if gateway:
+        check_folder(out)
+    elif _bundle_at(out / BUNDLE):
+        raise InputError(
+            f"'--out {out}', which a gateway runs", "the folder of a bundle", "add --gateway litellm, or choose another folder"
+        )
+    bundle = _bundle_at(source)
+    made = _of_bundle(source, bundle, method, options) if bundle else None
+    traffic = traffic_at(log, silent) if log else None
+    made = made or _of_labels(source, traffic, method, options, silent)
+    router = made.router if tau is None else made.router.with_tau(tau)
+    around = _plan(plan, router, made.routers) if plan or log or gateway else None
+    router = around.of_key("route")[0].router if around else router
+    seen = gateway_log(traffic) if traffic is not None else GatewayLog()
+    evaluation, nocode = dict(made.evaluation), _nocode(made, router, silent) if gateway else _NEEDS_LABELS
+    if gateway and made.training is not None:
+        evaluation["floor_passed"] = floor_passed(made.training, router, apps_of(router, seen))
+    if not isinstance(nocode, str):
+        evaluation["no_code"] = dict(nocode.evaluation)
+    if traffic is not None and around is not None:
+        world = world_of(traffic, made.labels, made.training, options.prices, None, options.seed, silent)
+        with stages("predicting", silent):
+            evaluation["prediction"] = predict(world, around, router)
+    folder = write(router, out / BUNDLE if gateway else out, training=made.training, plan=around, evaluation=evaluation)
+    loaded, files = Router.load(folder), {}
+    if gateway and around is not None:
+        passed, expected = evaluation.get("floor_passed", {}), evaluation.get("prediction")
+        files = write_gateway(out, loaded, GatewayParts(around, book_of(options.prices), seen, nocode, passed, expected))
+    _say(out if gateway else folder, loaded, evaluation, files, nocode, json)
+
+
+def _check(method: str | None, gateway: str | None) -> None:
+    for given, option, known in ((method, "method", _METHODS), (gateway, "gateway", _GATEWAYS)):
+        if given not in (None, *known):
+            raise InputError(f"'--{option} {given}'", f"one of {', '.join(known)}", did_you_mean(str(given), known))
+
+
+def _bundle_at(source: str | Path) -> Path | None:
+    """Return the bundle that ``source`` is or that lies in it, as a folder or a .zip; None for anything else."""
+    from planner.router.files import MANIFEST, located
+
+    path = located(Path(source))
+    return path if (path / MANIFEST).is_file() or (path.suffix == ".zip" and path.is_file()) else None
+
+
+def _of_bundle(source: str, folder: Path, method: str | None, options: TrainingOptions) -> _Source:
+    from planner.router import Router
+    from planner.router.load import read_manifest
+
+    beside = ["--method"] * bool(method) + options.given()
+    if beside:
+        named, fix = ", ".join(beside), f"name the labels instead of {source}; a bundle takes --tau, --plan and --log"
+        raise InputError(f"a bundle with {named}", "labels, to train", fix)
+    router = Router.load(folder)
+    before = read_manifest(folder)[0].get("evaluation") or {}
+    kept = {"floor_passed": before["floor_passed"]} if "floor_passed" in before else {}
+    return _Source(router, {"made_from_router": router.version, **kept})
+
+
+def _of_labels(source: str, traffic: Traffic | None, method: str | None, options: TrainingOptions, quiet: bool) -> _Source:
+    beside = None if options.reference else traffic
+    labels = options.labels(source)
+    labels = labels if beside is None else matched(labels, beside, options.model)
+    training = fitted(labels, beside, options.prices, quiet, **options.arguments())
+    router = training.routers[method or "learned"]
+    return _Source(router, {"method": method or "learned"}, labels, training, training.routers)
+
+
+def _plan(path: Path | None, router: Router, routers: Mapping[str, Router]) -> Plan:
+    """Return the plan around ``router``: as its file says, which may narrow the router, with its route where it has none."""
+    from planner.policies import Plan, Route
+    from planner.router.state import digest
+
+    if path is None:
+        return Plan((Route(router),), "route")
+    plan = Plan.read(path, {**routers, "router": router})
+    own = plan.of_key("route")
+    if not own:
+        return Plan((Route(router), *plan.levers), plan.name)
+    if len(own) > 1 or digest(own[0].router.scorer) != digest(router.scorer):
+        raise InputError(
+            f"{path}, which routes by router {own[-1].router.version}", f"the exported one, {router.version}", "export that one"
+        )
+    return plan
+
+
+def _nocode(made: _Source, router: Router, quiet: bool) -> NoCode | str:
+    """Fit the router that needs no code, or say in a sentence why there is none."""
+    from planner.bundle.nocode import fit_nocode
+
+    if made.training is None or made.labels is None:
+        return _NEEDS_LABELS
+    with stages("without code", quiet):
+        try:
+            return fit_nocode(made.training, router, made.labels.items["messages"].tolist())
+        except MissingExtraError as error:
+            return str(error)
+
+
+def _say(folder: Path, router: Router, evaluation: Mapping[str, Any], files: Mapping[str, str], nocode: Any, json: bool) -> None:
+    from planner.bundle.gateway_readme import expected
+
+    words = f"Wrote {folder} and loaded it again: router {router.version}, τ {router.tau!r}, reference {router.reference}, "
+    words += f"candidates {', '.join(router.candidates)}."
+    about = {"version": router.version, "tau": router.tau, "reference": router.reference, "candidates": router.candidates}
+    prediction = evaluation.get("prediction")
+    kept = [f"{name}: {done}" for name, done in files.items() if done != "written"]
+    left = [f"config_nocode.yaml was left out. {nocode}"] if files.get("config_nocode.yaml") == "left out" else []
+    told = [f"Expected: {expected(prediction)}"] if prediction else []
     following = f"planner decide --bundle {folder} < requests.jsonl"
-    show([Part("folder", folder), Part("router", about), Part("next", following, f"{wrap(words)}\nNext: {following}")], json)
+    if files:
+        following = f"planner preflight {folder} --proxy URL"
+    parts = [
+        Part("folder", folder),
+        Part("router", about),
+        Part("files", files, "\n".join(map(wrap, [*kept, *left]))),
+        Part("evaluation", evaluation, "\n".join(map(wrap, told))),
+        Part("next", following, f"{wrap(words)}\nNext: {following}"),
+    ]
+    show(parts, json)

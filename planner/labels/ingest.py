@@ -18,6 +18,7 @@ import pandas as pd
 from planner.errors import InputError
 from planner.labels.answers import Answers
 from planner.labels.journal import Paid, lines
+from planner.labels.mirrored import mirror_files, mirrored_work
 from planner.labels.replies import answer_of, cost_pusd, error_of
 from planner.labels.work import JOURNAL, Work
 from planner.prices import PriceBook
@@ -64,7 +65,8 @@ def ingest_labels(work: Work | str | Path, results: Sequence[str | Path] = (), *
 
     Parameters
     ----------
-    work: a work folder; the journal of its runs is read where there is one.
+    work: a work folder; the journal of its runs is read where there is one. Or ``state/mirror`` of an exported folder, or a file in it:
+        what production asked in the background, beside the answers that users got.
     results: result and error files of OpenAI or Anthropic batches, or folders of such ``.jsonl`` files, in any order.
     book: the prices by which tokens become ``cost_usd`` (standard rates) and ``paid_usd`` (batch rates in a batch).
 
@@ -72,7 +74,9 @@ def ingest_labels(work: Work | str | Path, results: Sequence[str | Path] = (), *
     came is a row with status ``missing``, what a batch did not serve in time ``expired``. ``meta["results"]`` counts the lines that
     were set aside by reason and lists the first of them. Raises InputError when there is no result at all, or none in a file.
     """
-    work = work if isinstance(work, Work) else Work.open(work)
+    if not isinstance(work, Work):
+        own = mirror_files(work)
+        work, results = (mirrored_work(own), [*own, *results]) if own else (Work.open(work), results)
     book = book or PriceBook.load()
     asks = {str(a["ask_id"]): a for a in work.asks.to_dict("records")}
     heap = _Heap(asks)

@@ -19,6 +19,8 @@ from planner.router.requests import Requests
 __all__ = ["Gate", "feasible", "outside"]
 
 _ANY = 1 << 62
+#: [characters] of the longest names of app and modalities that are remembered: clients may choose them.
+_REMEMBERED = 256
 
 
 class Case(NamedTuple):
@@ -46,6 +48,9 @@ class Gate:
     def _case(self) -> Callable[[Kind, str], Case]:
         return lru_cache(4096)(self._settle)
 
+    def _known(self, kind: Kind, at: str) -> Case:
+        return self._case(kind, at) if len(kind[0]) + len(kind[1]) <= _REMEMBERED else self._settle(kind, at)
+
     def _settle(self, kind: Kind, at: str) -> Case:
         can = tuple(able(c, kind, at) for c in self.capabilities)
         return Case(can, abstains(self.support, kind, self.homes), self.homes.get(kind[0], self.reference))
@@ -54,7 +59,7 @@ class Gate:
         """Return which candidates can answer each request on the ISO date ``at`` (n, K), why the router abstains and homes (n,)."""
         found = kinds(requests, self.support.scripts is not None)
         place = {k: i for i, k in enumerate(dict.fromkeys(found))}
-        cases = [self._case(k, at) for k in place]
+        cases = [self._known(k, at) for k in place]
         at_case = np.array([place[k] for k in found], np.int64)
         can = np.array([c.able for c in cases], bool).reshape(len(cases), len(self.capabilities))[at_case]
         can &= requests.input_tokens[:, None] <= self.longest
@@ -65,7 +70,7 @@ class Gate:
 
     def read_one(self, request: Requests, at: str) -> tuple[list[bool], int, int]:
         """Return what ``read`` returns for a single request: able candidates, why, home."""
-        can, why, home = self._case(kinds(request, self.support.scripts is not None)[0], at)
+        can, why, home = self._known(kinds(request, self.support.scripts is not None)[0], at)
         size, total = request.input_tokens.item(), request.total_tokens.item() + request.max_tokens.item()
         fits = [c and size <= most and total <= window for c, most, window in zip(can, self.longest, self.window, strict=True)]
         return fits, why or (LENGTH if size > self.trained else 0), home

@@ -1,154 +1,103 @@
 """Loading a bundle: every byte is checked, and the router proves itself on the bundle's test vectors before it is used.
 
-In: a folder that ``planner.export`` wrote. Out: the Router, or one BundleError in one sentence: a changed byte, a missing or
-extra file, a newer format, a weight that is no number, a test vector decided otherwise. Checksums show damage and mix-ups, not
-a forger: who may write the folder is the operating system's affair. Knows nothing of training.
+In: what ``planner.export`` wrote: its folder, the folder a gateway runs, or the files packed as one .zip. Out: the Router, or one
+BundleError in one sentence: a changed byte, a missing or extra file, a newer format, a weight that is no number, a test vector decided
+otherwise. Checksums show damage and mix-ups, not a forger; what a forger writes is still only read as numbers and names. Who may
+write the files is the operating system's affair. Knows nothing of training.
 """
 
 from __future__ import annotations
 
-import io
 import json
-import math
-import re
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from planner import formats
-from planner.errors import BundleError, InputError
-from planner.router.capabilities import Capability, Support
-from planner.router.costs import Costs
+from planner.errors import BundleError
+from planner.router.files import AGAIN, MANIFEST, PLAIN, contents, located
 from planner.router.requests import Requests
 from planner.router.router import Router
-from planner.router.state import pack, unpack
+from planner.router.settings import canonical, router_of, router_settings
 
-__all__ = ["MANIFEST", "TOLERANCE", "VECTORS", "WEIGHTS", "canonical", "load", "read_manifest", "router_settings"]
+__all__ = ["MANIFEST", "TOLERANCE", "VECTORS", "WEIGHTS", "canonical", "load", "read_manifest", "router_settings", "same"]
 
-MANIFEST, WEIGHTS, VECTORS = "manifest.json", "weights.npz", "test_vectors.json"
+WEIGHTS, VECTORS = "weights.npz", "test_vectors.json"
 #: Largest difference of a gain between the router that was exported and the one that was loaded.
 TOLERANCE = 1e-6
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
-_AGAIN = "export the bundle again, and copy the whole folder"
-
-
-def canonical(value: Any) -> bytes:
-    """Return the one way in which planner writes JSON into a bundle."""
-    return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=True) + "\n").encode("ascii")
 
 
 def load(folder: str | Path) -> Router:
-    """Load and check the bundle in ``folder``."""
-    path = Path(folder)
+    """Load and check the bundle in ``folder``, in its subfolder ``bundle``, or in a .zip of that name."""
+    path = located(Path(folder))
     manifest, files = read_manifest(path)
     try:
-        router = _router(manifest["router"], _arrays(files[WEIGHTS]))
-        vectors = json.loads(files[VECTORS])["vectors"]
-    except (InputError, KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise BundleError(f"{path}: the router cannot be built ({type(error).__name__}: {error})", fix=_AGAIN) from error
-    _replay(router, vectors, path)
+        router = router_of(manifest["router"], files[WEIGHTS])
+        _replay(router, json.loads(files[VECTORS])["vectors"], path)
+    except BundleError:
+        raise
+    except Exception as error:  # whatever else is in the files, it is refused as one thing
+        said = " ".join(str(error).split())[:300]
+        raise BundleError(f"{path}: the router cannot be built ({type(error).__name__}: {said})", fix=AGAIN) from error
     return router
 
 
 def read_manifest(path: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Return the checked manifest of the bundle at ``path`` and the checked bytes of its files."""
+    """Return the checked manifest of the bundle at ``path`` (a folder or a .zip) and the checked bytes of its other files."""
     try:
-        raw = (path / MANIFEST).read_bytes()
+        files = contents(path)
+        raw = files.pop(MANIFEST)
         manifest = json.loads(raw)
-    except (OSError, ValueError, RecursionError) as error:
+        rest = {k: v for k, v in manifest.items() if k != "digest"}
+        told = (canonical(manifest), manifest.get("digest"), sha256(canonical(rest)).hexdigest())
+    except (OSError, KeyError, ValueError, RecursionError, AttributeError) as error:
         raise BundleError(f"{path}", f"a bundle with a readable {MANIFEST}", "run: planner export") from error
-    if not isinstance(manifest, dict):
-        raise BundleError(f"{path / MANIFEST}", "a JSON object", _AGAIN)
     manifest = formats.migrate("bundle", manifest, str(path / MANIFEST))
-    rest = {k: v for k, v in manifest.items() if k != "digest"}
-    if raw != canonical(manifest) or manifest.get("digest") != sha256(canonical(rest)).hexdigest():
-        raise BundleError(f"{path / MANIFEST} was changed after it was written", fix=_AGAIN)
-    return manifest, _files(path, manifest.get("files"))
+    if raw != told[0] or told[1] != told[2]:
+        raise BundleError(f"{path / MANIFEST} was changed after it was written", fix=AGAIN)
+    _check_files(path, manifest.get("files"), files)
+    return manifest, files
 
 
-def _files(path: Path, listed: Any) -> dict[str, bytes]:
-    """Read the files that the manifest lists, and refuse any other."""
+def _check_files(path: Path, listed: Any, files: Mapping[str, bytes]) -> None:
+    """Refuse a file that the manifest does not list, that is not there, or that has other bytes."""
     if not isinstance(listed, dict) or not {WEIGHTS, VECTORS} <= set(listed):
-        raise BundleError(f"{path / MANIFEST} without {WEIGHTS} and {VECTORS}", "both among its files", _AGAIN)
+        raise BundleError(f"{path / MANIFEST} without {WEIGHTS} and {VECTORS}", "both among its files", AGAIN)
     for name in listed:
-        if not _NAME.fullmatch(name) or name == MANIFEST:
-            raise BundleError(f"{path / MANIFEST} lists the file {name!r}", "plain file names inside the bundle", _AGAIN)
-    present = {p.name for p in path.iterdir()} - {MANIFEST}
-    if present != set(listed):
-        missing, extra = sorted(set(listed) - present), sorted(present - set(listed))
-        raise BundleError(f"{path}: missing {missing}, not listed {extra}", "exactly the files of its manifest", _AGAIN)
-    return {name: _checked(path / name, wanted) for name, wanted in listed.items()}
+        if not PLAIN.fullmatch(name) or name == MANIFEST:
+            raise BundleError(f"{path / MANIFEST} lists the file {name!r}", "plain file names inside the bundle", AGAIN)
+    if set(files) != set(listed):
+        missing, extra = sorted(set(listed) - set(files)), sorted(set(files) - set(listed))
+        raise BundleError(f"{path}: missing {missing}, not listed {extra}", "exactly the files of its manifest", AGAIN)
+    for name, wanted in listed.items():
+        if sha256(files[name]).hexdigest() != wanted:
+            raise BundleError(f"{path / name} was changed after it was written", fix=AGAIN)
 
 
-def _checked(file: Path, wanted: Any) -> bytes:
-    if file.is_symlink() or not file.is_file():
-        raise BundleError(f"{file}", "a plain file", _AGAIN)
-    content = file.read_bytes()
-    if sha256(content).hexdigest() != wanted:
-        raise BundleError(f"{file} was changed after it was written", fix=_AGAIN)
-    return content
+def same(ours: NDArray[Any], theirs: NDArray[Any]) -> NDArray[np.bool_]:
+    """Say which gains are within TOLERANCE of each other, or the same infinity.
+
+    >>> same(np.array([1.0, -np.inf, 0.0]), np.array([1.0000009, -np.inf, 0.1])).tolist()
+    [True, True, False]
+    """
+    with np.errstate(invalid="ignore"):
+        near: NDArray[np.bool_] = (np.abs(ours - theirs) <= TOLERANCE) | (ours == theirs)
+    return near
 
 
-def _arrays(content: bytes) -> dict[str, NDArray[Any]]:
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-            arrays = dict(stored)
-    except (BadZipFile, EOFError) as error:
-        raise ValueError("weights are no npz file") from error
-    for name, array in arrays.items():
-        if array.dtype.kind not in "fi" or np.isnan(array).any():
-            raise ValueError(f"weights {name!r} hold what is no number")
-    return arrays
-
-
-def router_settings(router: Router) -> dict[str, Any]:
-    """Return all of ``router`` but its arrays as JSON values; an infinite τ is a string, as JSON has none."""
-    return {
-        "candidates": list(router.candidates),
-        "reference": router.reference,
-        "scorer": pack(router.scorer)[0],
-        "costs": router.costs.state(),
-        "capabilities": [c.state() for c in router.capabilities],
-        "support": router.support.state(),
-        "tau": router.tau if math.isfinite(router.tau) else str(router.tau),
-        "unit": router.unit,
-        "references": dict(router.references),
-        "version": router.version,
-    }
-
-
-def _router(settings: Mapping[str, Any], arrays: dict[str, NDArray[Any]]) -> Router:
-    support: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in settings["support"].items()}
-    router = Router(
-        tuple(settings["candidates"]),
-        settings["reference"],
-        unpack(settings["scorer"], arrays),
-        Costs.of(settings["costs"]),
-        tuple(Capability.of(c) for c in settings["capabilities"]),
-        Support(**support),
-        float(settings["tau"]),
-        settings["unit"],
-        tuple(sorted(settings["references"].items())),
-    )
-    if router.version != settings["version"]:
-        raise ValueError(f"version {router.version}, the manifest says {settings['version']}")
-    return router
-
-
-def _replay(router: Router, vectors: Any, path: Path) -> None:
-    """Decide the stored vectors again; they were decided one by one, as production does."""
+def _replay(router: Router, vectors: list[dict[str, Any]], path: Path) -> None:
+    """Decide the stored vectors again, one by one and in columns."""
+    if not vectors:
+        raise ValueError("no test vector")
     for number, vector in enumerate(vectors):
         scores = router.scores(Requests.one(vector["messages"], vector["metadata"], router.unit), vector["at"])
-        code = int(router.choose(scores)[0][0])
-        wanted = np.array([float(g) for g in vector["gains"]])
-        with np.errstate(invalid="ignore"):
-            near = np.abs(scores.gains[0] - wanted) <= TOLERANCE
-        if router.candidates[code] != vector["model"] or not (near | (scores.gains[0] == wanted)).all():
+        code, alone = int(router.choose(scores)[0][0]), router.decide(vector["messages"], vector["metadata"], at=vector["at"])
+        near = same(scores.gains[0], np.array([float(g) for g in vector["gains"]]))
+        if {router.candidates[code], alone.model} != {vector["model"]} or not near.all():
             raise BundleError(
                 f"{path}: test vector {number} is decided otherwise here ({router.candidates[code]!r}, it was {vector['model']!r})",
                 fix="install the planner version in the manifest, or export the bundle again",

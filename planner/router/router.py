@@ -114,12 +114,18 @@ class Router:
             raise InputError(f"candidates {', '.join(self.candidates)}", f"each once, the reference {self.reference!r} among them")
         if len(self.capabilities) != k or len(self.costs.usd_per_request) != k:
             raise InputError(f"{len(self.capabilities)} capabilities for {k} candidates", "costs and a capability for each")
+        for app, home in self.references:
+            if home not in self.candidates:
+                raise InputError(f"reference {home!r} of app {app!r}", f"one of {', '.join(self.candidates)}")
         if self.unit not in UNITS or math.isnan(self.tau):
             raise InputError(f"unit {self.unit!r}, tau {self.tau!r}", f"one of {', '.join(UNITS)}, and a number")
 
     @classmethod
     def load(cls, folder: str | Path) -> Router:
-        """Load a bundle that ``planner.export`` wrote; BundleError when anything about it is not as written."""
+        """Load what ``planner.export`` wrote: a bundle, the folder of a gateway with one in it, or its files as one .zip.
+
+        BundleError, in one sentence, when anything about it is not as written.
+        """
         from planner.router.load import load  # it imports this module
 
         return load(folder)
@@ -201,12 +207,11 @@ class Router:
 
     def _kept(self, metadata: Any) -> Decision:
         """Leave a request of an unknown app with the model it asked for, as far as that can be read."""
-        asked = metadata.get("model") if isinstance(metadata, Mapping) else None
-        return Decision(asked if isinstance(asked, str) and asked else self.reference, 0.0, REASONS[KEEP], self.version)
+        return Decision(_said(metadata, "model") or self.reference, 0.0, REASONS[KEEP], self.version)
 
     def _unread(self, metadata: Any) -> Decision:
         """Answer with the reference of the app that ``metadata`` names, if it can be read."""
-        app = (metadata.get("app") if isinstance(metadata, Mapping) else None) or "default"
+        app = _said(metadata, "app") or "default"
         home = next((model for name, model in self.references if name == app), None)
         if home is None and self.support.apps is not None and app not in self.support.apps:
             return self._kept(metadata)
@@ -259,6 +264,15 @@ class Router:
             costs=self.costs.take(keep),
             capabilities=tuple(self.capabilities[i] for i in keep),
         )
+
+
+def _said(metadata: Any, name: str) -> str:
+    """Return the text that ``metadata`` holds under ``name``; "" where there is none, or none that can be read."""
+    try:
+        found = metadata.get(name) if isinstance(metadata, Mapping) else None
+        return str(found) if isinstance(found, str) else ""
+    except Exception:  # a mapping of a kind nobody knows
+        return ""
 
 
 def _day(at: str | None) -> str:

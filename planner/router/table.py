@@ -25,8 +25,8 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 #: Mean and scale of the columns of structure, their weights (columns, K), and the intercept (K,).
 Dense: TypeAlias = tuple[F32, F32, F32, F32]
-#: [characters] of the longest template whose gain is remembered.
-_REMEMBERED = 16_384
+#: [characters] of the longest template, and of the longest name of an app, whose gain is remembered.
+_REMEMBERED, _REMEMBERED_APP = 16_384, 256
 
 
 class Table:
@@ -72,7 +72,7 @@ class Table:
         return lru_cache(256)(lambda text: self._gains(next(parts((text,), TEMPLATE)), 1))
 
     def _apps(self, apps: Sequence[str]) -> F64:
-        return _under([self._one_app(a) for a in apps])
+        return _under([(self._one_app if len(a) <= _REMEMBERED_APP else self._app)(a) for a in apps])
 
     @cached_property
     def _one_app(self) -> Callable[[str], F64]:

@@ -2,8 +2,8 @@
 
 In: messages in OpenAI's shape (a list of dicts, or its JSON), in Anthropic's (content blocks), or a bare string. Out:
 plain text per role. Every place that needs text from messages asks here, so that training and production see the same
-characters. Never raises on content: what has no text, or lies deeper than DEPTH, contributes none. Knows nothing of tokens or
-models.
+characters. Never raises on content: what has no text, lies deeper than DEPTH or beyond PARTS, contributes none. Knows nothing of
+tokens or models.
 """
 
 from __future__ import annotations
@@ -12,10 +12,14 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-__all__ = ["DEPTH", "Conversation", "content_text", "conversation", "flattened", "parse"]
+__all__ = ["DEPTH", "PARTS", "Conversation", "content_text", "conversation", "flattened", "parse"]
 
 #: Levels of lists and parts that are read; no provider nests deeper than four.
 DEPTH = 64
+#: Parts of one message that are looked at: a list may hold itself, twice.
+PARTS = 1 << 18
+#: Sequences of numbers, not of parts.
+_BYTES = (bytes, bytearray, memoryview)
 _KEYS = ("text", "content", "input_text", "output_text")
 
 
@@ -71,7 +75,7 @@ def parse(messages: Any) -> list[dict[str, Any]]:
         return [{"role": "user", "content": messages}]
     if isinstance(messages, dict):
         return [messages]
-    if isinstance(messages, Sequence):
+    if isinstance(messages, Sequence) and not isinstance(messages, _BYTES):
         return [m if isinstance(m, dict) else {"role": "user", "content": m} for m in messages]
     return []
 
@@ -87,9 +91,10 @@ def content_text(content: Any) -> str:
     if isinstance(content, str):
         return content
     found: list[str] = []
-    rest = [(content, 0)]
-    while rest:
+    rest, seen = [(content, 0)], 0
+    while rest and seen < PARTS:
         part, depth = rest.pop()
+        seen += 1
         if isinstance(part, str):
             found += [part] if part else []
         elif depth < DEPTH:
@@ -101,7 +106,7 @@ def _inside(part: Any) -> Sequence[Any]:
     """Return what a part holds: of a dict the first key with text that is set, of a list everything."""
     if isinstance(part, dict):
         return [part[k] for k in _KEYS if part.get(k)][:1]
-    return part if isinstance(part, Sequence) else ()
+    return part if isinstance(part, Sequence) and not isinstance(part, _BYTES) else ()
 
 
 def conversation(messages: Any) -> Conversation:

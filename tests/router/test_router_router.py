@@ -1,9 +1,8 @@
-"""Router: decides alone as in a batch, never raises, and runs on numpy and a tokenizer alone."""
+"""Router: decides alone as in a batch, and never raises; ``test_runtime_*`` hold it to the whole sample, to threads and to fuzz."""
 
 from __future__ import annotations
 
 import math
-import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -84,6 +83,66 @@ def test_what_cannot_be_read_goes_to_the_apps_reference():
     assert router.with_references({"a": "cheap"}).decide([Unreadable()], {"app": "a"}).model == "cheap"
     kept = router.with_apps(["a"]).decide([Unreadable()], {"app": "b", "model": "mine"})
     assert (kept.model, kept.reason) == ("mine", REASONS[KEEP])
+
+
+def test_metadata_that_cannot_be_read_is_none():
+    """Metadata that raises when it is asked, and apps or models that are no text, lead to the reference; nothing raises."""
+    router = simple(AlwaysRule.model(1, 0, 2), tau=-0.5)
+    bound = router.with_references({"a": "cheap"}).with_apps(["a"])
+    broken = [
+        Unreadable(app="a"),
+        {"app": np.array(["a", "b"])},
+        {"app": Unreadable()},
+        {"app": ["a"], "model": np.array([1, 2])},
+        7,
+        "app",
+    ]
+    for beside in broken:
+        for messages in ("prove", [Unreadable()]):
+            found = router.decide(messages, beside), bound.decide(messages, beside)
+            assert all(d.model in router.candidates and d.score in (0.0, 1.0) and d.reason in REASONS for d in found)
+    assert bound.decide([Unreadable()], Unreadable(app="a")).reason == REASONS[KEEP]
+
+
+def test_what_holds_itself_comes_to_an_end():
+    """Content that holds itself, even twice at every level, is read up to a limit, and what text it has decides."""
+    router, ring, twice = simple(AlwaysRule.model(1, 0, 2), tau=-0.5), [], []
+    ring.append(ring)
+    twice.extend([twice, twice])
+    part = {"type": "text"}
+    part["content"] = [part]
+    start = time.perf_counter()
+    for content in (ring, twice, [part], part):
+        assert router.decide([{"role": "user", "content": content}]).reason == REASONS[5]
+        assert router.decide(content).reason == REASONS[5]
+    assert router.decide([{"role": "user", "content": ["prove", ring]}]).model == "cheap"
+    assert time.perf_counter() - start < 30
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_bytes_are_no_text(kind):
+    """A megabyte of bytes is no list of a million messages: it has no text to read, and takes no time."""
+    router, much = simple(AlwaysRule.model(1, 0, 2), tau=-0.5), kind(bytes(1_000_000))
+    start = time.perf_counter()
+    assert router.decide(much).reason == router.decide([{"role": "user", "content": much}]).reason == REASONS[5]
+    assert time.perf_counter() - start < 0.5
+
+
+def test_long_names_are_not_remembered(training):
+    """Apps and modalities are remembered, but not those of more than 256 characters, which a client could fill memory with."""
+    router = replace(training.router, support=replace(training.router.support, apps=None, scripts=None))
+    caches = router._gate._case, router.scorer._table._one_app
+
+    def grown(beside: dict) -> list[int]:
+        for cache in caches:
+            cache.cache_clear()
+        assert router.decide("prove", beside).reason in REASONS[:2]
+        return [cache.cache_info().currsize for cache in caches]
+
+    assert grown({"app": "chat"}) == grown({"app": "x" * 256}) == [1, 1]
+    assert grown({"app": "x" * 257}) == [0, 0]
+    router.decide("prove", {"app": "chat", "modalities": ["x" * 1_000]})
+    assert caches[0].cache_info().currsize == 0
 
 
 def test_deep_content_has_no_text_to_read():
@@ -179,6 +238,7 @@ def test_a_router_that_makes_no_sense_is_refused():
         ({"capabilities": good.capabilities[:1]}, "1 capabilities for 2 candidates"),
         ({"tau": math.nan}, "tau nan"),
         ({"unit": "turn"}, "unit 'turn'"),
+        ({"references": (("chat", "gone"),)}, "reference 'gone' of app 'chat'; expected one of dear, cheap"),
     ):
         with pytest.raises(InputError, match=sentence):
             replace(good, **change)
@@ -209,35 +269,6 @@ def test_scores_take():
     scores = simple(AlwaysRule.model(1, 0, 2)).scores(Requests.of(["a", "b", ""]), "")
     assert isinstance(scores, Scores)
     assert (len(scores.take(np.array([2]))), scores.take(np.array([2])).abstain.tolist()) == (1, [5])
-
-
-BARE = """
-import sys
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"pandas", "sklearn", "pyarrow", "scipy", "pydantic", "numba", "yaml", "genai_prices"}:
-            raise ImportError(f"the bare runtime must not import {name}")
-sys.meta_path.insert(0, Refuse())
-import time
-start = time.perf_counter()
-from planner import Router
-import planner.router
-took = time.perf_counter() - start
-router = Router.load(sys.argv[1])
-print(router.decide("prove that my order is late", {"app": "maths"}).model, took)
-"""
-
-
-def test_bare_runtime(training, tmp_path):
-    """With pandas, scikit-learn, pyarrow and scipy out of reach a bundle still loads and decides the same."""
-    from planner.bundle import export
-
-    folder = export(training.router, tmp_path / "bundle")
-    run = subprocess.run([sys.executable, "-c", BARE, str(folder)], capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
-    model, seconds = run.stdout.split()
-    assert model == training.router.decide("prove that my order is late", {"app": "maths"}).model
-    sys.stdout.write(f"import planner.router: {float(seconds) * 1000:.0f} ms\n")
 
 
 def test_latency_is_printed(training):

@@ -68,8 +68,11 @@ class Gateway:
 
 
 @contextmanager
-def gateway(folder: Path, config: Mapping[str, Any], modules: Mapping[str, str] | None = None) -> Iterator[Gateway]:
-    """Run ``litellm --config`` in ``folder`` until left; ``modules`` are Python files put beside the configuration."""
+def gateway(folder: Path, config: Mapping[str, Any], modules: Mapping[str, str] | None = None, workers: int = 1) -> Iterator[Gateway]:
+    """Run ``litellm --config`` in ``folder`` until left; ``modules`` are Python files put beside the configuration.
+
+    With several ``workers`` it runs as so many processes, whose payloads may be torn.
+    """
     port = _free_port()
     key = f"sk-{secrets.token_hex(32)}"
     settings = dict(config.get("litellm_settings", {}))
@@ -90,6 +93,7 @@ def gateway(folder: Path, config: Mapping[str, Any], modules: Mapping[str, str] 
     }
     env.pop("DATABASE_URL", None)
     command = [str(Path(sys.executable).with_name("litellm")), "--config", "config.yaml", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--num_workers", str(workers)] if workers > 1 else []
     with (folder / "proxy.log").open("wb") as log, subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log) as process:
         try:
             _wait(f"http://127.0.0.1:{port}/health/liveliness", process, folder / "proxy.log")

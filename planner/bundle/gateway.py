@@ -1,0 +1,171 @@
+"""Writing a router for LiteLLM: configurations, the files it loads, the first rollout, and how to run it.
+
+In: a folder with a bundle in it, the plan around the router, what a log says, what labels gave for a router without code. Out: the files
+beside the bundle; equal inputs write equal bytes. A ``rollout.json`` that is there stays: people edit it. Knows nothing of how decisions
+are made or of what the plan brings.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from planner.bundle.gateway_log import GatewayLog
+from planner.bundle.gateway_models import Group, groups_of, model_list
+from planner.bundle.gateway_readme import readme
+from planner.bundle.gateway_rollout import apps_of, first_rollout
+from planner.bundle.gateway_settings import GatewaySettings, gateway_settings
+from planner.bundle.nocode import TIERS, NoCode, auto_router
+from planner.errors import BundleError, InputError, PriceError
+from planner.policies import Plan
+from planner.prices import PriceBook
+from planner.router import Router
+from planner.router.load import read_manifest
+
+__all__ = ["BUNDLE", "CALLBACK", "CONFIGS", "ROLLOUT", "GatewayParts", "check_folder", "classifier_tiers", "write_gateway"]
+
+BUNDLE, ROLLOUT = "bundle", "rollout.json"
+CONFIGS = ("config.yaml", "config_classifier.yaml", "config_nocode.yaml")
+CALLBACK, _PLUGIN = "planner_router.planner_router", "planner_classifier.planner_classifier"
+_LOADED = {
+    "planner_router.py": "from planner.router.litellm_hook import hook\n\nplanner_router = hook(__file__)\n",
+    "planner_classifier.py": "from planner.router.litellm_classifier import classifier\n\nplanner_classifier = classifier(__file__)\n",
+}
+#: Tokens of the request by whose cost tiers are ordered.
+_TYPICAL_TOKENS = 1_000
+
+
+@dataclass(frozen=True)
+class GatewayParts:
+    """What is known beside the router.
+
+    Parameters
+    ----------
+    plan: around the router. book: rates and windows. log: what a log says, empty without one.
+    nocode: the router without code, or the sentence why there is none.
+    passed: app → candidates that passed the floor. prediction: what the plan is expected to do, as in the manifest.
+    """
+
+    plan: Plan
+    book: PriceBook
+    log: GatewayLog = field(default_factory=GatewayLog)
+    nocode: NoCode | str = "It needs labels: export from them, not from a bundle."
+    passed: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    prediction: Mapping[str, Any] | None = None
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder whose content somebody may still want: one that is neither empty nor an earlier export."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    try:
+        read_manifest(folder / BUNDLE)
+    except BundleError as error:
+        raise InputError(f"{folder}, which holds something other than an export", "an empty or a new folder", "choose another") from error
+
+
+def write_gateway(folder: Path, router: Router, parts: GatewayParts) -> dict[str, str]:
+    """Write LiteLLM's files for ``router`` beside the bundle in ``folder``; return file → what became of it.
+
+    Raises BundleError without a bundle there.
+    """
+    manifest, _ = read_manifest(folder / BUNDLE)
+    groups = _groups(router, parts)
+    apps = apps_of(router, parts.log)
+    served, models = {g.name: g.provider for g in groups}, {g.name: g.model for g in groups}
+    settings = gateway_settings(parts.plan, apps, served, _windows(groups, router, parts.book), models)
+    deployments = model_list(groups, settings.deployment)
+    head = f"Written by planner export for LiteLLM: router {router.version}, bundle {manifest['digest'][:12]}."
+    texts = dict(zip(CONFIGS, _configs(deployments, settings, router, parts, head), strict=True))
+    first = first_rollout(router, manifest["digest"], parts.log, parts.passed)
+    texts |= {name: f'"""{head}"""\n\n{code}' for name, code in _LOADED.items()}
+    texts |= {ROLLOUT: json.dumps(first.state(), indent=1) + "\n"}
+    texts |= {"README.md": readme(head, router, apps, groups, settings, parts.nocode, parts.prediction)}
+    return {name: _put(folder / name, text, keep=name == ROLLOUT) for name, text in texts.items()}
+
+
+def _put(path: Path, text: str, keep: bool) -> str:
+    """Write a file in one step; "" means that there is none, and one from an earlier export goes."""
+    if keep and path.exists():
+        return "kept as it was"
+    if not text:
+        path.unlink(missing_ok=True)
+        return "left out"
+    beside = path.with_name(f".{path.name}.new")
+    beside.write_text(text, "utf-8")
+    beside.replace(path)
+    return "written"
+
+
+def _groups(router: Router, parts: GatewayParts) -> tuple[Group, ...]:
+    """Return every model group that may be asked for, chosen, or called by a lever of the plan."""
+    asked = [group for app in apps_of(router, parts.log) for group in parts.log.asks.get(app, ())]
+    named = [model for lever in parts.plan.levers if lever.key not in ("route", "rate_limit") for model in lever.uses]
+    behind = {group: parts.log.behind[group] for group in asked if group not in router.candidates}
+    return groups_of([*router.candidates, *asked, *named], parts.book, served=parts.log.served, behind=behind)
+
+
+def _windows(groups: Sequence[Group], router: Router, book: PriceBook) -> dict[str, int | None]:
+    known = {name: can.context_tokens for name, can in zip(router.candidates, router.capabilities, strict=True)}
+    return {g.name: known.get(g.model) or _window(g, book) for g in groups}
+
+
+def _window(group: Group, book: PriceBook) -> int | None:
+    try:
+        return book.context_window(group.model, group.provider or None)
+    except PriceError:
+        return None
+
+
+def classifier_tiers(router: Router, decided: Mapping[str, float] | None = None) -> list[str]:
+    """Return the model of each of LiteLLM's four tiers, cheapest first; the last repeats where there are fewer than four.
+
+    Of more than four candidates those stay that ``decided`` (model → share) names most, and the reference.
+    """
+    cost = dict(zip(router.candidates, router.costs.usd(np.array([_TYPICAL_TOKENS]))[0].tolist(), strict=True))
+    order = sorted(router.candidates, key=lambda m: (m != router.reference, -(decided or {}).get(m, 0.0), cost[m], m))
+    kept = sorted(order[: len(TIERS)], key=lambda m: (cost[m], m))
+    return [kept[min(i, len(kept) - 1)] for i in range(len(TIERS))]
+
+
+def _configs(models: list[dict[str, Any]], settings: GatewaySettings, router: Router, parts: GatewayParts, head: str) -> list[str]:
+    """Return the three configurations, "" for one that cannot be made."""
+    tiers = classifier_tiers(router, ((parts.prediction or {}).get("mix") or {}).get("plan"))
+    default = {"default_model": router.reference, "classifier_fallback": "default_model"}
+    labels = {TIERS[i]: model for i, model in enumerate(tiers) if model not in tiers[:i]}
+    slot = {"classifier_type": "custom", "classifier_plugin": _PLUGIN, "tier_labels": labels}
+    official = auto_router(tiers, router.reference, **slot, **default)
+    left = [m for m in router.candidates if m not in tiers]
+    lost = (
+        [f"Without a tier, since LiteLLM has four: {', '.join(left)}. What is decided for them goes to {router.reference}."] if left else []
+    )
+    found = [
+        _config([head, "Decides in a hook before every call."], models, settings, [CALLBACK]),
+        _config([head, "Decides in LiteLLM's classifier slot, for requests to planner-auto.", *lost], [*models, official], settings),
+    ]
+    if isinstance(parts.nocode, str):
+        return [*found, ""]
+    words = [head, "Needs no code of planner: LiteLLM's own heuristic, with counts from the labels.", parts.nocode.text]
+    return [*found, _config(words, [*models, parts.nocode.entry], settings)]
+
+
+def _config(words: Sequence[str], models: Sequence[Any], settings: GatewaySettings, callbacks: Sequence[str] = ()) -> str:
+    """Return a configuration as YAML, with its comments."""
+    litellm = {**settings.litellm, **({"callbacks": list(callbacks)} if callbacks else {})}
+    whole = {"model_list": list(models), "router_settings": settings.router, **({"litellm_settings": litellm} if litellm else {})}
+    body = yaml.dump(whole, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    return "".join(f"# {line}\n" for line in words) + body + "".join(f"# {line}\n" for line in settings.aside)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Plain YAML: equal lists are written out again, not referred to."""
+
+    def ignore_aliases(self, _: Any) -> bool:
+        """Say that nothing is referred to by an anchor."""
+        return True

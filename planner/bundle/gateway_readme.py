@@ -1,0 +1,133 @@
+"""The page beside an exported configuration: how to merge, start, turn on, stop and roll back, and what the gateway does otherwise.
+
+In: what was written. Out: one page of Markdown. Knows nothing of how any of it was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from planner.bundle.gateway_models import Group, spelled
+from planner.bundle.gateway_settings import GatewaySettings
+from planner.bundle.nocode import AUTO, NoCode
+from planner.router import Router
+
+__all__ = ["expected", "readme"]
+
+
+def readme(
+    head: str,
+    router: Router,
+    apps: Sequence[str],
+    groups: Sequence[Group],
+    settings: GatewaySettings,
+    nocode: NoCode | str,
+    prediction: Mapping[str, Any] | None,
+) -> str:
+    """Return the page."""
+    parts = [
+        f"# A router for LiteLLM\n\n{head} It chooses among {', '.join(router.candidates)} for {', '.join(apps)}.",
+        *([f"## What is expected\n\n{expected(prediction)}"] if prediction else []),
+        f"## Files\n\n{_FILES}",
+        f"## Start\n\n{_start(groups, settings)}",
+        f"## Merge into your configuration\n\n{_merge(settings)}",
+        _turn_on(apps),
+        _STOP,
+        f"## Without the hook\n\n{_without(nocode)}",
+        f"## What LiteLLM cannot express\n\n{_unsaid(settings) or 'Nothing of this plan.'}",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def expected(prediction: Mapping[str, Any]) -> str:
+    """Say in a sentence or two what a manifest's ``prediction`` expects."""
+    saving, quality = prediction["saving_usd_per_month"], prediction["quality_difference"]
+    cost, prices = prediction["usd_per_month"], prediction["prices"]
+    worth = "unknown, no label tells" if quality["value"] is None else _span(quality, "+.4f")
+    return (
+        f"{cost['plan']:,.2f} USD a month instead of {cost['log']:,.2f}, at {prices['book']} prices of {prices['date']}. It saves "
+        f"{_span(saving, ',.2f')} USD a month; quality difference: {worth}. The manifest keeps it (`evaluation`), for `planner verify`."
+    )
+
+
+_FILES = """\
+| file | what it is |
+|---|---|
+| `bundle/` | the router; checked when it is loaded, and never edited |
+| `config.yaml`, `planner_router.py` | the hook: all candidates, shadow to active, holdout, guardrails |
+| `config_classifier.yaml`, `planner_classifier.py` | LiteLLM's own classifier slot: at most four models |
+| `config_nocode.yaml` | LiteLLM's heuristic with counts from the labels: no code of planner |
+| `rollout.json` | what is on, per app; watched while the gateway runs, and never overwritten by an export |
+| `state/` | counts and alarms, made at run time |"""
+
+_MERGE = """\
+Add the entries of `model_list` that you do not have, and `planner_router.planner_router` to `litellm_settings.callbacks`; put
+`planner_router.py`, `bundle/` and `rollout.json` beside your configuration. Take over `router_settings` key by key: they hold for every
+model group. Cooldowns are off, since a group has one deployment: to cool it down would only turn retries into refusals."""
+
+_ASK = """\
+Keys that may use the gateway must be allowed to use every candidate. Then ask:
+
+    planner preflight . --proxy http://127.0.0.1:4000 --key-env LITELLM_MASTER_KEY"""
+
+_STOP = """\
+## Stop
+
+    touch STOP
+
+beside `rollout.json`, or `"stop": true` in it: within seconds every worker sends everything as asked. Remove the file to go on.
+
+## Roll back
+
+For one app, `"mode": "off"`. For the router, put the earlier `bundle/` back: a running gateway takes it up by itself, and keeps the
+loaded one if it does not check out. For good, take `planner_router.planner_router` out of `callbacks` and restart the gateway."""
+
+
+def _start(groups: Sequence[Group], settings: GatewaySettings) -> str:
+    variables = sorted({value.removeprefix("os.environ/") for g in groups for k, value in spelled(g).items() if k != "model"})
+    guessed = [g.name for g in groups if not g.provider]
+    lines = [
+        "pip install 'litellm[proxy]' llm-traffic-planner",
+        'export LITELLM_MASTER_KEY="sk-$(openssl rand -hex 32)"',
+        *(f"export {name}=…" for name in variables),
+        *(f"export {name}={value}" for name, value in settings.environment.items()),
+        "litellm --config config.yaml",
+    ]
+    note = f"\n\nNo price book knows who serves {', '.join(guessed)}: correct `model` and `api_base` there." if guessed else ""
+    return "\n".join(f"    {line}" for line in lines) + note
+
+
+def _merge(settings: GatewaySettings) -> str:
+    kept = "The plan has no lever of retries, so none are written: yours stay, and without any LiteLLM tries twice more."
+    return "\n\n".join([_MERGE, *([] if "retry_policy" in settings.router else [kept]), _ASK])
+
+
+def _turn_on(apps: Sequence[str]) -> str:
+    listed = ", ".join(f"`{app}`" for app in apps)
+    return (
+        "## Turn on\n\nEvery app begins in `shadow`: decided and logged, sent as asked. Set its `mode` in `rollout.json` to `canary` (a "
+        "sticky `share` of sessions), then to `active`; `holdout` stays out of both, and tells later what routing brought. "
+        f"Listed {'are' if len(apps) > 1 else 'is'} {listed}; any other app is left alone."
+    )
+
+
+def _without(nocode: NoCode | str) -> str:
+    slot = f"`config_classifier.yaml` decides alike in LiteLLM's classifier slot, for requests that ask for `{AUTO}`."
+    if isinstance(nocode, str):
+        return f"{slot} `config_nocode.yaml` was left out. {nocode}"
+    models = ", ".join(dict.fromkeys(nocode.tiers.values()))
+    return f"{slot} `config_nocode.yaml` needs no code of ours and chooses among {models}. {nocode.text}"
+
+
+def _span(estimate: Mapping[str, Any], spec: str) -> str:
+    limits = "" if estimate["low"] is None else f" [{estimate['low']:{spec}}, {estimate['high']:{spec}}]"
+    return f"{estimate['value']:{spec}}{limits} ({estimate['evidence']})"
+
+
+def _unsaid(settings: GatewaySettings) -> str:
+    """List what the gateway does otherwise, lever by lever."""
+    reasons: dict[str, list[str]] = {}
+    for lever, reason in settings.unsaid:
+        reasons.setdefault(lever, []).append(f"  - {reason[0].upper()}{reason[1:]}.")
+    return "\n".join("\n".join([f"- {lever[0].upper()}{lever[1:]}:", *lines]) for lever, lines in reasons.items())

@@ -1,0 +1,187 @@
+"""Prediction: what the plan is expected to do, written down before it is turned on.
+
+In: a world, a plan and the router it routes by. Out: plain values for a manifest, read by ``planner verify``, ``drift`` and
+``preflight``. Knows nothing of files.
+
+Keys, of everything and under ``apps`` of each app: ``usd_per_month`` and ``usd_per_1k`` {log, plan} [USD at ``prices``],
+``saving_usd_per_month``, ``saving_share``, ``quality_difference`` (an estimate: value, low, high, evidence, n, source; null is unknown),
+``failure_share``, ``p95_ms`` {log, plan}, ``requests``, ``requests_per_month``, ``changed_share``, ``mix`` {log, plan} of model → share.
+Of everything only: ``router`` (version), ``plan`` {name, hash, levers, words}, ``log`` {traffic, from, to, days, rows, cluster_unit, seed},
+``prices`` {book, date, rates}, ``peaks`` model → {rpm, input_tpm, output_tpm} → {log, plan} (the busiest 60 seconds), ``used`` (share of
+requests with tools, json_object, json_schema, stream, max_tokens), and ``profile`` (``bundle.profile``).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.bundle.profile import profile
+from planner.errors import PriceError
+from planner.policies import Plan
+from planner.router import Router
+from planner.simulation import Simulation, World, run
+from planner.simulation.side import Side
+from planner.simulation.simulate import checked, told
+from planner.stats import Estimate
+from planner.traffic.rows import Coded, Rows
+
+__all__ = ["Load", "busiest", "peaks", "predict"]
+
+_WINDOW_US = 60_000_000
+#: Of n requests: the model that answers, calls made (n,), and tokens of all of them (n, 6).
+Load: TypeAlias = tuple[Coded, NDArray[np.int64], NDArray[np.int64]]
+
+
+def predict(world: World, plan: Plan, router: Router) -> dict[str, Any]:
+    """Simulate ``plan`` in ``world``, which is grouped by app, and return what it is expected to do.
+
+    Raises what ``simulate`` raises: NeedsError, PriceError.
+    """
+    checked(world, plan)
+    side = world.played(plan)
+    logged, planned = run(world, Plan()), told(world, plan, side)
+    rows = world.rows
+    groups = [g for g in range(len(planned.summary.groups)) if planned.requests(g)]
+    named = [planned.summary.groups[g][0] for g in groups]
+    return {
+        **_money(logged, planned, None),
+        "mix": _mix(rows, side, rows.demand),
+        "apps": {
+            app: {**_money(logged, planned, g), "mix": _mix(rows, side, rows.demand & (rows.app.codes == rows.app.code(app)))}
+            for app, g in zip(named, groups, strict=True)
+        },
+        "router": router.version,
+        "plan": {
+            "name": plan.name,
+            "hash": plan.hash,
+            "levers": [lever.key for lever in plan.levers],
+            "words": [lever.words() for lever in plan.levers],
+        },
+        "log": {
+            "traffic": world.traffic.hash,
+            "from": f"{rows.timestamp.min()}Z",
+            "to": f"{rows.timestamp.max()}Z",
+            "days": world.facts.days,
+            "rows": len(rows),
+            "cluster_unit": rows.cluster_unit,
+            "seed": world.seed,
+        },
+        "prices": {"book": world.book.name, "date": world.book.said(world.at), "rates": _rates(world, side)},
+        "peaks": peaks(rows, {"log": _load(world.logged), "plan": _load(side)}),
+        "used": _used(world),
+        "profile": profile(world.traffic, router),
+    }
+
+
+def _load(side: Side) -> Load:
+    return side.model, side.calls, side.tokens
+
+
+def _money(logged: Simulation, planned: Simulation, group: int | None) -> dict[str, Any]:
+    requests, month = planned.requests(group), planned.per_month
+    cost = {"log": logged.cost(group).value, "plan": planned.cost(group).value}
+    saving = planned.saving(group)
+    a_month = replace(saving, value=saving.value * month, low=_times(saving.low, month), high=_times(saving.high, month), shares={})
+    p95 = {"log": planned.summary.latency_quantile(0.95, group, "latency_logged_ms"), "plan": planned.summary.latency_quantile(0.95, group)}
+    return {
+        "requests": requests,
+        "requests_per_month": requests * month,
+        "usd_per_month": {who: usd * month for who, usd in cost.items()},
+        "usd_per_1k": {who: 1_000 * usd / requests if requests else None for who, usd in cost.items()},
+        "saving_usd_per_month": _estimate(a_month),
+        "saving_share": _estimate(planned.saving_share(group)),
+        "quality_difference": _estimate(planned.quality_difference(group)),
+        "changed_share": planned.changed(group),
+        "failure_share": {"log": logged.failures(group), "plan": planned.failures(group)},
+        "p95_ms": {who: _number(ms) for who, ms in p95.items()},
+    }
+
+
+def _estimate(found: Estimate) -> dict[str, Any]:
+    values = {"value": _number(found.value), "low": _number(found.low), "high": _number(found.high)}
+    return values | {"evidence": found.evidence, "n": found.n, "source": found.source}
+
+
+def _number(value: float | None) -> float | None:
+    """Return a JSON number; what is none becomes null."""
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def _times(value: float | None, factor: float) -> float | None:
+    return None if value is None else value * factor
+
+
+def _mix(rows: Rows, side: Side, mine: NDArray[np.bool_]) -> dict[str, dict[str, float]]:
+    """Return the share of the users' own requests that each model answers."""
+    found = {}
+    for who, model in (("log", rows.model), ("plan", side.model)):
+        weight = np.bincount(model.codes[mine], rows.weight[mine], len(model.values))
+        shares = weight / max(weight.sum(), 1e-12)
+        found[who] = {name: float(s) for name, s in sorted(zip(model.values, shares.tolist(), strict=True)) if s}
+    return found
+
+
+def peaks(rows: Rows, loads: Mapping[str, Load]) -> dict[str, dict[str, dict[str, float]]]:
+    """Return the calls, input tokens and output tokens of the busiest 60 seconds of each model, by the name of each load.
+
+    A request's calls and tokens count at the model that answered it, when it arrived, once for each request of the full log it stands for.
+    """
+    at = (rows.timestamp - np.datetime64(0, "us")).astype("timedelta64[us]").astype(np.int64)
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for who, (model, calls, tokens) in loads.items():
+        amounts = {"rpm": calls, "input_tpm": tokens[:, :4].sum(1), "output_tpm": tokens[:, 4:].sum(1)}
+        for code in np.unique(model.codes[calls > 0]).tolist():
+            mine = (calls > 0) & (model.codes == code)
+            own = found.setdefault(model.values[code], {name: dict.fromkeys(loads, 0.0) for name in amounts})
+            for name, amount in amounts.items():
+                own[name][who] = busiest(at[mine], amount[mine] * rows.weight[mine])
+    return dict(sorted(found.items()))
+
+
+def busiest(at_us: NDArray[np.int64], amount: NDArray[Any]) -> float:
+    """Return the largest sum of ``amount`` within any 60 seconds; times in whole microseconds, in any order.
+
+    >>> busiest(np.array([0, 30_000_000, 60_000_000, 200_000_000]), np.array([1, 2, 4, 5]))
+    6.0
+    """
+    order = np.argsort(at_us, kind="stable")
+    times, total = at_us[order], np.concatenate([[0.0], np.cumsum(amount[order], dtype=float)])
+    end = np.searchsorted(times, times + _WINDOW_US, side="left")
+    return float((total[end] - total[np.arange(len(times))]).max(initial=0.0))
+
+
+def _rates(world: World, side: Side) -> dict[str, dict[str, Any]]:
+    """Return the standard rates of every model of the log and of the plan that has any."""
+    day = world.at if isinstance(world.at, dt.date) else world.book.date
+    served = dict(zip(world.rows.model.decode(), world.rows.provider.decode(), strict=True)) | dict(world.outcomes.providers)
+    found = {}
+    for model in sorted({*world.rows.model.values, *side.model.values} - {""}):
+        try:
+            rates = world.book.quote(model, served.get(model) or None, at=day)
+        except PriceError:
+            continue
+        above = [[tokens, dict(usd)] for tokens, usd in rates.above]
+        fee = {"usd_per_request": rates.usd_per_request, "above": above}
+        found[model] = {"provider": rates.provider, "usd_per_mtok": dict(rates.usd_per_mtok), **fee}
+    return found
+
+
+def _used(world: World) -> Mapping[str, float]:
+    """Return the share of the users' own requests that use each feature of a provider."""
+    frame = world.traffic.frame("has_tools", "response_format", "stream", "max_tokens")
+    weight = np.where(world.rows.steerable, world.rows.weight, 0.0)
+    flags = {
+        "tools": frame["has_tools"],
+        "json_object": frame["response_format"] == "json_object",
+        "json_schema": frame["response_format"] == "json_schema",
+        "stream": frame["stream"],
+        "max_tokens": frame["max_tokens"].notna(),
+    }
+    return {name: float(np.dot(flag.to_numpy(bool), weight) / max(weight.sum(), 1e-12)) for name, flag in flags.items()}

@@ -1,0 +1,148 @@
+"""Preflight: whether a running gateway can carry an exported folder, before anything is turned on.
+
+In: the folder, a running proxy that is only asked, perhaps peaks and quotas. Out: one line a check, each go, no-go or unknown, with the
+reason and what to do; what the calls cost; how the running configuration differs from the written one. Knows nothing of HTTP.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from planner.bundle.gateway import BUNDLE, CALLBACK, CONFIGS, ROLLOUT
+from planner.bundle.prediction import peaks
+from planner.bundle.preflight_calls import Tried, features_of, tried
+from planner.bundle.preflight_checks import Check, Peaks, Quotas, differences, listed, quotas, reached, retirements, stated_quotas
+from planner.bundle.preflight_proxy import Proxy
+from planner.errors import InputError
+from planner.outcomes import Outcomes
+from planner.policies import Plan, Route
+from planner.prices import PriceBook
+from planner.router import Router
+from planner.router.load import read_manifest
+from planner.router.rollout import Rollout, read
+from planner.simulation import World
+from planner.simulation.world import send
+from planner.traffic import Traffic
+
+__all__ = ["Preflight", "peaks_of", "preflight"]
+
+_ROLLBACK = (
+    "Nothing was changed. To go back after a rollout: touch STOP in the folder (all apps, within seconds), set an app's mode to off in "
+    "rollout.json, or take the hook out of callbacks and restart the gateway."
+)
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What was found.
+
+    Parameters
+    ----------
+    checks: in the order in which they were made.
+    calls: made. cost_usd: of those that the gateway says a cost of, ``costed`` of them; None where it says none.
+    diff: what the running configuration has otherwise: (setting, written, running).
+    """
+
+    checks: tuple[Check, ...]
+    calls: int
+    costed: int
+    cost_usd: float | None
+    diff: tuple[tuple[str, str, str], ...]
+    rollback: str = field(default=_ROLLBACK, repr=False)
+
+    @property
+    def go(self) -> bool:
+        """Whether nothing stands against it."""
+        return all(c.go is not False for c in self.checks)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a check: ``check, subject, go, found, fix``."""
+        return pd.DataFrame([vars(c) for c in self.checks])
+
+    @property
+    def text(self) -> str:
+        """The verdict in words."""
+        against, unknown = (sum(c.go is value for c in self.checks) for value in (False, None))
+        verdict = f"No-go: {against} of {len(self.checks)} checks fail" if against else "Go: no check fails"
+        left = f", {unknown} could not be told" if unknown else ""
+        if self.cost_usd is None:
+            return f"{verdict}{left}. {self.calls} calls were made; the gateway does not say what they cost."
+        rest = "" if self.costed == self.calls else f", and {self.calls - self.costed} whose cost it does not say"
+        return f"{verdict}{left}. {self.costed} calls cost ${self.cost_usd:.6f} by the gateway's own account (measured){rest}."
+
+
+def preflight(
+    folder: str | Path,
+    proxy: Proxy,
+    *,
+    today: dt.date,
+    book: PriceBook,
+    busiest: Peaks | None = None,
+    limits: Quotas | None = None,
+    progress: Callable[[str, float], None] | None = None,
+) -> Preflight:
+    """Check whether the gateway behind ``proxy`` can carry the export in ``folder``; a few tiny calls are made and nothing is changed.
+
+    Parameters
+    ----------
+    today: against which models retire. book: what it knows of retirements.
+    busiest: peaks of each model (``peaks_of``); without it those of the manifest's prediction.
+    limits: quotas of each model; without it what the deployments state.
+    progress: called with each group and the share done.
+
+    Raises InputError or BundleError for a folder that is no export, or damaged.
+    """
+    path = Path(folder)
+    router, rollout, written = Router.load(path / BUNDLE), _rollout(path), _written(path)
+    prediction = (read_manifest(path / BUNDLE)[0].get("evaluation") or {}).get("prediction") or {}
+    checks, made = list(reached(proxy)), list[Tried]()
+    if checks[0].go:
+        asked = (group for app in rollout.apps.values() for group in app.asks)
+        groups = list(dict.fromkeys([*router.candidates, *asked, *(entry["model_name"] for entry in written.get("model_list", ()))]))
+        checks += listed(proxy, groups, CALLBACK)
+        missing = {c.subject for c in checks if c.check == "model group" and c.go is False}
+        for i, group in enumerate(g for g in groups if g not in missing):
+            if progress:
+                progress(group, i / len(groups))
+            made += tried(proxy, group, features_of(router, group, prediction.get("used")))
+        checks += [one.check() for one in made]
+        checks += quotas(busiest or prediction.get("peaks") or {}, limits or stated_quotas(proxy), router.candidates)
+        checks += retirements(router, proxy, book, today)
+    costs = [one.cost_usd for one in made if one.cost_usd is not None]
+    return Preflight(tuple(checks), len(made), len(costs), sum(costs) if costs else None, tuple(differences(written, proxy)))
+
+
+def peaks_of(traffic: Traffic, router: Router, book: PriceBook) -> Peaks:
+    """Return the busiest minute of each model as logged and as ``router`` would send the log; tokens as logged (assumed where moved)."""
+    world = World(traffic, Outcomes(), book, book.date)
+    rows, plan = world.rows, Plan((Route(router),))
+    calls, tokens = np.where(rows.billable, rows.attempts, 0), np.where(rows.billable[:, None], rows.tokens, 0)
+    return peaks(rows, {"log": (rows.model, calls, tokens), "plan": (send(rows, world.intents(plan, world.block)), calls, tokens)})
+
+
+def _rollout(folder: Path) -> Rollout:
+    try:
+        return read(folder / ROLLOUT)
+    except FileNotFoundError as error:
+        raise InputError(f"{folder} without {ROLLOUT}", "a folder that planner export --gateway litellm wrote", "export it") from error
+
+
+def _written(folder: Path) -> dict[str, Any]:
+    """Return the written configuration."""
+    file = folder / CONFIGS[0]
+    try:
+        found = yaml.safe_load(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{file}: {type(error).__name__}", "a readable configuration", "export it again") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{file}", "a mapping with model_list", "export it again")
+    return found

@@ -1,0 +1,162 @@
+"""What can be told of a gateway without calling a model: its version, its groups and keys, quotas, retirements, and its settings.
+
+In: what a proxy says of itself, and what an export needs. Out: checks, each with the reason and what to do, and the differences between
+written and running settings. Changes nothing. Knows nothing of calls.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from planner.bundle.preflight_proxy import Proxy
+from planner.errors import PriceError
+from planner.prices import PriceBook
+from planner.router import Router
+
+__all__ = ["TESTED", "Check", "Peaks", "Quotas", "differences", "listed", "quotas", "reached", "retirements", "stated_quotas"]
+
+#: Versions of LiteLLM that the exported files were tried on: from the first to before the second.
+TESTED = ((1, 108, 0), (1, 109, 0))
+#: A model that retires within so many days is named.
+_SOON_DAYS = 60
+#: model → {rpm, input_tpm, output_tpm} → {log, plan}, as in a manifest's prediction.
+Peaks: TypeAlias = Mapping[str, Mapping[str, Mapping[str, float]]]
+#: model → some of rpm, tpm, input_tpm, output_tpm.
+Quotas: TypeAlias = Mapping[str, Mapping[str, float]]
+#: How LiteLLM calls the limits of a deployment → what they are called here.
+_STATED = {"rpm": "rpm", "tpm": "tpm", "itpm": "input_tpm", "otpm": "output_tpm"}
+#: What LiteLLM takes where nothing is written.
+_UNSET: tuple[Any, ...] = (None, [], {})
+
+
+@dataclass(frozen=True)
+class Check:
+    """``go`` is None where it could not be told; ``fix`` says what to do about it."""
+
+    check: str
+    subject: str
+    go: bool | None
+    found: str
+    fix: str = ""
+
+
+def reached(proxy: Proxy) -> Iterator[Check]:
+    """Check that the proxy answers this key, and that its version is one that was tried."""
+    allowed = proxy.allowed
+    refused = "check the key" if allowed.status in (400, 401, 403) else "check the URL, and that the proxy runs"
+    yield Check("gateway", proxy.base, allowed.ok, "answers this key" if allowed.ok else allowed.error, "" if allowed.ok else refused)
+    if not allowed.ok:
+        return
+    low, high = (".".join(map(str, v)) for v in TESTED)
+    known = _numbers(proxy.version)
+    if known is None:
+        yield Check("version", "LiteLLM", None, "its API page does not say", f"tested are {low} to before {high}")
+        return
+    tested = TESTED[0] <= known < TESTED[1]
+    yield Check(
+        "version", f"LiteLLM {proxy.version}", tested, f"tested are {low} to before {high}", "" if tested else "install one of them"
+    )
+
+
+def _numbers(version: str | None) -> tuple[int, ...] | None:
+    """Return a version's three numbers.
+
+    >>> _numbers("1.108.7"), _numbers("1.109.0rc1"), _numbers(None)
+    ((1, 108, 7), (1, 109, 0), None)
+    """
+    parts = (version or "").split(".")[:3]
+    digits = ["".join(c for i, c in enumerate(p) if p[: i + 1].isdigit()) for p in parts]
+    return tuple(map(int, digits)) if len(digits) == 3 and all(digits) else None
+
+
+def listed(proxy: Proxy, groups: Sequence[str], callback: str) -> Iterator[Check]:
+    """Check that every model group exists and that the key may use it, and that the hook is loaded."""
+    body = proxy.allowed.body
+    usable = {str(m.get("id")) for m in body.get("data", [])} if isinstance(body, dict) else set()
+    for group in groups:
+        there = group in usable
+        found = "there, and this key may use it" if there else "not among those that this key may use"
+        fix = "" if there else f"add the entry of {group} to model_list, or allow the key to use it"
+        yield Check("model group", group, there, found, fix)
+    if proxy.settings is None:
+        yield Check("hook", callback, None, "this key may not see the callbacks", "ask with the gateway's master key")
+        return
+    loaded = callback in {str(c.get("name")) for c in proxy.settings.get("callbacks", ()) if isinstance(c, dict)}
+    fix = "" if loaded else "add it to litellm_settings.callbacks, or use config_classifier.yaml or config_nocode.yaml instead"
+    yield Check("hook", callback, loaded or None, "loaded" if loaded else "not among the callbacks", fix)
+
+
+def stated_quotas(proxy: Proxy) -> dict[str, dict[str, float]]:
+    """Return the quotas that the deployments state, summed over those of a group; a group with an unlimited one has none."""
+    found: dict[str, dict[str, list[float | None]]] = {}
+    for deployment in proxy.deployments or ():
+        stated = {**(deployment.get("model_info") or {}), **(deployment.get("litellm_params") or {})}
+        own = found.setdefault(str(deployment.get("model_name")), {name: [] for name in _STATED.values()})
+        for theirs, name in _STATED.items():
+            own[name].append(float(stated[theirs]) if stated.get(theirs) else None)
+    return {
+        group: {name: sum(v for v in values if v is not None) for name, values in own.items() if values and None not in values}
+        for group, own in found.items()
+    }
+
+
+def quotas(peaks: Peaks, limits: Quotas, models: Sequence[str]) -> Iterator[Check]:
+    """Set the busiest minute of each model under the plan against its quota."""
+    for model in models:
+        if model not in peaks:
+            yield Check("quota", model, None, "no log says how busy it will be", "give one with --log")
+            continue
+        need = {name: own["plan"] for name, own in peaks[model].items()}
+        need["tpm"] = need["input_tpm"] + need["output_tpm"]
+        own = {name: limits[model][name] for name in _STATED.values() if model in limits and name in limits[model]}
+        if not own:
+            shown = f"busiest minute: {need['rpm']:,.0f} calls, {need['tpm']:,.0f} tokens"
+            yield Check("quota", model, None, f"{shown}; no quota is known", "state it with --quota FILE")
+            continue
+        for name, limit in own.items():
+            enough = need[name] <= limit
+            fix = "" if enough else f"raise the quota to {need[name]:,.0f}, or leave {model} out of the candidates"
+            yield Check("quota", model, enough, f"busiest minute under the plan: {need[name]:,.0f} of {limit:,.0f} {name}", fix)
+
+
+def retirements(router: Router, proxy: Proxy, book: PriceBook, today: dt.date) -> Iterator[Check]:
+    """Check that no candidate has retired, by the bundle, the gateway's own list and the price book."""
+    for model, can in zip(router.candidates, router.capabilities, strict=True):
+        infos = [d.get("model_info") or {} for d in proxy.deployments or () if d.get("model_name") == model]
+        dates = sorted({d for d in (can.retires, *(str(i.get("deprecation_date") or "") for i in infos)) if d})
+        said = _said(model, book)
+        if not dates:
+            yield Check("retirement", model, None if said else True, said or "none announced", "choose a successor" if said else "")
+            continue
+        days = (dt.date.fromisoformat(dates[0]) - today).days
+        over, soon = days <= 0, days <= _SOON_DAYS
+        fix = f"train without {model}, or with its successor" if soon else ""
+        yield Check("retirement", model, not over, f"{'retired' if over else 'retires'} on {dates[0]}, in {days} days", fix)
+
+
+def _said(model: str, book: PriceBook) -> str | None:
+    try:
+        return book.retired(model)
+    except PriceError:
+        return None
+
+
+def differences(written: Mapping[str, Any], proxy: Proxy) -> Iterator[tuple[str, str, str]]:
+    """Yield (setting, written, running) for what the gateway has otherwise; what this key may not see is not compared."""
+    running = proxy.deployments
+    if running is not None:
+        now: dict[str, list[str]] = {}
+        for deployment in running:
+            now.setdefault(str(deployment.get("model_name")), []).append(str((deployment.get("litellm_params") or {}).get("model")))
+        for entry in written.get("model_list", ()):
+            group, model = entry["model_name"], entry["litellm_params"]["model"]
+            if now.get(group) != [model]:
+                yield f"model_list: {group}", model, ", ".join(now.get(group, ())) or "not there"
+    in_force = (proxy.settings or {}).get("router_settings")
+    settings = in_force if isinstance(in_force, dict) else {}
+    for name, value in written.get("router_settings", {}).items():
+        if name in settings and settings[name] != value and not (settings[name] in _UNSET and value in _UNSET):
+            yield f"router_settings: {name}", str(value), str(settings[name])

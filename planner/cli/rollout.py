@@ -1,0 +1,280 @@
+"""``planner rollout``: what of an exported router is on, app by app; turn it up, stop it, take it back.
+
+In: an exported folder. Out: its rollout.json and the file STOP, changed in one step, and what the running processes say to it.
+Knows nothing of how requests are routed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from planner.cli.common import Json
+from planner.cli.output import Part, grid, percent, show, usd, wrap
+from planner.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from planner.router.rollout import AppRollout, Rollout
+    from planner.router.status import Status, Worker
+
+__all__ = ["app"]
+
+_HELP = """
+What of an exported router is on, app by app: turn it up, stop it, take it back.
+
+[bold]Examples[/bold]
+
+    planner rollout show production
+    planner rollout set production --app chat --mode canary --share 0.1
+    planner rollout stop production
+"""
+#: [s] for which running processes may take to follow.
+WAIT_S = 10.0
+
+app = typer.Typer(help=_HELP, no_args_is_help=True, rich_markup_mode="rich")
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder that [bold]planner export --gateway litellm[/bold] wrote.")]
+Names = Annotated[list[str] | None, typer.Option("--app", metavar="APP", help="Only this app. Repeatable.")]
+
+
+@app.command("show")
+def show_(folder: Folder, json: Json = False) -> None:
+    """Show what is on, which processes run it, alarms, counts and what went wrong.
+
+    [bold]Examples[/bold]
+
+        planner rollout show production
+    """
+    show(_shown(folder), json)
+
+
+@app.command("set")
+def set_(
+    folder: Folder,
+    names: Annotated[list[str], typer.Option("--app", metavar="APP", help="The app to change. Repeatable.")],
+    mode: Annotated[str | None, typer.Option("--mode", help="off, shadow, mirror, canary or active.")] = None,
+    share: Annotated[float | None, typer.Option("--share", help="Under canary: the share of sessions routed, 0 to 1.")] = None,
+    explore: Annotated[
+        float | None, typer.Option("--explore", help="The share of routed sessions that go to any model that passed the floor.")
+    ] = None,
+    ask: Annotated[
+        list[str] | None, typer.Option("--ask", metavar="GROUP", help="A model group that may be replaced. Repeatable; all are named anew.")
+    ] = None,
+    mirror_share: Annotated[
+        float | None, typer.Option("--mirror-share", help="Under mirror: the share answered in the background.")
+    ] = None,
+    mirror_usd: Annotated[float | None, typer.Option("--mirror-usd-per-day", help="What answers in the background may cost a day.")] = None,
+    holdout: Annotated[
+        float | None, typer.Option("--holdout", help="The share of all apps' sessions never routed. It is meant to stay as it is.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Change what is on for an app, and wait until every running process does it.
+
+    [bold]Examples[/bold]
+
+        planner rollout set production --app chat --mode shadow
+        planner rollout set production --app chat --mode canary --share 0.1
+        planner rollout set production --app chat --app search --mode active
+    """
+    from planner.router.live import ROLLOUT
+    from planner.router.rollout import Mirroring, read, write
+
+    file = _file(folder)
+    before = read(file)
+    given: dict[str, Any] = {"mode": mode, "share": share, "explore": explore, "asks": tuple(ask) if ask else None}
+    behind: dict[str, Any] = {"share": mirror_share, "usd_per_day": mirror_usd}
+    changed, mirrored = ({k: v for k, v in values.items() if v is not None} for values in (given, behind))
+    if not changed and not mirrored and holdout is None:
+        raise InputError("nothing to change", "at least one of --mode, --share, --explore, --ask, --mirror-share, --holdout")
+    apps = dict(before.apps)
+    for name in names:
+        own = _app(apps, name, bool(ask))
+        mirror = replace(own.mirror or Mirroring(0.0, 0.0), **mirrored) if mirrored else own.mirror
+        apps[name] = replace(own, **changed, mirror=mirror)
+    after = replace(before, apps=apps, holdout=before.holdout if holdout is None else holdout)
+    write(file, after)
+    words = f"Wrote {folder / ROLLOUT}: " + "; ".join(f"{name} {_said(after.apps[name])}" for name in names) + "."
+    if after.holdout != before.holdout:
+        words += f" The holdout is {percent(after.holdout)} now, {percent(before.holdout)} before: some sessions change sides."
+    _wait(folder, words, lambda w: w.rollout == after.mark, "run it", json)
+
+
+@app.command()
+def stop(folder: Folder, json: Json = False) -> None:
+    """Send everything as asked, now: writes DIR/STOP, and waits until every running process has seen it.
+
+    [bold]Examples[/bold]
+
+        planner rollout stop production
+    """
+    from planner.router.live import STOP
+    from planner.router.status import status
+
+    status(folder)  # refuses a folder that is none
+    (folder / STOP).touch()
+    words = f"Wrote {folder / STOP}: every request goes as asked until you run: planner rollout resume {folder}."
+    _wait(folder, words, lambda w: w.stopped, "have stopped", json)
+
+
+@app.command()
+def resume(folder: Folder, names: Names = None, json: Json = False) -> None:
+    """Take STOP away; with --app, the alarm of that app. Then wait until every running process follows.
+
+    [bold]Examples[/bold]
+
+        planner rollout resume production
+        planner rollout resume production --app chat
+    """
+    from planner.router.guardrails import alarm_file
+    from planner.router.live import STATE, STOP
+    from planner.router.rollout import read, write
+    from planner.router.status import status
+
+    before = status(folder)
+    if names:
+        for name in names:
+            _app(dict(read(_file(folder)).apps), name, new=False)
+            alarm_file(folder / STATE, name).unlink(missing_ok=True)
+        words = f"Took away the alarms of {', '.join(names)}."
+        _wait(folder, words, lambda w: not set(w.alarmed) & set(names), "route them again", json)
+        return
+    (folder / STOP).unlink(missing_ok=True)
+    if before.rollout is not None and before.rollout.stop:
+        write(_file(folder), replace(before.rollout, stop=False))
+    words = f"{folder} runs again." if before.stopped else f"{folder} was not stopped."
+    if before.alarms:
+        words += f" Still stopped by alarms: {', '.join(before.alarms)}; when they are understood, resume each with --app."
+    _wait(folder, words, lambda w: not w.stopped, "run again", json)
+
+
+def _file(folder: Path) -> Path:
+    from planner.router.live import ROLLOUT
+
+    if not (folder / ROLLOUT).exists():
+        raise InputError(f"{folder}, in which there is no {ROLLOUT}", "a folder that planner export --gateway litellm wrote")
+    return folder / ROLLOUT
+
+
+def _app(apps: dict[str, AppRollout], name: str, new: bool) -> AppRollout:
+    """Return the rollout of an app; a new one may begin where it is said what it asks for."""
+    from planner.router.rollout import AppRollout
+
+    if name not in apps and not new:
+        fix = did_you_mean(name, apps) or "name what a new app asks for with --ask"
+        raise InputError(f"app {name!r}", f"one of {', '.join(apps)}", fix)
+    return apps.get(name, AppRollout())
+
+
+def _wait(folder: Path, words: str, follows: Callable[[Worker], bool], what: str, json: bool) -> None:
+    """Wait until all processes that live follow, and say so; leave with 1 where some do not."""
+    from planner.router.status import status
+
+    start, found = time.monotonic(), status(folder).workers
+    while not all(map(follows, found)) and time.monotonic() - start < WAIT_S:
+        time.sleep(0.1)
+        found = status(folder).workers
+    took, done = time.monotonic() - start, sum(map(follows, found))
+    if not found:
+        said = "No process of a gateway runs this folder now."
+    elif done == len(found):
+        said = f"{done} of {done} running processes {what}, {took:.1f} s later."
+    else:
+        said = f"Only {done} of {len(found)} running processes {what} after {took:.0f} s; look at: planner rollout show {folder}."
+    parts = [Part("text", f"{words} {said}", wrap(f"{words} {said}")), Part("workers", len(found)), Part("followed", done)]
+    show([*parts, Part("seconds", round(took, 2))], json)
+    raise typer.Exit(0 if done == len(found) else 1)
+
+
+def _said(own: AppRollout) -> str:
+    return f"{own.mode} at {percent(own.share)}" if own.mode == "canary" else own.mode
+
+
+def _shown(folder: Path) -> list[Part]:
+    from planner.router.status import status
+
+    found = status(folder)
+    state = "stopped: every request goes as asked" if found.stopped else "running as set"
+    return [
+        Part("stopped", found.stopped, f"{folder} is {state}."),
+        Part("problem", found.problem, wrap(found.problem) if found.problem else ""),
+        Part("rollout", found.rollout and found.rollout.state(), _apps(found.rollout, found) if found.rollout else ""),
+        Part("workers", [_values(w) for w in found.workers], _workers(found)),
+        Part("alarms", found.alarms, "\n".join(wrap(f"ALARM {text or app}") for app, text in found.alarms.items())),
+        Part("counts", _counted(found), _counts(found)),
+        Part("events", _events(found), _went_wrong(found)),
+    ]
+
+
+def _apps(rollout: Rollout, found: Status) -> str:
+    import pandas as pd
+
+    rows = [
+        {
+            "app": name,
+            "mode": f"{own.mode} (stopped)" if own.mode != "off" and (found.stopped or name in found.alarms) else own.mode,
+            "share": percent(own.share) if own.mode == "canary" else "–",
+            "explore": percent(own.explore),
+            "mirror": f"{percent(own.mirror.share)}, {usd(own.mirror.usd_per_day)} a day" if own.mirror and own.mode == "mirror" else "–",
+            "guardrails": ", ".join(own.guardrails) or "none",
+            "asks": ", ".join(own.asks),
+        }
+        for name, own in rollout.apps.items()
+    ]
+    names = ["app", "mode", "share", "explore", "mirror", "guardrails", "asks"]
+    return grid(pd.DataFrame(rows, columns=names), {n: (n, str) for n in names}) + f"\nHoldout: {percent(rollout.holdout)}, never routed."
+
+
+def _values(worker: Worker) -> dict[str, Any]:
+    return {name: getattr(worker, name) for name in worker.__dataclass_fields__}
+
+
+def _workers(found: Status) -> str:
+    import pandas as pd
+
+    if not found.workers:
+        return "No process of a gateway runs this folder now."
+    mark = found.rollout.mark if found.rollout else None
+    rows = [
+        {
+            "worker": w.worker,
+            "runs": "stopped" if w.stopped else "this rollout" if w.rollout == mark else "an earlier rollout" if w.rollout else "nothing",
+            "bundle": w.bundle or "none",
+            "router": w.version or "none",
+            "alarms": ", ".join(w.alarmed) or "–",
+        }
+        for w in found.workers
+    ]
+    names = ["worker", "runs", "bundle", "router", "alarms"]
+    return grid(pd.DataFrame(rows, columns=names), {n: (n, str) for n in names})
+
+
+def _counted(found: Status) -> list[dict[str, Any]]:
+    rows = []
+    for name, counts in found.counts.items():
+        for arm_metric, count in counts.items():
+            arm, _, metric = arm_metric.partition(" ")
+            rows.append({"app": name, "arm": arm, "metric": metric, "answers": count.n, "bad": count.hits})
+    return rows
+
+
+def _counts(found: Status) -> str:
+    import pandas as pd
+
+    rows = _counted(found)
+    columns = {"app": ("app", str), "arm": ("arm", str), "metric": ("counted", str), "answers": ("of", str), "bad": ("bad", str)}
+    return grid(pd.DataFrame(rows), columns) if rows else ""
+
+
+def _events(found: Status) -> list[dict[str, Any]]:
+    return [{"event": event, "kind": kind, "count": count} for (event, kind), count in found.events.items()]
+
+
+def _went_wrong(found: Status) -> str:
+    rows = _events(found)
+    return "Noted:\n" + "\n".join(f"  {r['count']:,} × {r['event']}: {r['kind']}" for r in rows) if rows else ""

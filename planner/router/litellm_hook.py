@@ -1,0 +1,197 @@
+"""The pre-call hook of a LiteLLM proxy: sends each request where router and rollout say, and writes why beside it.
+
+In: what LiteLLM hands to a ``CustomLogger``: requests before they are sent, answers and failures after. Out: another ``model``,
+tags and ``spend_logs_metadata`` of the requests that are handled; outcomes to the guard, answers in the background to the mirror.
+Whatever fails here is counted, and the request goes as it was asked. Never blocks on a file. Knows nothing of how decisions are made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from litellm.integrations.custom_logger import CustomLogger
+
+from planner.router import litellm_proxy as proxy
+from planner.router.assign import Assignment, assign
+from planner.router.litellm_outcome import body_of, ids_of, outcome, today
+from planner.router.litellm_request import Asked, asked, metadata_of, tags_of
+from planner.router.live import Live, On
+from planner.router.mirror import Mirror
+from planner.router.mirror_budget import Rates
+from planner.router.requests import Requests
+from planner.router.router import Decision
+from planner.router.tallies import Outcome
+
+__all__ = ["PlannerHook", "hook"]
+
+#: Requests whose answer is awaited; beyond that the oldest is forgotten, as when a client went away.
+_MOST_OPEN = 20_000
+#: Why a request is not sent to the model that was decided.
+_KEPT = "kept: the model decided is not to be had here"
+#: [characters] of messages from which a decision leaves the event loop.
+_LONG = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A request on its way: whose it is, why it went where it went, and what answers it in the background, for how much a day."""
+
+    app: str
+    arm: str
+    call_type: str
+    mirror: str | None = None
+    usd_per_day: float = 0.0
+
+
+class PlannerHook(CustomLogger):  # type: ignore[misc]  # litellm is typed only in parts
+    """The hook of one proxy process over the exported ``folder``."""
+
+    def __init__(self, live: Live) -> None:
+        super().__init__()
+        self.live = live
+        self.mirror = Mirror(live.state, live.events)
+        self._open: OrderedDict[str, Sent] = OrderedDict()
+        self._background: set[asyncio.Task[None]] = set()
+
+    async def async_pre_call_hook(self, user_api_key_dict: Any, cache: Any, data: Any, call_type: Any) -> Any:
+        """Steer one request; whatever goes wrong, it passes as it was asked."""
+        try:
+            await self._steer(data, user_api_key_dict, call_type)
+        except Exception as error:
+            self.live.events.count("hook", error)
+        return data
+
+    async def async_log_success_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
+        """Tell the guard how an answer was, and let the mirror answer the same request."""
+        try:
+            sent = self._open.pop(str(kwargs["litellm_params"].get("litellm_call_id")), None)
+            if sent is not None:
+                found = await outcome(kwargs, response_obj)
+                self.live.guard.observe(sent.app, sent.arm, found, ids_of(kwargs))
+                if sent.mirror and sent.call_type == "acompletion" and not kwargs.get("cache_hit"):
+                    self._mirror(sent, sent.mirror, kwargs, response_obj)
+        except Exception as error:
+            self.live.events.count("success event", error)
+
+    async def async_post_call_failure_hook(
+        self, request_data: Any, original_exception: Any, user_api_key_dict: Any, traceback_str: Any = None
+    ) -> None:
+        """Tell the guard that a client saw an error."""
+        try:
+            sent = self._open.pop(str(request_data.get("litellm_call_id")), None)
+            if sent is not None:
+                self.live.guard.observe(sent.app, sent.arm, Outcome(True, None, False, None))
+        except Exception as error:
+            self.live.events.count("failure event", error)
+
+    async def _steer(self, data: Any, auth: Any, call_type: Any) -> None:
+        rollout = self.live.fresh().rollout
+        request = asked(data, auth, call_type, rollout.app_from) if rollout else None
+        on = self.live.on(request.app) if request else None
+        if request is None or on is None or request.model not in on.settings.asks:
+            return
+        home = request.model if request.model in on.bundle.router.candidates else proxy.behind(request.model)
+        held = None if on.stopped else proxy.holder(data)
+        decision = None
+        if on.stopped:
+            assignment = Assignment(home, "stopped")
+        elif held is not None:
+            assignment = Assignment(held or home, "pinned")
+        else:
+            decision, able = await self._decided(on, request, home, auth)
+            assignment = assign(on.rollout, request.app, request.key, decision, home, able)
+        self._write(data, on, request, decision, assignment, request.model if assignment.model == home else assignment.model)
+        self._remember(str(data.get("litellm_call_id")), on, request.app, assignment, str(call_type))
+
+    async def _decided(self, on: On, request: Asked, home: str, auth: Any) -> tuple[Decision, list[str] | None]:
+        """Decide, and return who may be explored; a group that the proxy does not have, or the key may not use, is neither."""
+        if _size(request.messages) > _LONG:
+            decision, able = await asyncio.to_thread(_judged, on, request)
+        else:
+            decision, able = _judged(on, request)
+        if decision.model != home and not await self._usable(decision.model, auth):
+            decision = replace(decision, model=home, score=0.0, reason=_KEPT)
+        return decision, able and [model for model in able if model == home or await self._usable(model, auth)]
+
+    async def _usable(self, group: str, auth: Any) -> bool:
+        if not proxy.knows(group):
+            self.live.events.count("unknown model group", group)
+            return False
+        return await proxy.may_call(auth, group)
+
+    def _write(self, data: Any, on: On, request: Asked, decision: Decision | None, assignment: Assignment, group: str) -> None:
+        """Send a request to ``group`` and write why, all at once after everything that could fail."""
+        metadata, digest = metadata_of(data), on.bundle.digest
+        about = {"bundle": digest[:12], "app": request.app, "mode": on.settings.mode, "arm": assignment.arm}
+        about |= {"asked": request.model, "unit": request.unit}
+        tags = [f"planner:{digest[:8]}", f"planner-arm:{assignment.arm}"]
+        if decision is not None:
+            about |= {"decided": decision.model, "reason": decision.reason}
+            tags.append(f"planner-decided:{decision.model}")
+        spend = {**_dict(metadata.get("spend_logs_metadata")), "action": assignment.model, "policy_version": on.bundle.router.version}
+        spend["planner"] = about if decision is None else {**about, "score": float(decision.score)}
+        spend.pop("action_propensities", None)
+        if assignment.propensities is not None:
+            spend["action_propensities"] = json.dumps(assignment.propensities)
+        tagged = {} if proxy.filters_tags(data) else {"tags": [*tags_of(metadata), *tags]}
+        metadata.update({"spend_logs_metadata": spend, **tagged})
+        data["model"] = group
+
+    def _remember(self, call: str, on: On, app: str, assignment: Assignment, call_type: str) -> None:
+        """Keep until it is answered whose request this is; a client cannot make that up, as it could what is in the metadata."""
+        dollars = on.settings.mirror.usd_per_day if on.settings.mirror else 0.0
+        self._open[call] = Sent(app, assignment.arm, call_type, assignment.mirror, dollars)
+        while len(self._open) > _MOST_OPEN:
+            self._open.popitem(last=False)
+
+    def _mirror(self, sent: Sent, model: str, kwargs: Mapping[str, Any], answer: Any) -> None:
+        """Let another model answer the same, after the event that this one answered."""
+        router, bundle, body = proxy.router(), self.live.bundle, body_of(kwargs)
+        if router is None or bundle is None or body is None:
+            return
+        rates = Rates.of(model, bundle.manifest, bundle.router)
+        work = self.mirror.answer(router.acompletion, dict(body), sent.app, model, sent.usd_per_day, rates, today(kwargs, answer))
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+def hook(file: str) -> PlannerHook:
+    """Return the hook over the folder that holds ``file``, looking at it from now on."""
+    return PlannerHook(Live.started(Path(file).resolve().parent))
+
+
+def _judged(on: On, request: Asked) -> tuple[Decision, list[str] | None]:
+    """Decide one request; with exploration on, return the candidates that can answer it too."""
+    router = on.bundle.router
+    decision = router.decide(request.messages, request.metadata)
+    if not on.settings.explore:
+        return decision, None
+    asked_now = Requests.one(request.messages, request.metadata, router.unit)
+    can = router.scores(asked_now, datetime.now(UTC).date().isoformat()).feasible[0].tolist()
+    return decision, [model for model, able in zip(router.candidates, can, strict=True) if able]
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _size(messages: Any) -> int:
+    """Return the characters in messages, up to a little more than _LONG."""
+    found, rest = 0, [messages]
+    while rest and found <= _LONG:
+        value = rest.pop()
+        if isinstance(value, str):
+            found += len(value)
+        elif isinstance(value, (list, tuple)):
+            rest += value
+        elif isinstance(value, dict):
+            rest += value.values()
+    return found

@@ -1,0 +1,271 @@
+"""Rollout: what of a router is on, for each app, and what watches over it.
+
+In: rollout.json of an exported folder, which people and ``planner rollout`` edit. Out: frozen values, checked, the first wrong
+field named in one sentence. Knows nothing of requests, gateways or alarms.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import MISSING, dataclass, field, fields
+from hashlib import sha256
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any, TypeVar
+
+from planner import formats
+from planner.errors import InputError, did_you_mean
+
+__all__ = [
+    "APP_SOURCES",
+    "GUARDRAILS",
+    "MODES",
+    "AppRollout",
+    "Guardrail",
+    "Mirroring",
+    "Rollout",
+    "read",
+    "write",
+]
+
+#: What can be on for an app, from least to most.
+MODES = ("off", "shadow", "mirror", "canary", "active")
+GUARDRAILS = ("error", "slow", "length", "schema", "thumbs_down")
+#: Where a request's app is read from; ``tag`` and ``metadata`` take a name after a colon.
+APP_SOURCES = ("tag", "team", "key", "model_group", "metadata")
+
+T = TypeVar("T")
+
+
+def _share(name: str, value: Any) -> None:
+    if not _number(value) or not 0 <= value <= 1:
+        raise InputError(f"{name} {_shown(value)}", "a number from 0 to 1")
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _name(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _shown(value: Any) -> str:
+    return f"{value!r:.60}"
+
+
+@dataclass(frozen=True, slots=True)
+class Guardrail:
+    """One limit of an app: alarm when the routed rate is above ``baseline`` by more than ``margin``.
+
+    Parameters
+    ----------
+    margin, baseline: rates from 0 to 1.
+    limit_ms: [ms] from which an answer is slow; of the guardrail ``slow`` alone.
+    """
+
+    margin: float
+    baseline: float
+    limit_ms: float | None = None
+
+    def __post_init__(self) -> None:
+        _share("margin", self.margin)
+        _share("baseline", self.baseline)
+        if self.limit_ms is not None and not (_number(self.limit_ms) and self.limit_ms > 0):
+            raise InputError(f"limit_ms {_shown(self.limit_ms)}", "milliseconds above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Mirroring:
+    """Answers in the background: of which ``share`` of the units, for at most ``usd_per_day``, by ``model`` (None: the decided one)."""
+
+    share: float
+    usd_per_day: float
+    model: str | None = None
+
+    def __post_init__(self) -> None:
+        _share("share", self.share)
+        if not _number(self.usd_per_day) or not 0 <= self.usd_per_day < 1e9:
+            raise InputError(f"usd_per_day {_shown(self.usd_per_day)}", "US dollars, 0 or more")
+        if self.model is not None and not _name(self.model):
+            raise InputError(f"model {_shown(self.model)}", "a model group, or null for the one decided")
+
+
+@dataclass(frozen=True, slots=True)
+class AppRollout:
+    """What is on for one app.
+
+    Parameters
+    ----------
+    mode: one of MODES.
+    share: of the units that are not held out, the share routed under ``canary``.
+    explore: ε, with which a routed unit goes to one of ``floor_passed`` drawn uniformly.
+    asks: the model groups that may be replaced; any other request is left alone.
+    floor_passed: the candidates that passed the floor.
+    mirror: needed by the mode ``mirror``.
+    guardrails: by their name, one of GUARDRAILS.
+    """
+
+    mode: str = "off"
+    share: float = 0.0
+    explore: float = 0.0
+    asks: tuple[str, ...] = ()
+    floor_passed: tuple[str, ...] = ()
+    mirror: Mirroring | None = None
+    guardrails: Mapping[str, Guardrail] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise InputError(f"mode {_shown(self.mode)}", f"one of {', '.join(MODES)}", did_you_mean(str(self.mode), MODES))
+        _share("share", self.share)
+        _share("explore", self.explore)
+        for name, models in (("asks", self.asks), ("floor_passed", self.floor_passed)):
+            if not isinstance(models, tuple) or not all(map(_name, models)) or len(set(models)) < len(models):
+                raise InputError(f"{name} {_shown(models)}", "a list of model groups, each once")
+        if self.explore and not self.floor_passed:
+            raise InputError(f"explore {self.explore!r} without floor_passed", "the candidates that passed the floor", "export lists them")
+        if self.mode == "mirror" and self.mirror is None:
+            raise InputError("mode 'mirror' without mirror", "share and usd_per_day of the answers in the background")
+        for name, guardrail in self.guardrails.items():
+            if name not in GUARDRAILS:
+                raise InputError(f"guardrails.{name}", f"one of {', '.join(GUARDRAILS)}", did_you_mean(name, GUARDRAILS))
+            if (guardrail.limit_ms is not None) != (name == "slow"):
+                raise InputError(f"guardrails.{name}.limit_ms {guardrail.limit_ms!r}", "milliseconds for slow, and for nothing else")
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """What is on in a folder. An app that is not among ``apps`` is off.
+
+    Parameters
+    ----------
+    salt: decides who is drawn; another salt draws all anew.
+    holdout: permanent share of units never routed, the same under canary and active.
+    app_from: where a request's app is read from, as the log reader's option; None for tags, then team, then key.
+    stop: everything goes where it was asked to.
+    """
+
+    salt: str = field(default_factory=lambda: secrets.token_hex(4))
+    holdout: float = 0.05
+    app_from: str | None = None
+    stop: bool = False
+    apps: Mapping[str, AppRollout] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not _name(self.salt):
+            raise InputError(f"salt {_shown(self.salt)}", "a word, as eight hexadecimal digits")
+        _share("holdout", self.holdout)
+        if not isinstance(self.stop, bool):
+            raise InputError(f"stop {_shown(self.stop)}", "true or false")
+        if self.app_from is not None:
+            kind, colon, name = self.app_from.partition(":") if isinstance(self.app_from, str) else ("", "", "")
+            if kind not in APP_SOURCES or bool(colon and name) != (kind in ("tag", "metadata")):
+                raise InputError(
+                    f"app_from {_shown(self.app_from)}",
+                    "null, tag:PREFIX, team, key, model_group or metadata:FIELD",
+                    did_you_mean(kind, APP_SOURCES),
+                )
+
+    @classmethod
+    def of(cls, payload: Any, where: str) -> Rollout:
+        """Build from JSON values read from ``where``; InputError for the first field that is wrong, missing or unknown."""
+        if not isinstance(payload, dict):
+            raise InputError(f"{where}", "a JSON object")
+        values = formats.migrate("rollout", payload, where)
+        values = {k: v for k, v in values.items() if k not in ("format", "version")}
+        apps = values.pop("apps", {})
+        if not isinstance(apps, dict):
+            raise InputError(f"{where}: apps {_shown(apps)}", "an object with a rollout for each app")
+        if "salt" not in values:
+            raise InputError(f"{where}: no salt", "a word that decides who is drawn", 'add for example "salt": "3f9a01c2"')
+        built = {name: _app(app, f"{where}: apps.{name}") for name, app in apps.items()}
+        return _build(cls, {**values, "apps": built}, where)
+
+    @property
+    def mark(self) -> str:
+        """Eight hexadecimal digits over all of it."""
+        return sha256(json.dumps(self.state(), sort_keys=True).encode()).hexdigest()[:8]
+
+    def state(self) -> dict[str, Any]:
+        """Return JSON values, with the header, from which ``of`` builds the same."""
+        values = {"stop": self.stop, "salt": self.salt, "holdout": self.holdout, "app_from": self.app_from}
+        return {**formats.header("rollout"), **values, "apps": {name: _app_state(app) for name, app in self.apps.items()}}
+
+
+def read(path: str | Path) -> Rollout:
+    """Read and check rollout.json; FileNotFoundError where there is none, InputError for whatever cannot be used."""
+    file = Path(path)
+    try:
+        payload = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{file}: {type(error).__name__}", "a readable JSON file", "correct it, or run: planner rollout set") from error
+    return Rollout.of(payload, str(file))
+
+
+def write(path: str | Path, rollout: Rollout) -> Path:
+    """Write ``rollout`` in one step: who reads meanwhile sees the old file or the new one, never half of it."""
+    file = Path(path)
+    with NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, prefix=f".{file.name}.", delete=False) as new:
+        try:
+            json.dump(rollout.state(), new, indent=1)
+            new.write("\n")
+            new.flush()
+            os.fsync(new.fileno())
+            Path(new.name).chmod(0o644)
+            Path(new.name).replace(file)
+        except BaseException:
+            with suppress(OSError):
+                Path(new.name).unlink()
+            raise
+    return file
+
+
+def _app(payload: Any, where: str) -> AppRollout:
+    if not isinstance(payload, dict):
+        raise InputError(f"{where} {_shown(payload)}", "an object with mode and asks")
+    values = dict(payload)
+    for name in ("asks", "floor_passed"):
+        if isinstance(values.get(name), list):
+            values[name] = tuple(values[name])
+    if values.get("mirror") is not None:
+        values["mirror"] = _build(Mirroring, values["mirror"], f"{where}.mirror")
+    if "guardrails" in values:
+        found = values["guardrails"]
+        if not isinstance(found, dict):
+            raise InputError(f"{where}.guardrails {_shown(found)}", f"an object with any of {', '.join(GUARDRAILS)}")
+        values["guardrails"] = {name: _build(Guardrail, one, f"{where}.guardrails.{name}") for name, one in found.items()}
+    return _build(AppRollout, values, where)
+
+
+def _app_state(app: AppRollout) -> dict[str, Any]:
+    mirror = app.mirror and {"share": app.mirror.share, "usd_per_day": app.mirror.usd_per_day, "model": app.mirror.model}
+    values = {"mode": app.mode, "share": app.share, "explore": app.explore, "asks": list(app.asks)}
+    guardrails = {
+        name: {k: v for k, v in (("limit_ms", g.limit_ms), ("margin", g.margin), ("baseline", g.baseline)) if v is not None}
+        for name, g in app.guardrails.items()
+    }
+    return {**values, "floor_passed": list(app.floor_passed), "mirror": mirror, "guardrails": guardrails}
+
+
+def _build(kind: type[T], values: Any, where: str) -> T:
+    """Build ``kind`` from the fields in ``values``; what is wrong with them is said together with ``where``."""
+    if not isinstance(values, dict):
+        raise InputError(f"{where} {_shown(values)}", "an object")
+    known: Sequence[Any] = fields(kind)  # type: ignore[arg-type]
+    names = [f.name for f in known]
+    for name in values:
+        if name not in names:
+            raise InputError(f"{where}: {name}", f"one of {', '.join(names)}", did_you_mean(name, names))
+    for name in (f.name for f in known if f.default is MISSING and f.default_factory is MISSING):
+        if name not in values:
+            raise InputError(f"{where} without {name}", f"all of {', '.join(names)}")
+    try:
+        return kind(**values)
+    except InputError as error:
+        raise InputError(f"{where}: {error.got}", error.expected, error.fix) from None

@@ -1,0 +1,142 @@
+"""Status: what the processes of a gateway said last about an exported folder, read from the files that they leave in it.
+
+In: the folder. Out: which processes live and what they run, alarms, answers counted by arm, what went wrong. Only reads; a file that
+is damaged or gone is left out. Knows nothing of how any of it came about.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from planner.errors import InputError
+from planner.router.guard_bounds import Count
+from planner.router.guard_windows import Window
+from planner.router.guardrails import alarm_file
+from planner.router.live import ROLLOUT, STATE, STOP
+from planner.router.rollout import Rollout, read
+from planner.router.tallies import Tallies
+
+__all__ = ["ALIVE_S", "Status", "Worker", "status"]
+
+#: [s] after its last sign of life for which a process counts as running.
+ALIVE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """What one process said last: the rollout's mark, the bundle's digest and the router's version it runs, and what is stopped in it."""
+
+    worker: str
+    rollout: str | None
+    bundle: str | None
+    version: str | None
+    stopped: bool
+    alarmed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The state of a folder.
+
+    Parameters
+    ----------
+    rollout: None where there is none or it cannot be read; then ``problem`` says why.
+    stopped: by the file STOP or by the rollout.
+    workers: the processes that live.
+    alarms: app → what was found. counts: app → "arm metric" → answers and bad ones, since the app's settings hold.
+    events: (event, kind of error) → how often, over all processes and as far back as the file goes.
+    """
+
+    rollout: Rollout | None
+    problem: str
+    stopped: bool
+    workers: tuple[Worker, ...]
+    alarms: Mapping[str, str] = field(default_factory=dict)
+    counts: Mapping[str, Mapping[str, Count]] = field(default_factory=dict)
+    events: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+
+def status(folder: str | Path) -> Status:
+    """Return what is known of ``folder`` now; InputError where it is no exported folder.
+
+    >>> status("/no/such/folder")
+    Traceback (most recent call last):
+        ...
+    planner.errors.InputError: Got /no/such/folder; expected a folder that planner export --gateway litellm wrote.
+    """
+    home, state = Path(folder), Path(folder) / STATE
+    if not home.is_dir() or not any((home / name).exists() for name in (ROLLOUT, "bundle", STOP)):
+        raise InputError(str(home), "a folder that planner export --gateway litellm wrote")
+    rollout, problem = None, ""
+    try:
+        rollout = read(home / ROLLOUT)
+    except FileNotFoundError:
+        problem = f"{home / ROLLOUT} is not there: everything goes as asked"
+    except InputError as error:
+        problem = str(error)
+    apps = tuple(rollout.apps) if rollout else ()
+    stopped = (home / STOP).exists() or bool(rollout and rollout.stop)
+    alarms = {app: str(about.get("text", "")) for app in apps if (about := _object(alarm_file(state, app))) is not None}
+    return Status(rollout, problem, stopped, tuple(_workers(state / "workers")), alarms, _counts(state, apps), _events(state))
+
+
+def _workers(folder: Path) -> Iterator[Worker]:
+    for file in sorted(folder.glob("*.json")):
+        about = _object(file)
+        if about and abs(time.time() - _changed(file)) < ALIVE_S:
+            yield Worker(
+                str(about.get("worker")),
+                about.get("rollout"),
+                about.get("bundle"),
+                about.get("version"),
+                bool(about.get("stopped")),
+                tuple(about.get("alarmed") or ()),
+            )
+
+
+def _counts(state: Path, apps: tuple[str, ...]) -> dict[str, dict[str, Count]]:
+    tallies, windows = Tallies(state / "counts", "", lambda *_: None), _object(state / "windows.json") or {}
+    tallies.read()
+    return {app: tallies.of(app, Window(*windows[app]))["start"] for app in apps if app in windows}
+
+
+def _events(state: Path) -> Counter[tuple[str, str]]:
+    found = Counter[tuple[str, str]]()
+    for name in ("events.jsonl.1", "events.jsonl"):
+        file = state / name
+        for line in file.read_text("utf-8", "replace").splitlines() if file.exists() else ():
+            about = _parsed(line)
+            if about is not None:
+                found[str(about.get("event")), str(about.get("error") or about.get("app") or "")] += int(about.get("count") or 1)
+    return found
+
+
+def _object(file: Path) -> dict[str, Any] | None:
+    """Return what an existing file holds, {} where that cannot be read; None without one."""
+    try:
+        return _parsed(file.read_bytes()) or {}
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return {}
+
+
+def _parsed(text: str | bytes) -> dict[str, Any] | None:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _changed(file: Path) -> float:
+    try:
+        return file.stat().st_mtime
+    except OSError:
+        return 0.0

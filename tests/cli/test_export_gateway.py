@@ -1,0 +1,164 @@
+"""``planner export --gateway litellm``: the folder from labels and from a bundle, with what is expected of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support.exported import FLOOR, office
+from support.small import MODELS
+
+from planner.cli import main
+from planner.router import Router
+from planner.router.load import read_manifest
+from planner.router.rollout import read
+
+PLAN = """\
+format: planner.plan
+version: 1
+name: careful
+levers:
+  - {kind: retry, retries: {transport: 2, rate_limit: 3}}
+  - {kind: hedge, after_ms: 2000}
+"""
+OUT = "production"
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write the office's log and labels, and a plan without a route."""
+    folder = tmp_path_factory.mktemp("office")
+    made = office(folder)
+    home = made.traffic.folder.parent
+    (home / "plan.yaml").write_text(PLAN)
+    return home
+
+
+@pytest.fixture
+def inside(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run ``planner`` in this process; return its code, stdout and stderr."""
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["planner", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            main()
+        said = capsys.readouterr()
+        return int(left.value.code or 0), said.out, said.err
+
+    return run
+
+
+def exported(inside: Callable[..., tuple[int, str, str]], *arguments: str | Path) -> Any:
+    """Export, and return the one object on stdout."""
+    code, out, err = inside("export", *arguments, "--json")
+    assert code == 0, err
+    return json.loads(out)
+
+
+def of_labels(desk: Path, out: Path) -> tuple[str | Path, ...]:
+    """Return the arguments of an export from labels, log and plan."""
+    given = ("--log", desk / "log", "--plan", desk / "plan.yaml", "--floor", str(FLOOR))
+    return (desk / "labels", *given, "--gateway", "litellm", "--out", out)
+
+
+def test_labels_log_and_plan_make_the_folder(desk: Path, inside: Callable[..., Any], tmp_path: Path) -> None:
+    """One command writes every file; the plan routes by the exported router, and all that is known of it is in the manifest."""
+    folder = tmp_path / OUT
+    said = exported(inside, *of_labels(desk, folder))
+    router, manifest = Router.load(folder / "bundle"), read_manifest(folder / "bundle")[0]
+    assert {name for name, done in said["files"].items() if done == "written"} == {p.name for p in folder.iterdir()} - {"bundle"}
+    levers = json.loads((folder / "bundle" / "plan.json").read_text())["levers"]
+    assert [x["kind"] for x in levers] == ["route", "retry", "hedge"]
+    assert levers[0]["router"] == router.version == said["router"]["version"]
+    evaluation = manifest["evaluation"]
+    assert evaluation["prediction"]["saving_usd_per_month"]["value"] > 0
+    assert evaluation["prediction"]["plan"]["levers"] == ["route", "retry", "hedge"]
+    assert set(evaluation["floor_passed"]) == {"chat", "desk"}
+    head = (folder / "config_nocode.yaml").read_text("utf-8").splitlines()[2]
+    assert f"{evaluation['no_code']['beside_planner']['quality_difference'][0]:+.4f}" in head
+    assert yaml.safe_load((folder / "config.yaml").read_text("utf-8"))["router_settings"]["retry_policy"]["RateLimitErrorRetries"] == 3
+    assert "LiteLLM sends no second call after a delay" in (folder / "README.md").read_text("utf-8")
+
+
+def test_again_is_the_same_and_leaves_the_rollout(desk: Path, inside: Callable[..., Any], tmp_path: Path) -> None:
+    """The same export twice is the same bytes; into the same folder it leaves rollout.json alone, and says so."""
+    for name in ("a", "b"):
+        exported(inside, *of_labels(desk, tmp_path / name))
+    files = [{p.relative_to(f): p.read_bytes() for p in f.rglob("*") if p.is_file()} for f in (tmp_path / "a", tmp_path / "b")]
+    assert files[0] == files[1]
+    (tmp_path / "a" / "rollout.json").write_text((tmp_path / "a" / "rollout.json").read_text().replace("shadow", "off"))
+    code, out, _ = inside("export", *of_labels(desk, tmp_path / "a"))
+    assert code == 0
+    assert "rollout.json: kept as it was" in out
+    assert "Expected: " in out
+    assert {app.mode for app in read(tmp_path / "a" / "rollout.json").apps.values()} == {"off"}
+
+
+def test_an_exported_folder_is_a_bundle_too(desk: Path, inside: Callable[..., Any], tmp_path: Path) -> None:
+    """The folder is exported again at another level: without labels there is no router without code, and quality is unknown."""
+    first = exported(inside, *of_labels(desk, tmp_path / "a"))
+    code, out, err = inside(
+        "export", tmp_path / "a", "--tau", "0.5", "--log", desk / "log", "--gateway", "litellm", "--out", tmp_path / "b"
+    )
+    assert code == 0, err
+    assert "config_nocode.yaml was left out. It needs labels" in out
+    evaluation = read_manifest(tmp_path / "b" / "bundle")[0]["evaluation"]
+    assert evaluation["made_from_router"] == first["router"]["version"]
+    assert evaluation["floor_passed"] == first["evaluation"]["floor_passed"]
+    assert evaluation["prediction"]["quality_difference"]["value"] is None
+    assert Router.load(tmp_path / "b" / "bundle").tau == 0.5
+    code, _, err = inside("export", tmp_path / "a", "--out", tmp_path / "b")
+    assert code == 2, "a bundle in place of the folder would take rollout.json with it"
+    assert "which a gateway runs" in err
+    assert not (tmp_path / "b" / "config_nocode.yaml").exists()
+
+
+def test_a_plain_bundle_holds_its_prediction(desk: Path, inside: Callable[..., Any], tmp_path: Path) -> None:
+    """Without a gateway the bundle is written as before, with the plan and what is expected of it where there is a log."""
+    given = (desk / "labels", "--log", desk / "log", "--floor", str(FLOOR), "--out", tmp_path / "bundle")
+    said = exported(inside, *given)
+    assert not said["files"]
+    evaluation = read_manifest(tmp_path / "bundle")[0]["evaluation"]
+    assert (evaluation["method"], evaluation["prediction"]["plan"]["levers"]) == ("learned", ["route"])
+    assert evaluation == said["evaluation"]
+
+
+def test_without_litellm_one_file_is_left_out(desk: Path, inside: Callable[..., Any], tmp_path: Path, monkeypatch: Any) -> None:
+    """Where LiteLLM is not installed everything else is written, and one sentence says what is missing and why."""
+    for name in [m for m in sys.modules if m == "litellm" or m.startswith("litellm.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "litellm", None)
+    code, out, err = inside("export", *of_labels(desk, tmp_path / OUT))
+    assert code == 0, err
+    assert "config_nocode.yaml was left out. LiteLLM cannot be run here" in " ".join(out.split())
+    assert (tmp_path / OUT / "config.yaml").exists()
+    assert "no_code" not in read_manifest(tmp_path / OUT / "bundle")[0]["evaluation"]
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (("--gateway", "litelm"), "Did you mean 'litellm'"),
+        (("--gateway", "litellm", "--out", "taken"), "something other than an export"),
+        (("--plan", "other.yaml"), "which routes by router"),
+    ],
+)
+def test_what_cannot_be_exported_is_refused(
+    given: tuple[str, ...], sentence: str, desk: Path, inside: Callable[..., Any], tmp_path: Path
+) -> None:
+    """An unknown gateway, a folder of somebody's, and a plan that routes by another router are refused, and nothing is written."""
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "thesis.txt").write_text("x")
+    exported(inside, desk / "labels", "--method", "cheapest", "--reference", MODELS[0], "--out", tmp_path / "cheap")
+    (tmp_path / "other.yaml").write_text(PLAN + "  - {kind: route, router: cheap}\n")
+    named = [str(tmp_path / g) if g in ("taken", "other.yaml") else g for g in given]
+    code, out, err = inside("export", desk / "labels", "--out", tmp_path / OUT, *named)
+    assert (code, out) == (2, "")
+    assert sentence in " ".join(err.split())
+    assert not (tmp_path / OUT).exists()
+    assert [p.name for p in (tmp_path / "taken").iterdir()] == ["thesis.txt"]

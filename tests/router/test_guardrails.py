@@ -1,0 +1,287 @@
+"""Guardrails: no false alarms beyond the stated rate, faults are found, every process sees an alarm, and resuming begins anew."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from scipy.stats import binom
+
+from benchmarks import guardrails as benchmark
+from benchmarks.guardrails import MARGINS, Scenario, more, simulate
+from planner.router.guard_bounds import Count
+from planner.router.guardrails import FEW, LEAST, LEVEL, Guard, alarm_file, judged
+from planner.router.rollout import AppRollout, Guardrail, Rollout
+from planner.router.tallies import Outcome
+
+GOOD, BAD = Outcome(False, 100.0, False, True), Outcome(True, None, False, None)
+LIMITS = {"error": Guardrail(0.02, 0.01), "slow": Guardrail(0.03, 0.05, 9_000.0), "schema": Guardrail(0.02, 0.01)}
+APP = AppRollout("canary", share=0.5, asks=("gpt-5",), guardrails={**LIMITS, "thumbs_down": Guardrail(0.05, 0.1)})
+ON = Rollout("3f9a01c2", apps={"chat": APP})
+
+
+def observe(guard: Guard, arm: str, good: int, bad: int, app: str = "chat") -> None:
+    """Let a guard see so many answers of an arm."""
+    for outcome, times in ((GOOD, good), (BAD, bad)):
+        for _ in range(times):
+            guard.observe(app, arm, outcome)
+
+
+def guards(state: Path, names: Sequence[str] = ("a", "b"), rollout: Rollout = ON) -> list[Guard]:
+    """Return the guards of several processes over one folder, after their first look."""
+    found = [Guard(state, name) for name in names]
+    for guard in found:
+        guard.tick(rollout)
+    return found
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        Scenario("alike", 2_000, 0.5),
+        Scenario("alike, few controls", 2_000, 0.95),
+        Scenario("worse by exactly the margins", 2_000, 0.5, MARGINS),
+    ],
+    ids=lambda s: s.name,
+)
+def test_no_more_false_alarms_than_stated(scenario: Scenario) -> None:
+    """Of 2,000 rollouts without a fault beyond the margins, five guardrails looked at after every request stop at most LEVEL."""
+    stopped = int((simulate(scenario, 2_000, seed=5) >= 0).sum())
+    assert stopped <= binom.ppf(0.999, 2_000, LEVEL)
+
+
+def test_five_points_of_errors_are_found() -> None:
+    """Errors 5 points up stop nine rollouts of ten within 7,000 requests where half are routed, and within 2,000 where 95 % are."""
+    for share, within in ((0.5, 7_000), (0.95, 2_000)):
+        found = simulate(Scenario("", within, share, more(error=5)), 100, seed=1)
+        assert (found > 0).sum() >= 90
+
+
+def test_an_outage_after_a_long_good_time_is_found_in_its_window() -> None:
+    """Errors 30 points up after 60,000 good requests are found within 3,000, since windows begin anew."""
+    found = simulate(Scenario("late", 63_000, 0.5, more(error=30), since=60_000), 20, seed=3)
+    assert (found > 60_000).all()
+
+
+def test_the_baseline_stands_in_for_few_controls_that_do_not_speak_against_it() -> None:
+    """Few controls: against the log; few that are bad themselves, or enough: against them; and a few bad answers are never an alarm."""
+    limit, alpha = Guardrail(0.02, 0.01), 5e-4
+    routed = Count(1_000, 70)
+    assert judged(routed, Count(50, 0), limit, alpha) is not None
+    assert judged(routed, Count(50, 0), limit, alpha, alone=False) is None
+    assert judged(routed, Count(50, 5), limit, alpha) is None
+    assert judged(routed, Count(FEW, 35), limit, alpha) is None
+    against, above = judged(Count(9_000, 630), Count(9_000, 90), limit, alpha) or ("", 0.0)
+    assert against == "unrouted"
+    assert 0.02 < above < 0.06
+    assert judged(Count(LEAST - 1, LEAST - 1), Count(0, 0), limit, alpha) is None
+    assert judged(Count(LEAST, LEAST), Count(0, 0), limit, alpha) is not None
+
+
+def test_an_alarm_is_raised_from_the_counts_of_all_and_seen_by_all(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither process has enough alone; together they have, and after one more look each has stopped the app; it is logged once."""
+    one, two = guards(tmp_path)
+    for guard in (one, two):
+        observe(guard, "routed", 150, LEAST - 2)
+    with caplog.at_level(logging.WARNING, "planner"):
+        one.tick(ON)
+        assert one.alarmed == frozenset()
+        two.tick(ON)
+        one.tick(ON)
+    assert one.alarmed == two.alarmed == {"chat"}
+    found = json.loads(alarm_file(tmp_path, "chat").read_text("utf-8"))
+    assert (found["app"], found["guardrail"], found["against"], found["worker"]) == ("chat", "error", "baseline", "b")
+    assert found["routed"] == {"n": 336, "hits": 36}
+    assert found["margin"] <= found["above"] < 36 / 336
+    lines = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text("utf-8").splitlines()]
+    assert [line["guardrail"] for line in lines if line["event"] == "alarm"] == ["error"]
+    assert [record.message for record in caplog.records] == [found["text"]]
+    assert (tmp_path / "alarms" / "chat.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_resuming_begins_anew(tmp_path: Path) -> None:
+    """While stopped nothing counts; once the file is gone the app runs, old counts raise no alarm, and new bad ones do, at less error."""
+    one, two = guards(tmp_path)
+    observe(one, "routed", 100, 40)
+    for guard in (one, two, one):
+        guard.tick(ON)
+    assert one.alarmed == two.alarmed == {"chat"}
+    first = json.loads(alarm_file(tmp_path, "chat").read_text("utf-8"))
+    observe(two, "routed", 0, 100)
+    two.tick(ON)
+    alarm_file(tmp_path, "chat").unlink()
+    for _ in range(3):
+        for guard in (one, two):
+            guard.tick(ON)
+            assert guard.alarmed == frozenset()
+    (three,) = guards(tmp_path, "c")
+    assert three.alarmed == frozenset()
+    observe(three, "routed", 100, 40)
+    three.tick(ON)
+    assert three.alarmed == {"chat"}
+    assert json.loads(alarm_file(tmp_path, "chat").read_text("utf-8"))["alpha"] == pytest.approx(first["alpha"] / 3)
+
+
+def test_other_settings_begin_anew(tmp_path: Path) -> None:
+    """Counts under another share are no part of the test, and coming back to the old one does not bring them back."""
+    (guard,) = guards(tmp_path, "a")
+    observe(guard, "routed", 100, LEAST - 1)
+    guard.tick(ON)
+    more_routed = replace(ON, apps={"chat": replace(APP, share=0.6)})
+    for rollout in (more_routed, ON):
+        guard.tick(rollout)
+        observe(guard, "routed", 0, 1)
+        guard.tick(rollout)
+        assert guard.alarmed == frozenset()
+    assert json.loads((tmp_path / "windows.json").read_text("utf-8"))["chat"][1:] == [3, 3]
+
+
+def test_a_process_that_is_late_counts_nothing_and_changes_nothing(tmp_path: Path) -> None:
+    """While one process has seen new settings and another has not, windows do not flap: the late one waits, then joins."""
+    one, two = guards(tmp_path)
+    new = replace(ON, apps={"chat": replace(APP, share=0.9)})
+    one.tick(new)
+    for _ in range(5):
+        observe(two, "routed", 0, 50)
+        two.tick(ON)
+        one.tick(new)
+    assert json.loads((tmp_path / "windows.json").read_text("utf-8"))["chat"][1:] == [2, 2]
+    assert two.alarmed == frozenset()
+    two.tick(new)
+    observe(two, "routed", 0, 50)
+    two.tick(new)
+    assert two.alarmed == {"chat"}
+
+
+def test_slow_length_schema_and_arms_are_counted_as_they_are_said(tmp_path: Path) -> None:
+    """Failures have no latency or format, unknown formats do not count, and arms that nobody drew are left out."""
+    (guard,) = guards(tmp_path, "a")
+    outcomes = [Outcome(False, 9_000.0, False, None), Outcome(False, 9_001.0, True, False), Outcome(False, None, False, True), BAD]
+    for arm in ("routed", "holdout", "control", "shadow", "stopped", "pinned"):
+        for outcome in outcomes:
+            guard.observe("chat", arm, outcome)
+    guard.observe("unknown", "routed", BAD)
+    guard.tick(ON)
+    rows = json.loads((tmp_path / "counts" / "a.json").read_text("utf-8"))
+    each = {"error": [4, 1], "length": [3, 1], "slow": [2, 1], "schema": [2, 1]}
+    wanted = {f"{arm} {metric}": count for arm in ("routed", "holdout", "control") for metric, count in each.items()}
+    assert rows == [["chat", scale, 1, wanted] for scale in ("start", "window")]
+
+
+def test_an_app_with_any_name_has_one_file_in_the_folder(tmp_path: Path) -> None:
+    """Names with slashes, dots, other scripts or a thousand letters never leave the folder, never clash, and stop the app."""
+    names = ["a/b", "..", ".", "../x", "a%2Fb", "ü" * 500, "ü" * 501, "\ud800", "A" * 99]
+    files = [alarm_file(tmp_path, name) for name in names]
+    assert len(set(files)) == len(names)
+    rollout = replace(ON, apps=dict.fromkeys(names, APP))
+    for file in files:
+        assert file.parent == tmp_path / "alarms"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("", "utf-8")
+    guard = Guard(tmp_path, "a")
+    guard.tick(rollout)
+    assert guard.alarmed == frozenset(names)
+
+
+def test_where_nothing_can_be_written_the_process_still_stops_its_app(tmp_path: Path) -> None:
+    """With a file where the folder should be, counts and alarm stay in memory, each failure is counted; once there is room all see it."""
+    state = tmp_path / "state"
+    state.write_text("no folder", "utf-8")
+    one, two = guards(state)
+    observe(one, "routed", 100, 40)
+    for guard in (one, two, one):
+        guard.tick(ON)
+    assert (one.alarmed, two.alarmed) == ({"chat"}, frozenset())
+    assert {event for event, _ in one.events.totals} >= {"counts not written", "windows not written", "alarm not written"}
+    state.unlink()
+    one.tick(ON)
+    two.tick(ON)
+    assert one.alarmed == two.alarmed == {"chat"}
+    assert json.loads(alarm_file(state, "chat").read_text("utf-8"))["routed"] == {"n": 140, "hits": 40}
+
+
+def test_damaged_files_stop_nothing(tmp_path: Path) -> None:
+    """Whatever stands in windows, feedback and counts, a look ends well and alarms still come."""
+    (guard,) = guards(tmp_path, "a")
+    (tmp_path / "windows.json").write_text('{"chat": 3}', "utf-8")
+    (tmp_path / "feedback.jsonl").write_text('{"id": 1}\n[]\n{"id": {}, "thumb": "sideways"}\n\x00\n', "utf-8")
+    (tmp_path / "counts").mkdir()
+    (tmp_path / "counts" / "x.json").write_text('[["chat", "start", 1, {"routed error": [3, 4]}]]', "utf-8")
+    (tmp_path / "counts" / "y.json").write_text("{", "utf-8")
+    observe(guard, "routed", 100, 40)
+    guard.tick(ON)
+    assert guard.alarmed == {"chat"}
+    told = guard.events.totals
+    assert told["counts unreadable", "ValueError"] == 1
+    assert told["counts unreadable", "JSONDecodeError"] == 1
+    assert told["feedback", "a line that is no thumb"] == 4
+
+
+def test_thumbs_go_to_the_arm_of_their_request(tmp_path: Path) -> None:
+    """Thumbs by either id count once, in the process that had the request; strangers' and earlier ones do not; an alarm comes of them."""
+    feedback = tmp_path / "feedback.jsonl"
+    feedback.write_text('{"id": "call-0", "thumb": "down"}\n', "utf-8")
+    one, two = guards(tmp_path)
+    for i in range(300):
+        (one, two)[i % 2].observe("chat", "routed", GOOD, (f"call-{i}", f"chatcmpl-{i}"))
+    with feedback.open("a", encoding="utf-8") as file:
+        for i in range(0, 300, 2):
+            for name in (f"chatcmpl-{i}", f"call-{i}", f"call-{i}", f"stranger-{i}"):
+                file.write(json.dumps({"id": name, "thumb": "down"}) + "\n")
+        file.write('{"id": "call-1", "thumb"')
+    two.tick(ON)
+    assert two.alarmed == frozenset()
+    one.tick(ON)
+    assert one.alarmed == {"chat"}
+    found = json.loads(alarm_file(tmp_path, "chat").read_text("utf-8"))
+    assert (found["guardrail"], found["routed"]) == ("thumbs_down", {"n": 150, "hits": 150})
+    with feedback.open("a", encoding="utf-8") as file:
+        file.write(': "up"}\n')
+    alarm_file(tmp_path, "chat").unlink()
+    two.tick(ON)
+    assert '"routed thumbs_down"' not in (tmp_path / "counts" / "b.json").read_text("utf-8"), "what was asked before the alarm is over"
+
+
+def test_only_the_latest_requests_are_remembered_for_thumbs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more ids than are kept the oldest are forgotten, so that memory does not grow."""
+    monkeypatch.setattr("planner.router.guard_feedback._MOST_IDS", 10)
+    (guard,) = guards(tmp_path, "a")
+    for i in range(40):
+        guard.observe("chat", "control", GOOD, (f"c{i}", f"r{i}"))
+    lines = [json.dumps({"id": f"c{i}", "thumb": "up"}) + "\n" for i in range(40)]
+    (tmp_path / "feedback.jsonl").write_text("".join(lines), "utf-8")
+    guard.tick(ON)
+    rows = json.loads((tmp_path / "counts" / "a.json").read_text("utf-8"))
+    assert rows[0][3]["control thumbs_down"] == [5, 0]
+
+
+def test_the_benchmark_prints_what_it_says(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The object has the stated rate, and a line a scenario with the share stopped and the requests it took, from the fault on."""
+    monkeypatch.setattr(benchmark, "NULLS", (Scenario("alike", 300, 0.5),))
+    monkeypatch.setattr(benchmark, "FAULTS", (Scenario("outage", 3_000, 0.5, more(error=80), since=1_000),))
+    assert benchmark.main(["--paths", "20", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["stated_false_alarm_rate"] == LEVEL
+    (null,), (fault,) = found["no_fault"], found["fault"]
+    assert (null["scenario"], null["rollouts"], null["stopped"], null["requests_p50"]) == ("alike", 20, 0.0, None)
+    assert (fault["rollouts"], fault["stopped"], fault["stopped_before"]) == (20, 1.0, 0.0)
+    assert 2 * LEAST * 0.8 < fault["requests_p50"] <= fault["requests_p95"] < 2_000
+    assert benchmark.main(["--paths", "20"]) == 0
+    assert "outage: stopped 100.00% of 20; after" in capsys.readouterr().out
+
+
+def test_without_jsonschema_it_says_so_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """A guardrail that cannot be counted in a bare installation is named in the log and in the events."""
+    monkeypatch.setitem(sys.modules, "jsonschema", None)
+    monkeypatch.setattr("planner.router.guardrails.find_spec", lambda name: None)
+    (guard,) = guards(tmp_path, "a")
+    guard.tick(ON)
+    assert [r.message for r in caplog.records if "jsonschema" in r.message] == [
+        "The guardrail 'schema' does not count answers to a JSON schema: jsonschema is not installed."
+    ]
+    assert "jsonschema is not installed" in (tmp_path / "events.jsonl").read_text("utf-8")

@@ -1,0 +1,210 @@
+"""``planner rollout``: what it writes, what it says, and that it waits for the running processes."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.steered import BIG, MINI, exported, rollout
+from typer.testing import CliRunner
+
+from planner.cli import rollout as verb
+from planner.errors import InputError
+from planner.router.events import Events
+from planner.router.guardrails import alarm_file
+from planner.router.live import STOP, Live
+from planner.router.rollout import Guardrail, read
+from planner.router.status import status
+from planner.router.tallies import Outcome
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return an exported folder whose app ``chat`` is in shadow."""
+    return exported(tmp_path / "production", rollout("shadow", guardrails={"error": Guardrail(0.1, 0.1)}))
+
+
+@pytest.fixture
+def workers(folder: Path) -> Iterator[list[Live]]:
+    """Let three processes' worth of watchers run the folder."""
+    found = [Live.started(folder) for _ in range(3)]
+    yield found
+    for live in found:
+        live.stop()
+
+
+def run(*arguments: str | Path, code: int = 0) -> Any:
+    """Run the verb; return its JSON object."""
+    done = CliRunner().invoke(verb.app, [*map(str, arguments), "--json"])
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    assert done.exit_code == code, done.output
+    return json.loads(done.output)
+
+
+def until(condition: Callable[[], Any], seconds: float = 5.0) -> None:
+    """Wait until ``condition()``."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def test_an_app_is_turned_up_and_every_process_follows(folder: Path, workers: list[Live]) -> None:
+    """``set`` changes what is named and nothing else, and returns when all three run it."""
+    before = read(folder / "rollout.json")
+    said = run("set", folder, "--app", "chat", "--mode", "canary", "--share", "0.25")
+    after = read(folder / "rollout.json")
+    assert (after.apps["chat"].mode, after.apps["chat"].share, after.apps["chat"].asks) == ("canary", 0.25, before.apps["chat"].asks)
+    assert (after.salt, after.holdout, after.apps["quiet"]) == (before.salt, before.holdout, before.apps["quiet"])
+    assert (said["workers"], said["followed"]) == (3, 3)
+    assert said["seconds"] < 5
+    assert all(live.rollout == after for live in workers)
+
+
+def test_stop_and_resume_take_seconds(folder: Path, workers: list[Live]) -> None:
+    """``stop`` returns when every process has stopped, ``resume`` when every one runs again, also where the rollout itself says stop."""
+    run("set", folder, "--app", "chat", "--mode", "active")
+    said = run("stop", folder)
+    assert (said["followed"], (folder / STOP).exists()) == (3, True)
+    assert said["seconds"] < 5
+    assert all((on := live.on("chat")) and on.stopped for live in workers)
+    text = (folder / "rollout.json").read_text("utf-8")
+    (folder / "rollout.json").write_text(text.replace('"stop": false', '"stop": true'), "utf-8")
+    said = run("resume", folder)
+    assert (said["followed"], (folder / STOP).exists(), read(folder / "rollout.json").stop) == (3, False, False)
+    assert all((on := live.on("chat")) and not on.stopped for live in workers)
+
+
+def test_stop_works_where_the_rollout_is_broken(folder: Path, workers: list[Live]) -> None:
+    """The kill switch needs nothing but the folder: it works with a rollout.json that nobody can read."""
+    (folder / "rollout.json").write_text("{", "utf-8")
+    assert run("stop", folder)["followed"] == 3
+    assert "rollout.json" in run("show", folder)["problem"]
+
+
+def test_a_process_that_does_not_follow_is_said(folder: Path, workers: list[Live], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a process lives and does not stop in time, the verb says how many did and leaves with 1."""
+    monkeypatch.setattr(verb, "WAIT_S", 3.0)
+    deaf = workers[0]
+    deaf._pulse.stop()
+    sign, ended = deaf._sign, threading.Event()
+
+    def alive() -> None:
+        while not ended.is_set():
+            sign.touch()
+            time.sleep(0.1)
+
+    thread = threading.Thread(target=alive)
+    thread.start()
+    said = run("stop", folder, code=1)
+    ended.set()
+    thread.join()
+    assert (said["workers"], said["followed"]) == (3, 2)
+    assert "Only 2 of 3" in said["text"]
+
+
+def test_without_processes_it_says_so(folder: Path) -> None:
+    """Nobody runs the folder: files are written, nothing is waited for."""
+    said = run("stop", folder)
+    assert (said["workers"], said["seconds"] < 2) == (0, True)
+    assert "No process" in said["text"]
+
+
+def test_an_alarm_is_taken_back(folder: Path, workers: list[Live]) -> None:
+    """An alarm shows, survives ``resume`` without an app, and ends with ``resume --app`` in every process."""
+    alarm = alarm_file(folder / "state", "chat")
+    alarm.parent.mkdir(parents=True, exist_ok=True)
+    alarm.write_text(json.dumps({"text": "App 'chat': error: too many"}), "utf-8")
+    until(lambda: all(live.guard.alarmed for live in workers))
+    assert run("show", folder)["alarms"] == {"chat": "App 'chat': error: too many"}
+    assert "chat" in run("resume", folder)["text"]
+    assert alarm.exists()
+    assert run("resume", folder, "--app", "chat")["followed"] == 3
+    assert not any(live.guard.alarmed for live in workers)
+
+
+def test_show_says_what_there_is(folder: Path, workers: list[Live]) -> None:
+    """Modes, processes, counts by arm over all of them, and events; for people as text of at most 100 columns."""
+    run("set", folder, "--app", "chat", "--mode", "canary")
+    until(lambda: all((window := live.guard._now.get("chat")) and window.start == 2 for live in workers))
+    for live in workers:
+        for arm in ("routed", "holdout"):
+            live.guard.observe("chat", arm, Outcome(arm == "routed", 1.0, False, None))
+        live.events.count("hook", "KeyError")
+    until(lambda: sum(c["answers"] for c in run("show", folder)["counts"] if c["metric"] == "error") == 6)
+    found = run("show", folder)
+    assert found["rollout"]["apps"]["chat"]["mode"] == "canary"
+    assert {w["version"] for w in found["workers"]} == {workers[0].bundle.router.version if workers[0].bundle else None}
+    counts = {(c["arm"], c["metric"]): (c["answers"], c["bad"]) for c in found["counts"] if c["app"] == "chat"}
+    assert (counts["routed", "error"], counts["holdout", "error"]) == ((3, 3), (3, 0))
+    assert found["events"] == [{"event": "hook", "kind": "KeyError", "count": 3}]
+    text = CliRunner().invoke(verb.app, ["show", str(folder)]).output
+    assert max(map(len, text.splitlines())) <= 100
+    for word in ("canary", "this rollout", "3 × hook: KeyError", "Holdout: 20.0%"):
+        assert word in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--app", "caht", "--mode", "active"), "did you mean 'chat'"),
+        (("--app", "chat"), "nothing to change"),
+        (("--app", "chat", "--mode", "canery"), "did you mean 'canary'"),
+        (("--app", "chat", "--share", "12"), "share 12"),
+        (("--app", "chat", "--explore", "0.1"), "without floor_passed"),
+        (("--app", "chat", "--mode", "mirror"), "mode 'mirror' without mirror"),
+        (("--app", "chat", "--holdout", "-1"), "holdout -1"),
+    ],
+)
+def test_what_cannot_be_set_is_said_and_nothing_is_written(folder: Path, arguments: tuple[str, ...], said: str) -> None:
+    """A wrong app, mode or number is refused in one sentence, and the rollout stays as it was."""
+    before = (folder / "rollout.json").read_bytes()
+    with pytest.raises(InputError) as caught:
+        run("set", folder, *arguments)
+    assert said in str(caught.value).replace("Did", "did")
+    assert (folder / "rollout.json").read_bytes() == before
+
+
+def test_mirror_and_new_apps_are_set_by_their_options(folder: Path) -> None:
+    """A mirror begins with its share and budget; an app that is not listed begins where it is said what it asks for."""
+    run("set", folder, "--app", "chat", "--mode", "mirror", "--mirror-share", "0.1", "--mirror-usd-per-day", "3")
+    run("set", folder, "--app", "new", "--mode", "shadow", "--ask", BIG, "--ask", MINI)
+    apps = read(folder / "rollout.json").apps
+    mirror = apps["chat"].mirror
+    assert mirror is not None
+    assert (mirror.share, mirror.usd_per_day, apps["chat"].mode) == (0.1, 3.0, "mirror")
+    assert (apps["new"].mode, apps["new"].asks) == ("shadow", (BIG, MINI))
+
+
+@pytest.mark.parametrize("what", ["show", "stop", "resume"])
+def test_a_folder_that_is_none_is_refused(tmp_path: Path, what: str) -> None:
+    """A folder without an export in it is named, and nothing is written into it."""
+    with pytest.raises(InputError, match="planner export"):
+        run(what, tmp_path)
+    assert not any(tmp_path.iterdir())
+
+
+def test_damaged_state_is_left_out(folder: Path) -> None:
+    """Torn signs of life, counts, windows, alarms and events: show still says the rest."""
+    state = folder / "state"
+    for name in ("workers/x.json", "counts/x.json", "windows.json"):
+        (state / name).parent.mkdir(parents=True, exist_ok=True)
+        (state / name).write_text("{torn", "utf-8")
+    alarm = alarm_file(state, "chat")
+    alarm.parent.mkdir(parents=True)
+    alarm.write_text("", "utf-8")
+    events = Events(state / "events.jsonl", "w")
+    events.count("hook", "KeyError")
+    events.flush()
+    with (state / "events.jsonl").open("a") as file:
+        file.write('{"event": "torn')
+    found = status(folder)
+    assert found.alarms == {"chat": ""}
+    assert found.workers == ()
+    assert found.events == {("hook", "KeyError"): 1}
