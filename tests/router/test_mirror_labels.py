@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
                 await mirror.answer(call, body, "chat", "gpt-5.4-mini", 5.0, Rates(0.75, 4.5), today)
             await asyncio.sleep(1.0)  # LiteLLM logs later
 
-        asyncio.run(run())
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="pydantic")  # LiteLLM's own, of a module that it imports when first needed
+            asyncio.run(run())
     return {"state": state, "seen": seen, "payloads": payloads.seen}
 
 
