@@ -100,11 +100,12 @@ class Blind:
     def _show(self, pair: Pair | None) -> None:
         self._pair = pair
         done, whole = self._store.progress
-        self.status.value = _line(f"{done:,} of {whole:,}, saved" + (". Nothing is left to compare: thank you." if pair is None else ""))
         self.view.value = "" if pair is None else _panes(pair)
         for button in self.buttons.values():
             button.disabled = pair is None
         self.undo.disabled = done == 0
+        # Said last: who reads that a click is saved sees the next pair already.
+        self.status.value = _line(f"{done:,} of {whole:,}, saved" + (". Nothing is left to compare: thank you." if pair is None else ""))
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
