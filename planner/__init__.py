@@ -9,7 +9,9 @@
 7. simulation: ``simulate`` runs the plan over the log; ``frontier`` runs a whole family of them.
 8. comparison: ``backtest`` predicts the log's own last weeks; ``compare``, ``optimize`` and ``recommend`` say which plan is better.
 9. bundle: ``export`` writes the router, its plan and its evidence as files that ``Router.load`` checks and runs.
-10. ``figures`` draws any of these results; ``lab`` puts them under sliders; ``load_sample`` opens a SYNTHETIC log.
+10. followup: ``verify`` holds production against the plan, ``bridge`` one bill against the next; ``drift`` says what has changed
+    since, ``gate`` whether a new prompt or model is good enough.
+11. ``figures`` draws any of these results; ``lab`` puts them under sliders; ``load_sample`` opens a SYNTHETIC log.
 
 Every name is imported when first used, so that ``import planner`` costs nothing and the bare installation (numpy and a
 tokenizer) can run an exported ``Router``.
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
     from planner.comparison.optimize import optimize
     from planner.comparison.recommend import recommend
     from planner.errors import PlannerError
+    from planner.followup.bridge import bridge
+    from planner.followup.drift import drift
+    from planner.followup.gate import gate
+    from planner.followup.verify import verify
     from planner.labels import Labels, ingest_labels, read_labels, run_labels, sample_labels
     from planner.outcomes import fit_outcomes
     from planner.policies import Plan
@@ -57,12 +63,15 @@ __all__ = [
     "Traffic",
     "audit",
     "backtest",
+    "bridge",
     "compare",
     "coverage",
+    "drift",
     "export",
     "figures",
     "fit_outcomes",
     "frontier",
+    "gate",
     "ingest_labels",
     "lab",
     "load_sample",
@@ -77,6 +86,7 @@ __all__ = [
     "simulate",
     "train",
     "training",
+    "verify",
 ]
 
 #: Where each public name lives: ``module`` for a module itself, ``module:`` for a name in it.
@@ -91,12 +101,15 @@ _HOMES = {
     "Traffic": "traffic:",
     "audit": "prices:",
     "backtest": "comparison:",
+    "bridge": "followup:",
     "compare": "comparison:",
     "coverage": "traffic:",
+    "drift": "followup:",
     "export": "bundle:",
     "figures": "figures",
     "fit_outcomes": "outcomes:",
     "frontier": "simulation:",
+    "gate": "followup:",
     "ingest_labels": "labels:",
     "lab": "lab",
     "load_sample": "synthetic:",
@@ -111,6 +124,7 @@ _HOMES = {
     "simulate": "simulation:",
     "train": "training:",
     "training": "training",
+    "verify": "followup:",
 }
 _EXTRA = {"figures": "lab", "lab": "lab"}
 

@@ -46,12 +46,12 @@ def _contracts(repository: Path) -> dict[str, Any]:
 
 
 def test_three_lists_of_public_names_agree(repository: Path) -> None:
-    """__all__, the table of homes and the typing imports name the same things, thirty at most, and the docstring tells most."""
+    """__all__, the table of homes and the typing imports name the same things, thirty-six at most, and the docstring tells most."""
     tree = ast.parse((repository / "planner" / "__init__.py").read_text("utf-8"))
     (block,) = (node for node in tree.body if isinstance(node, ast.If))
     typed = [alias.name for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names]
     assert sorted(typed) == PUBLIC == sorted(planner._HOMES) == dir(planner)
-    assert len(PUBLIC) <= 30
+    assert len(PUBLIC) <= 36
 
 
 def test_public_names_survive_every_import(tmp_path: Path) -> None:

@@ -14,9 +14,12 @@ from planner.cli import (
     apps,
     audit,
     backtest,
+    bridge,
     compare,
     decide,
+    drift,
     export,
+    gate,
     lab,
     labels,
     labels_grade,
@@ -29,6 +32,7 @@ from planner.cli import (
     rollout,
     simulate,
     train,
+    verify,
 )
 
 __all__ = ["app"]
@@ -57,7 +61,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _BEFORE = (read.read, audit.audit, plan.plan, backtest.backtest, train.train, simulate.simulate, compare.compare, optimize.optimize)
-for _verb in (*_BEFORE, replay.replay, off_policy.off_policy, export.export, preflight.preflight, decide.decide):
+_LIVE = (preflight.preflight, decide.decide, verify.verify, bridge.bridge, drift.drift, gate.gate)
+for _verb in (*_BEFORE, replay.replay, off_policy.off_policy, export.export, *_LIVE):
     app.command()(_verb)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(lab.lab)
 app.add_typer(apps.app, name="apps")

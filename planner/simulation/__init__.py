@@ -3,6 +3,7 @@
 from planner.simulation.accounting import AS_LOGGED, price_date
 from planner.simulation.frontier import Frontier, frontier, trace
 from planner.simulation.ledger import ledger
+from planner.simulation.predicted import predicted_bill
 from planner.simulation.result import WEEK, Simulation
 from planner.simulation.simulate import run, simulate, simulate_in_parts
 from planner.simulation.summary import Summary, SummaryHeader, merge
@@ -21,6 +22,7 @@ __all__ = [
     "frontier",
     "ledger",
     "merge",
+    "predicted_bill",
     "price_date",
     "retries",
     "run",

@@ -1,0 +1,108 @@
+"""Checks before any number: whether this is the experiment that the rollout says it is.
+
+In: the Arms of a log. Out: what was checked, each with a sentence and whether it is an alarm: arms that are not as large as drawn, units
+in two arms, requests that something else differs for, fallbacks and explorations. Knows nothing of intervals.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import chdtrc
+
+from planner.followup.arms import Arms
+from planner.followup.verify_contrasts import alike
+from planner.followup.verify_sides import Sample
+
+__all__ = ["ALARM", "Check", "checks", "same_unmoved"]
+
+#: A sample-ratio mismatch below this p-value is an alarm (Fabijan et al., *KDD* 2019, use 0.0005 to 0.01), and so is its like elsewhere.
+ALARM = 0.001
+#: Standard errors that this is.
+_FAR = 3.29
+#: Units to be expected in either arm for the chi-square distribution to hold.
+_EXPECTED = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """``name`` was looked at: what was found, in ``words``; with ``alarm`` the comparison does not mean what it should.
+
+    ``count`` is how many units or requests are concerned, ``p_value`` NaN where nothing was tested.
+    """
+
+    name: str
+    alarm: bool
+    words: str
+    count: int
+    p_value: float = np.nan
+
+
+def checks(arms: Arms, model: NDArray[np.object_]) -> tuple[Check, ...]:
+    """Check ``arms``; ``model`` (n,) answered each of its requests."""
+    explored = arms.routed & (arms.action != arms.decided)
+    return (_ratio(arms, explored), _leaks(arms), _fallbacks(arms, model), _explored(explored))
+
+
+def _ratio(arms: Arms, explored: NDArray[np.bool_]) -> Check:
+    """Compare how many units each arm has with the chance of being routed that was logged."""
+    tested = arms.moved & ~np.isin(arms.app, np.unique(arms.app[explored].astype(str)))
+    frame = pd.DataFrame({"app": arms.app, "chance": arms.chance, "unit": arms.unit, "routed": arms.routed})[tested]
+    units = frame.groupby(["app", "chance", "unit"], sort=False)["routed"].agg(["min", "max"])
+    sure = units.loc[units["min"] == units["max"], "max"].groupby(level=["app", "chance"]).agg(["sum", "size"]).reset_index()
+    drawn = sure["size"] * sure["chance"]
+    large = np.minimum(drawn, sure["size"] - drawn) >= _EXPECTED
+    sure, drawn = sure[large], drawn[large]
+    if sure.empty:
+        return Check("arm sizes", False, "Too few units, or exploration: the sizes of the arms are not tested.", 0)
+    n, routed = int(sure["size"].sum()), int(sure["sum"].sum())
+    square = float((np.square(sure["sum"] - drawn) / (drawn * (1 - sure["chance"]))).sum())
+    p = float(chdtrc(len(sure), square))
+    shares = f"{routed / n:.1%} of {n:,} {arms.unit_kind}s were routed, drawn were {float(drawn.sum()) / n:.1%} (p {p:.2g})"
+    if p >= ALARM:
+        return Check("arm sizes", False, f"Arms are as large as drawn: {shares}.", n, p)
+    why = "the log lacks requests of an arm, or sessions are not what was drawn for; what follows may be wrong"
+    return Check("arm sizes", True, f"Sample-ratio mismatch: {shares}; {why}.", n, p)
+
+
+def _leaks(arms: Arms) -> Check:
+    """Find units that were routed and kept under the same settings."""
+    frame = pd.DataFrame({"unit": arms.unit, "chance": arms.chance, "routed": arms.routed})[arms.moved]
+    both = frame.groupby(["unit", "chance"], sort=False)["routed"].nunique() > 1
+    count, n = int(both.sum()), len(both)
+    if not count:
+        return Check("leaks", False, f"No {arms.unit_kind} was in two arms.", 0)
+    why = "was the salt changed, or are sessions cut otherwise in the log?"
+    return Check("leaks", count > ALARM * n, f"{count:,} of {n:,} {arms.unit_kind}s were both routed and kept: {why}", count)
+
+
+def _fallbacks(arms: Arms, model: NDArray[np.object_]) -> Check:
+    """Count routed requests that another model answered than mostly answers what is sent there."""
+    sent = pd.Series(model).groupby(pd.Series(arms.action), sort=False)
+    usual = sent.agg(lambda names: names.mode().iloc[0])
+    other = arms.routed & (model != usual.reindex(arms.action).to_numpy(object))
+    count = int(other.sum())
+    share = count / max(int(arms.routed.sum()), 1)
+    words = f"{share:.1%} of routed requests were answered by another model than they were sent to; they count as routed."
+    return Check("fallbacks", False, words if count else "No routed request fell back to another model.", count)
+
+
+def _explored(explored: NDArray[np.bool_]) -> Check:
+    count = int(explored.sum())
+    words = f"{count:,} routed requests explored another model than decided; they count as routed."
+    return Check("exploration", False, words if count else "No request explored.", count)
+
+
+def same_unmoved(sample: Sample) -> Check:
+    """Say whether requests that keep their model cost the same in both arms; ``sample`` holds these alone, as if moved."""
+    far = alike(sample)
+    words = "Requests that keep their model cost the same in both arms, as they must: they are left out of the noise."
+    if abs(far) <= _FAR:
+        return Check("kept models", False, words, len(sample.value))
+    words = (
+        f"Requests that keep their model cost otherwise when routed ({far:+.1f} standard errors): something else differs between the arms"
+    )
+    return Check("kept models", True, f"{words}; all requests are compared.", len(sample.value))
