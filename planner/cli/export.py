@@ -18,7 +18,7 @@ from planner.cli.options import LogBeside, Tau, TrainingOptions, with_training_o
 from planner.cli.output import Part, show, stages, wrap
 from planner.cli.training import fitted, matched
 from planner.cli.worlds import world_of
-from planner.errors import InputError, MissingExtraError, did_you_mean
+from planner.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from planner.bundle.nocode import NoCode
@@ -32,7 +32,6 @@ __all__ = ["export"]
 
 _METHODS = ("learned", "cheapest", "best", "per app", "length")
 _GATEWAYS = ("litellm",)
-_NEEDS_LABELS = "It needs labels: export from them, not from a bundle."
 
 
 @dataclass(frozen=True)
@@ -78,10 +77,9 @@ def export(
         planner export answers --log november --plan plan.yaml --gateway litellm --out production
     """
     from planner.bundle import export as write
-    from planner.bundle.gateway import BUNDLE, GatewayParts, check_folder, write_gateway
-    from planner.bundle.gateway_log import GatewayLog, gateway_log
-    from planner.bundle.gateway_rollout import apps_of, floor_passed
+    from planner.bundle.gateway import BUNDLE, check_folder
     from planner.bundle.prediction import predict
+    from planner.bundle.production import export_gateway
     from planner.router import Router
 
     silent = quiet or json
@@ -99,22 +97,17 @@ def export(
     router = made.router if tau is None else made.router.with_tau(tau)
     around = _plan(plan, router, made.routers) if plan or log or gateway else None
     router = around.of_key("route")[0].router if around else router
-    seen = gateway_log(traffic) if traffic is not None else GatewayLog()
-    evaluation, nocode = dict(made.evaluation), _nocode(made, router, silent) if gateway else _NEEDS_LABELS
-    if gateway and made.training is not None:
-        evaluation["floor_passed"] = floor_passed(made.training, router, apps_of(router, seen))
-    if not isinstance(nocode, str):
-        evaluation["no_code"] = dict(nocode.evaluation)
-    if traffic is not None and around is not None:
-        world = world_of(traffic, made.labels, made.training, options.prices, None, options.seed, silent)
-        with stages("predicting", silent):
+    world = world_of(traffic, made.labels, made.training, options.prices, None, options.seed, silent) if traffic is not None else None
+    with stages("writing", silent):
+        if gateway and around is not None:
+            book, known = book_of(options.prices), made.evaluation
+            done = export_gateway(around, out, world=world, training=made.training, labels=made.labels, book=book, evaluation=known)
+            return _say(out, done.router, done.evaluation, done.files, done.nocode, json)
+        evaluation = dict(made.evaluation)
+        if world is not None and around is not None:
             evaluation["prediction"] = predict(world, around, router)
-    folder = write(router, out / BUNDLE if gateway else out, training=made.training, plan=around, evaluation=evaluation)
-    loaded, files = Router.load(folder), {}
-    if gateway and around is not None:
-        passed, expected = evaluation.get("floor_passed", {}), evaluation.get("prediction")
-        files = write_gateway(out, loaded, GatewayParts(around, book_of(options.prices), seen, nocode, passed, expected))
-    _say(out if gateway else folder, loaded, evaluation, files, nocode, json)
+        folder = write(router, out, training=made.training, plan=around, evaluation=evaluation)
+    return _say(folder, Router.load(folder), evaluation, {}, "", json)
 
 
 def _check(method: str | None, gateway: str | None) -> None:
@@ -172,20 +165,7 @@ def _plan(path: Path | None, router: Router, routers: Mapping[str, Router]) -> P
     return plan
 
 
-def _nocode(made: _Source, router: Router, quiet: bool) -> NoCode | str:
-    """Fit the router that needs no code, or say in a sentence why there is none."""
-    from planner.bundle.nocode import fit_nocode
-
-    if made.training is None or made.labels is None:
-        return _NEEDS_LABELS
-    with stages("without code", quiet):
-        try:
-            return fit_nocode(made.training, router, made.labels.items["messages"].tolist())
-        except MissingExtraError as error:
-            return str(error)
-
-
-def _say(folder: Path, router: Router, evaluation: Mapping[str, Any], files: Mapping[str, str], nocode: Any, json: bool) -> None:
+def _say(folder: Path, router: Router, evaluation: Mapping[str, Any], files: Mapping[str, str], nocode: NoCode | str, json: bool) -> None:
     from planner.bundle.gateway_readme import expected
 
     words = f"Wrote {folder} and loaded it again: router {router.version}, τ {router.tau!r}, reference {router.reference}, "

@@ -11,7 +11,7 @@ import os
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from hashlib import sha256
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -29,6 +29,7 @@ __all__ = [
     "Mirroring",
     "Rollout",
     "read",
+    "turned",
     "write",
 ]
 
@@ -194,6 +195,34 @@ class Rollout:
         """Return JSON values, with the header, from which ``of`` builds the same."""
         values = {"stop": self.stop, "salt": self.salt, "holdout": self.holdout, "app_from": self.app_from}
         return {**formats.header("rollout"), **values, "apps": {name: _app_state(app) for name, app in self.apps.items()}}
+
+
+def turned(
+    rollout: Rollout,
+    names: Sequence[str] | None = None,
+    *,
+    holdout: float | None = None,
+    mirror: Mapping[str, Any] | None = None,
+    **values: Any,
+) -> Rollout:
+    """Return ``rollout`` with other ``values`` (mode, share, explore, asks, …) and ``mirror`` settings of the apps ``names``, None for all.
+
+    An app that is not there yet begins where it is said what it ``asks`` for. InputError for an unknown one, and for bad values.
+
+    >>> on = turned(Rollout("3f9a01c2", apps={"chat": AppRollout("shadow")}), ["chat"], mode="canary", share=0.1, holdout=0.02)
+    >>> on.apps["chat"].mode, on.apps["chat"].share, on.holdout
+    ('canary', 0.1, 0.02)
+    """
+    apps = dict(rollout.apps)
+    for name in apps if names is None else names:
+        if name not in apps and not values.get("asks"):
+            raise InputError(
+                f"app {name!r}", f"one of {', '.join(apps)}", did_you_mean(name, apps) or "say what a new app asks for (--ask)"
+            )
+        own = apps.get(name, AppRollout())
+        answered = replace(own.mirror or Mirroring(0.0, 0.0), **mirror) if mirror else own.mirror
+        apps[name] = replace(own, **values, mirror=answered)
+    return replace(rollout, apps=apps, holdout=rollout.holdout if holdout is None else holdout)
 
 
 def read(path: str | Path) -> Rollout:

@@ -2,6 +2,7 @@
 
 from planner.synthetic.log import Log, build
 from planner.synthetic.reachable import best_reachable
+from planner.synthetic.rehearsal import rehearse
 from planner.synthetic.sample import load_sample, sample_folder, write_sample
 from planner.synthetic.truth import Ceiling, Truth, ceiling, read_truth, truth
 
@@ -14,6 +15,7 @@ __all__ = [
     "ceiling",
     "load_sample",
     "read_truth",
+    "rehearse",
     "sample_folder",
     "truth",
     "write_sample",

@@ -19,10 +19,10 @@ from planner.stats import draws
 from planner.synthetic import calls, programs, prose, records, tools
 from planner.synthetic.arrivals import Requests, Sessions, requests_of, sessions
 from planner.synthetic.drafts import Draft, Draw, Message, dumps
-from planner.synthetic.world import APPS, MODELS, SEED, model_at
+from planner.synthetic.world import APPS, DAYS, MODELS, SEED, model_at
 from planner.text.tokens import count_tokens
 
-__all__ = ["REQUESTS", "Log", "build"]
+__all__ = ["REQUESTS", "Log", "build", "fill_inputs", "fill_latencies", "fill_reuse"]
 
 #: Requests in the sample, router overhead apart.
 REQUESTS = 50_500
@@ -36,7 +36,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, eq=False)
 class Log:
-    """``table`` (one row per request, in order of time), its ``drafts``, the seed, and the demands, shape (n, 8).
+    """``table`` (one row per request, in order of time), its ``drafts``, the seed, the ``month`` from 0, and the demands, shape (n, 8).
 
     Columns: request_id, key, app, session, turn, user, time_us, model, version, group, topic, explored, status, error, code,
     attempts, raw (input in o200k tokens), input (tokens as billed), cached, written, visible, reasoning, runaway,
@@ -46,6 +46,7 @@ class Log:
     table: pd.DataFrame
     drafts: list[Draft]
     seed: int
+    month: int = 0
 
     def __len__(self) -> int:
         return len(self.table)
@@ -60,30 +61,33 @@ class Log:
         return self.table[name].to_numpy()
 
 
-def build(requests: int = REQUESTS, seed: int = SEED, progress: Progress | None = None) -> Log:
-    """Make the log of ``requests`` requests; equal arguments give an equal log. ``progress`` hears (sessions done, in all)."""
+def build(requests: int = REQUESTS, seed: int = SEED, progress: Progress | None = None, month: int = 0) -> Log:
+    """Make the log of ``requests`` requests; equal arguments give an equal log. ``progress`` hears (sessions done, in all).
+
+    A later ``month`` (of DAYS days, from 0) of another seed has other requests of the same users, apps, models and prompt versions.
+    """
     who = sessions(requests, seed)
     rows = requests_of(who, seed)
-    table = _plan(who, rows, seed)
+    table = _plan(who, rows, seed, month)
     drafts = _draft(who, rows, table, seed, progress)
     _count(drafts)
     table["topic"] = [d.topic for d in drafts]
     table["group"] = _groups(drafts)
     _outputs(table, drafts, seed)
-    _inputs(table, drafts)
-    _latencies(table, drafts, seed)
+    fill_inputs(table, drafts)
+    fill_latencies(table, drafts, seed)
     table["time_us"] = _times(who, rows, table, seed)
     order = np.lexsort((table["request_id"].to_numpy().astype(str), table["time_us"].to_numpy()))
     drafts = [drafts[i] for i in order]
     table = table.iloc[order].reset_index(drop=True)
-    _reuse(table, drafts)
-    return Log(table, drafts, seed)
+    fill_reuse(table, drafts)
+    return Log(table, drafts, seed, month)
 
 
-def _plan(who: Sessions, rows: Requests, seed: int) -> pd.DataFrame:
+def _plan(who: Sessions, rows: Requests, seed: int, month: int) -> pd.DataFrame:
     """Return what is known before a word is written: app, model, prompt version, how the request ends, and its base length."""
     app, day, hour = who.app[rows.session], (who.start_us // _DAY_US)[rows.session], (who.start_us // _HOUR_US)[rows.session]
-    names = np.array([m.name for m in MODELS])
+    names, day = np.array([m.name for m in MODELS]), day + month * DAYS
     model, version = np.empty(len(app), np.int64), np.empty(len(app), object)
     explored = np.zeros(len(app), bool)
     coin = draws.uniform(seed, draws.key(f"{seed}/{x}" for x in who.name), "explore")[rows.session]
@@ -183,7 +187,7 @@ def _outputs(table: pd.DataFrame, drafts: list[Draft], seed: int) -> None:
     table["visible"] = np.where(away, [d.answer.tokens or most for d, most in zip(drafts, limit, strict=True)], visible)
 
 
-def _inputs(table: pd.DataFrame, drafts: list[Draft]) -> None:
+def fill_inputs(table: pd.DataFrame, drafts: list[Draft]) -> None:
     """Fill input tokens, whole and of the stable prefix (system prompt and tools), as the provider bills them."""
     memo: dict[int, int] = {}
     scale = np.array([m.scale for m in MODELS])[table["model"]]
@@ -195,7 +199,7 @@ def _inputs(table: pd.DataFrame, drafts: list[Draft]) -> None:
     table["prefix_tokens"] = np.round(scale * (first + tools_tokens)).astype(np.int64)
 
 
-def _latencies(table: pd.DataFrame, drafts: list[Draft], seed: int) -> None:
+def fill_latencies(table: pd.DataFrame, drafts: list[Draft], seed: int) -> None:
     """Fill reasoning tokens and latencies; every attempt before the last costs a second and a bit."""
     key, app, model, hour, read, visible = (table[c].to_numpy() for c in ("key", "app", "model", "hour", "input", "visible"))
     reasoning = calls.reasoning_tokens(key, app, model, visible, np.array([d.demand[0] for d in drafts]), seed)
@@ -232,7 +236,7 @@ def _times(who: Sessions, rows: Requests, table: pd.DataFrame, seed: int) -> NDA
     return np.asarray(who.start_us[rows.session] + total - total[first][rows.session], np.int64) // 1000 * 1000
 
 
-def _reuse(table: pd.DataFrame, drafts: list[Draft]) -> None:
+def fill_reuse(table: pd.DataFrame, drafts: list[Draft]) -> None:
     """Fill what depends on order: gateway hits of identical tickets, then the providers' prompt caches."""
     time, ok = table["time_us"].to_numpy(), (table["status"] == "ok").to_numpy()
     cached_app = np.array([a.name == "ticket-triage" for a in APPS])[table["app"]]

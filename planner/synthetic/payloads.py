@@ -6,7 +6,7 @@ wrongly; some rows are the router's own calls. Knows nothing of how texts and to
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,11 @@ from planner.stats import draws
 from planner.synthetic.drafts import Draft, dumps
 from planner.synthetic.log import Log
 from planner.synthetic.verdicts import cost_usd, draw_quality
-from planner.synthetic.world import APPS, MODELS, START, expected_quality
+from planner.synthetic.world import APPS, DAYS, MODELS, START, App, expected_quality
 
-__all__ = ["lines", "write"]
+__all__ = ["lines", "parameters", "session_of", "tags_of", "write"]
 
-_EPOCH_US = int(START.astype("int64"))
+_EPOCH_US, _MONTH_US = int(START.astype("int64")), DAYS * 86_400_000_000
 _AGENTS = ("openai-python/3.57.0", "larkspur-web/5.2", "node-fetch", "python-httpx/0.28.1")
 #: Share of rows whose gateway forgot the cache discount or had last year's rate.
 _WRONG_COST = 0.015
@@ -29,16 +29,16 @@ _WRONG_COST = 0.015
 _CLASSIFIED = 0.04
 
 
-def write(log: Log, path: Any) -> int:
+def write(log: Log, path: Any, stamps: Sequence[Mapping[str, Any] | None] | None = None) -> int:
     """Write the log to ``path`` (``*.jsonl.zst``) as one zstd frame, and return its size in bytes before compression."""
-    text = b"\n".join(lines(log)) + b"\n"
+    text = b"\n".join(lines(log, stamps)) + b"\n"
     packed = pa.Codec("zstd", compression_level=15).compress(text, asbytes=True)
     path.write_bytes(packed)
     return len(text)
 
 
-def lines(log: Log) -> Iterator[bytes]:
-    """Yield the log's lines in order of time."""
+def lines(log: Log, stamps: Sequence[Mapping[str, Any] | None] | None = None) -> Iterator[bytes]:
+    """Yield the log's lines in order of time; ``stamps`` are what a router wrote into the metadata of each request, None for nothing."""
     t = log.table
     output = t["visible"] + t["reasoning"]
     fresh = t["input"] - t["cached"] - t["written"]
@@ -53,7 +53,8 @@ def lines(log: Log) -> Iterator[bytes]:
         app = APPS[row["app"]]
         if app.name == "support-chat" and row["turn"] == 0 and looked[i]:
             yield orjson.dumps(_classifier(row, draft))
-        yield orjson.dumps(_payload(row | {"score": scores[i]}, draft, float(stated[i])))
+        more = {"score": scores[i], "stamp": stamps[i] if stamps else None}
+        yield orjson.dumps(_payload(row | more, draft, float(stated[i])))
 
 
 def _scores(log: Log) -> list[float | None]:
@@ -69,7 +70,8 @@ def _scores(log: Log) -> list[float | None]:
 
 
 def _records(log: Log) -> list[dict[str, Any]]:
-    return [{str(k): v for k, v in row.items()} for row in log.table.to_dict("records")]
+    table = log.table.assign(time_us=log.table["time_us"] + log.month * _MONTH_US)
+    return [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
 
 
 def _seconds(us: int) -> float:
@@ -85,18 +87,17 @@ def _payload(row: dict[str, Any], draft: Draft, cost: float) -> dict[str, Any]:
     first = round(start + min(row["first_ms"], total_ms) / 1000, 3) if app.stream and ok else end
     prompt, completion = (row["input"], row["visible"] + row["reasoning"]) if ok else (0, 0)
     cost = round(cost, 10) if ok and not hit else 0.0
-    own = row["name"] if app.turns > 1 else row["request_id"]
     return {
-        "id": row["request_id"], "trace_id": own, "session_id": "", "call_type": "acompletion", "stream": app.stream,
+        "id": row["request_id"], "trace_id": session_of(row, app), "session_id": "", "call_type": "acompletion", "stream": app.stream,
         "cache_hit": bool(hit) if ok else None,
         "status": "success" if ok else "failure", "custom_llm_provider": model.provider, "startTime": start, "endTime": end,
         "completionStartTime": first,
         "response_time": round((first if app.stream else end) - start, 3), "model": model.name, "model_group": f"{app.name}-default",
         "metadata": _metadata(row, app, model.name, ok), "cache_key": _cache_key(row, draft), "response_cost": cost,
         "prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion,
-        "request_tags": [f"app:{app.name}", f"team:{app.team}", f"User-Agent: {_AGENTS[row['session'] % len(_AGENTS)]}"],
+        "request_tags": (row["stamp"] or {}).get("tags") or tags_of(row, app),
         "end_user": row["user"],
-        **_texts(row, draft, ok), "model_parameters": _parameters(app, draft, model.reasoning),
+        **_texts(row, draft, ok), "model_parameters": parameters(app, draft, model.reasoning),
         "error_information": {"error_class": row["error"], "error_code": row["code"], "llm_provider": "" if ok else model.provider},
     }  # fmt: skip
 
@@ -127,9 +128,11 @@ def _metadata(row: dict[str, Any], app: Any, model: str, ok: bool) -> dict[str, 
         if row["written"]:
             usage["cache_creation_input_tokens"] = row["written"]
         out["usage_object"] = usage
-    if app.explore:
+    score = {} if row["score"] is None else {"score": row["score"]}
+    if row["stamp"]:
+        out["spend_logs_metadata"] = {**score, **row["stamp"]["spend_logs_metadata"]}
+    elif app.explore:
         share = app.explore[1]
-        score = {} if row["score"] is None else {"score": row["score"]}
         out["spend_logs_metadata"] = {
             **score,"action": model, "policy_version": "explore-1",
                                       "action_propensities": dumps({app.models[0][0]: round(1 - share, 4),
@@ -148,7 +151,18 @@ def _texts(row: dict[str, Any], draft: Draft, ok: bool) -> dict[str, Any]:
     return {"messages": messages, "response": {"choices": [{"message": message, "finish_reason": finish}]} if ok else {}}
 
 
-def _parameters(app: Any, draft: Draft, reasoning: float) -> dict[str, Any]:
+def session_of(row: Mapping[str, Any], app: App) -> str:
+    """Return the session that the client names; of single requests the request's own id."""
+    return str(row["name"] if app.turns > 1 else row["request_id"])
+
+
+def tags_of(row: Mapping[str, Any], app: App) -> list[str]:
+    """Return the tags that the client sends."""
+    return [f"app:{app.name}", f"team:{app.team}", f"User-Agent: {_AGENTS[row['session'] % len(_AGENTS)]}"]
+
+
+def parameters(app: App, draft: Draft, reasoning: float) -> dict[str, Any]:
+    """Return what the client sends beside the messages."""
     out: dict[str, Any] = {"stream": app.stream, "max_tokens": app.max_tokens, "temperature": 0.0 if app.output == 0 else 0.3}
     if draft.tools:
         out["tools"] = list(draft.tools)

@@ -17,9 +17,10 @@ from support.chain import chain
 
 import planner
 from planner.outcomes import asked, choose_threshold, reliability, retained
-from planner.policies import Batch, ExactCache, Hedge, Retry
+from planner.policies import Batch, ExactCache, Hedge, Retry, Route
 from planner.simulation import World, run
 from planner.synthetic import best_reachable
+from planner.synthetic.sample import MAPPING
 from planner.training import examples
 from planner.training.judge import curve
 from planner.training.learning_curve import held_rows, lift
@@ -27,7 +28,7 @@ from planner.training.learning_curve import held_rows, lift
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
 CODE_LINES = 70
 #: Whose names a notebook may use beside the public ones, if it imports them.
-PACKAGES = {"comparison", "outcomes", "simulation", "synthetic"}
+PACKAGES = {"bundle", "comparison", "outcomes", "simulation", "synthetic"}
 
 #: A last cell that says, as JSON, what the names of a notebook hold.
 _SAY = {
@@ -85,6 +86,20 @@ held = {
     "refused": limited.table["refused_share"].dropna().tolist(),
 }
 print(json.dumps(held, default=float))
+""",
+    "06_export_and_verify": """
+import json
+held = {
+    "router": router.version,
+    "verified": verification.table.set_index(["measure", "app"])["difference"].to_dict(),
+    "predicted": verification.table.set_index(["measure", "app"])["predicted"].to_dict(),
+    "alarms": [check.name for check in verification.alarms],
+    "parts": bridge.table.set_index("line")["pusd"].to_dict(),
+    "bills": bridge.bills,
+    "drifted": drift.table.set_index("measure")["alarm"].to_dict(),
+    "gate": [gate.verdict, gate.difference.value],
+}
+print(json.dumps({k: {str(a): b for a, b in v.items()} if isinstance(v, dict) else v for k, v in held.items()}, default=float))
 """,
 }
 
@@ -236,3 +251,26 @@ def test_tail_and_failures_say_what_the_library_says(work_folder: Path) -> None:
     assert held["retry"]["usd_per_month"][-1] == pytest.approx(blind["usd_per_month"])
     assert held["retry"]["failure_share"][-1] == pytest.approx(blind["failure_share"])
     assert held["refused"] == sorted(held["refused"], reverse=True), "a higher limit refuses no more"
+
+
+def test_export_and_verify_say_what_the_library_says(work_folder: Path) -> None:
+    """The last notebook runs; what it measures is the library's on the same month, and what it predicted is the simulator's."""
+    notebook, held = _run(next(p for p in NOTEBOOKS if p.stem == "06_export_and_verify"), work_folder)
+    _clean(notebook)
+    ours = chain()
+    assert held["router"] == ours.training.router.version
+    after = planner.read(work_folder / ".planner" / "next_month.jsonl.zst", mapping=MAPPING)
+    found = planner.verify(after, work_folder / ".planner" / "production", book=ours.book)
+    measured = found.table.set_index(["measure", "app"])["difference"]
+    assert held["verified"] == pytest.approx({str(k): v for k, v in measured.items()}, nan_ok=True)
+    assert not held["alarms"]
+    world = World(ours.traffic, ours.outcomes, ours.book, ours.book.date)
+    plan = planner.Plan((Route(ours.training.router),), "route")
+    saving = run(world, plan).saving_share(run(world, plan).summary.groups.index(("support-chat",)))
+    assert held["predicted"]["('saving_share', 'support-chat')"] == pytest.approx(saving.value)
+    assert sum(held["parts"].values()) == held["bills"][1] - held["bills"][0], "to the pico-dollar"
+    assert held["parts"]["routing"] < 0
+    assert held["drifted"]["prompt templates"]
+    assert sum(held["drifted"].values()) == 1, "the world is the same but for the prompts that were edited in the last month"
+    gate = planner.gate(ours.labels, ours.labels, model="claude-haiku-4-5", against="claude-sonnet-4-5", margin=0.02)
+    assert held["gate"] == ["fail", pytest.approx(gate.difference.value)]

@@ -1,0 +1,141 @@
+"""Production: everything that a gateway runs, in one folder: the bundle with what is expected of it, and the gateway's files beside.
+
+In: a plan that routes, and what is known: the world it was simulated in, its training and labels. Out: the folder, loaded again. Knows
+nothing of the command line, and turns nothing on: the first rollout is shadow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from planner.bundle.export import export
+from planner.bundle.gateway import BUNDLE, ROLLOUT, GatewayParts, check_folder, write_gateway
+from planner.bundle.gateway_log import GatewayLog, gateway_log
+from planner.bundle.gateway_readme import expected
+from planner.bundle.gateway_rollout import apps_of, floor_passed
+from planner.bundle.nocode import NoCode, fit_nocode
+from planner.bundle.prediction import predict
+from planner.errors import InputError, MissingExtraError
+from planner.labels import Labels
+from planner.policies import Plan
+from planner.prices import PriceBook
+from planner.router import Router
+from planner.router.rollout import Rollout, read, turned, write
+from planner.simulation import World
+from planner.training import Training
+
+__all__ = ["Production", "export_gateway"]
+
+_NEEDS_LABELS = "It needs labels: export from them, not from a bundle."
+
+
+@dataclass(frozen=True)
+class Production:
+    """A folder that a gateway runs.
+
+    Parameters
+    ----------
+    folder: what was written. router: as production loads it. files: file → what became of it. evaluation: of the bundle's manifest.
+    nocode: the router without code, or the sentence why there is none.
+    """
+
+    folder: Path
+    router: Router = field(repr=False)
+    files: Mapping[str, str]
+    evaluation: Mapping[str, Any] = field(repr=False)
+    nocode: NoCode | str = field(repr=False)
+
+    @property
+    def bundle(self) -> Path:
+        """The bundle in the folder."""
+        return self.folder / BUNDLE
+
+    def turn(self, mode: str, *apps: str, holdout: float | None = None, **values: Any) -> Rollout:
+        """Set what is on for ``apps`` (all without a name), as ``planner rollout set`` does, and return it; running gateways follow.
+
+        Parameters
+        ----------
+        mode: off, shadow, mirror, canary or active. holdout: share of all apps' units that is never routed. values: share, explore, asks.
+        """
+        file = self.folder / ROLLOUT
+        after = turned(read(file), apps or None, holdout=holdout, mode=mode, **values)
+        write(file, after)
+        return after
+
+    @property
+    def text(self) -> str:
+        """What was written, what is expected of it, and what comes next."""
+        prediction = self.evaluation.get("prediction")
+        said = f" Expected: {expected(prediction)}" if prediction else ""
+        return (
+            f"Wrote {self.folder} and loaded it again: router {self.router.version}; every app is in shadow, so nothing changes until "
+            f"somebody turns it on.{said} Next: planner preflight {self.folder} --proxy URL"
+        )
+
+    def _repr_html_(self) -> str:
+        import html
+
+        return f"<p>{html.escape(self.text)}</p>"
+
+
+def export_gateway(
+    plan: Plan,
+    folder: str | Path,
+    *,
+    world: World | None = None,
+    training: Training | None = None,
+    labels: Labels | None = None,
+    book: PriceBook | None = None,
+    evaluation: Mapping[str, Any] | None = None,
+) -> Production:
+    """Write the folder that a LiteLLM proxy runs, and load it again as production does.
+
+    Parameters
+    ----------
+    plan: with one Route lever, whose router is exported. folder: a new or empty one, or an earlier export, of which ``rollout.json`` stays.
+    world: the log, with outcomes, that the plan was simulated in; with it the bundle says what is expected, which ``verify`` reads.
+    training, labels: of the router; with both there is a configuration without code, if LiteLLM is installed.
+    book: rates and windows; by default those of ``world``, else today's. evaluation: JSON values that go into the manifest too.
+
+    Raises InputError for a plan that does not route by one router and for a folder of somebody else's; what ``predict`` and ``export`` do.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> from planner.policies import Plan
+    >>> export_gateway(Plan(), mkdtemp())
+    Traceback (most recent call last):
+        ...
+    planner.errors.InputError: Got a plan with 0 Route levers; expected exactly one, which says what is exported.
+    """
+    routes = plan.of_key("route")
+    if len(routes) != 1:
+        raise InputError(f"a plan with {len(routes)} Route levers", "exactly one, which says what is exported")
+    path, router = Path(folder), routes[0].router
+    check_folder(path)
+    seen = gateway_log(world.traffic) if world is not None else GatewayLog()
+    nocode = _nocode(training, labels, router)
+    known = dict(evaluation or {})
+    if training is not None:
+        known["floor_passed"] = floor_passed(training, router, apps_of(router, seen))
+    if not isinstance(nocode, str):
+        known["no_code"] = dict(nocode.evaluation)
+    if world is not None:
+        known["prediction"] = predict(world, plan, router)
+    loaded = Router.load(export(router, path / BUNDLE, training=training, plan=plan, evaluation=known))
+    rates = book or (world.book if world is not None else PriceBook.load())
+    parts = GatewayParts(plan, rates, seen, nocode, known.get("floor_passed", {}), known.get("prediction"))
+    return Production(path, loaded, write_gateway(path, loaded, parts), known, nocode)
+
+
+def _nocode(training: Training | None, labels: Labels | None, router: Router) -> NoCode | str:
+    """Fit the router that needs no code, or say in a sentence why there is none."""
+    if training is None or labels is None:
+        return _NEEDS_LABELS
+    try:
+        return fit_nocode(training, router, labels.items["messages"].tolist())
+    except MissingExtraError as error:
+        return str(error)
