@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -112,6 +113,11 @@ class Traffic:
     def batches(self, columns: Sequence[str], rows: int = 65_536) -> Iterator[pa.RecordBatch]:
         """Stream ``columns`` in batches of at most ``rows``: bounded memory at any size."""
         yield from pq.ParquetFile(self.folder / _DATA).iter_batches(rows, columns=list(columns))
+
+    @cached_property
+    def has_text(self) -> bool:
+        """Whether any request has its whole text; looked up once, since a log without text takes a pass over it to know."""
+        return any(pc.any(pc.equal(batch["text_state"], "full")).as_py() for batch in self.batches(("text_state",)))
 
     @cached_property
     def quarantine(self) -> pd.DataFrame:

@@ -50,7 +50,7 @@ def prints_of(traffic: Traffic, progress: Progress | None = None, positions: NDA
     A request's prints are the same in any part of the log. They are made once and stored beside it; ``progress`` is called with steps
     done and in all while text is read.
     """
-    if _has_text(traffic):
+    if traffic.has_text:
         made = traffic.derived(f"{VERSION}-{BLOCK_TOKENS}", lambda: _hashed(traffic, progress))
         prefixes = Prefixes(made["keys"], made["start"], made["size"], BLOCK_TOKENS * BYTES_PER_TOKEN)
         if positions is None:
@@ -59,10 +59,6 @@ def prints_of(traffic: Traffic, progress: Progress | None = None, positions: NDA
     columns = ("cache_key", "prefix_blocks", *_INPUT)
     table = traffic.arrow(*columns) if positions is None else traffic.take(positions, *columns)
     return Prints(string_keys(table["cache_key"]), _trace_blocks(table))
-
-
-def _has_text(traffic: Traffic) -> bool:
-    return any(pc.any(pc.equal(batch["text_state"], "full")).as_py() for batch in traffic.batches(("text_state",)))
 
 
 def _hashed(traffic: Traffic, progress: Progress | None) -> Iterator[Piece]:

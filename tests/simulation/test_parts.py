@@ -22,6 +22,7 @@ import pytest
 from simulation.test_levers import BITES, DATE, MODELS, log
 from support.small import traffic_of, world_of
 
+from benchmarks.simulate import SEVEN, made
 from planner.errors import InputError
 from planner.labels import Labels
 from planner.outcomes import Outcomes, fit_outcomes
@@ -212,6 +213,28 @@ def test_a_part_is_let_go_of_at_once(opened: tuple[World, Training]) -> None:
         assert left() is None
     finally:
         gc.enable()
+
+
+def test_no_part_reads_the_whole_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is streamed from the log does not grow with the number of parts, text or none: time stays linear in size."""
+    streamed: list[int] = []
+    batches = Traffic.batches
+
+    def counted(traffic: Traffic, *given: Any, **named: Any) -> Iterator[Any]:
+        for batch in batches(traffic, *given, **named):
+            streamed.append(len(batch))
+            yield batch
+
+    monkeypatch.setattr(Traffic, "batches", counted)
+    for text in (False, True):
+        traffic = made(tmp_path / f"{text}", 2_000, text=text)
+        fitted = fit_outcomes(traffic)
+        totals = []
+        for rows in (100, 1_000, 100):
+            streamed.clear()
+            simulate_in_parts(traffic, SEVEN, outcomes=fitted, book=PriceBook.load(), at=DATE, rows=rows)
+            totals.append(sum(streamed))
+        assert totals[2] == totals[1]
 
 
 def test_a_killed_run_goes_on(opened: tuple[World, Training], tmp_path: Path) -> None:
