@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["verify"]
 
 _NAMES = {
-    "saving_share": "saved",
+    "saving_share": "saved a request",
     "saving_usd_per_month": "saved a month",
-    "saving_usd_per_month_all": "… if all were routed",
+    "saving_usd_per_month_all": "… if all",
     "quality": "quality",
     "failures": "failures",
     "p95_ms": "p95 [ms]",

@@ -43,7 +43,9 @@ class Arms:
     Parameters
     ----------
     position: (n,) rows of the traffic, not sorted.
-    app, mode, asked, decided, action: (n,) names; the mode is ``canary`` or ``active``, the action what was sent.
+    app, mode, asked, decided, action: (n,) names; the mode is ``canary`` or ``active``, the action what was sent. ``asked`` is the model
+        that answers the group of deployments that was asked for, where it is always the same; ``decided`` is the same where the router
+        abstained.
     arm: (n,) one of ``routed``, ``holdout``, ``control``.
     unit: (n,) codes of (app, session, end user or request): what the lot was drawn for.
     chance: (n,) the probability of the model decided, by request; of requests that keep their model that of the latest of their app that
@@ -105,7 +107,8 @@ def arms(traffic: Traffic, digest: str) -> Arms:
     reason = _first_reasons(frame, digest[:8])
     own = frame[reason == ""].assign(reason="")
     own["unit"] = _units(own)
-    own["chance"] = _chances(own)
+    own["asked"] = _homes(own)
+    own["decided"], own["chance"] = _drawn(own)
     _pinned(own)
     lotted = own["arm"].isin([ROUTED, *KEPT])
     own["reason"] = np.where(lotted, "", own["arm"].map(_WHY).fillna(_WHY[""]))
@@ -118,7 +121,7 @@ def arms(traffic: Traffic, digest: str) -> Arms:
         raise NeedsError(
             f"no request that bundle {digest[:8]} routed ({why or 'an empty log'})",
             "a log of the time after an app was set to canary or active",
-            "planner read keeps the tags; check that the bundle is the one that ran",
+            "check that the bundle is the one that ran and that the log keeps its tags",
         )
     chance = found["chance"].groupby(found["app"], sort=False)
     names: dict[str, Any] = {name: found[name].to_numpy(object) for name in ("app", "mode", "asked", "decided", "action", "arm")}
@@ -158,15 +161,26 @@ def _units(own: pd.DataFrame) -> NDArray[np.int64]:
     return own.groupby(["app", "kind", "name"], sort=False).ngroup().to_numpy().astype(np.int64)
 
 
-def _chances(own: pd.DataFrame) -> NDArray[np.float64]:
-    """Return the probability of the model decided where it is not the one asked for, else NaN."""
-    chance = np.full(len(own), np.nan)
+def _homes(own: pd.DataFrame) -> pd.Series[str]:
+    """Return the model that whom the lot kept was sent to when asking for the same group in the same app; the group where that varies."""
+    kept = own.loc[own["arm"].isin(KEPT) & own["action"].notna(), ["app", "asked", "action"]].drop_duplicates()
+    homes = kept[~kept.duplicated(["app", "asked"], keep=False)].set_index(["app", "asked"])["action"]
+    found = homes.reindex(pd.MultiIndex.from_frame(own[["app", "asked"]])).set_axis(own.index)
+    return found.fillna(own["asked"])
+
+
+def _drawn(own: pd.DataFrame) -> tuple[NDArray[np.object_], NDArray[np.float64]]:
+    """Return the model decided, which is the one asked for where the decided one had no chance, and its probability, else NaN."""
+    chance, decided, asked = np.full(len(own), np.nan), own["decided"].to_numpy(object).copy(), own["asked"].to_numpy(object)
     codes, texts = pd.factorize(own["action_propensities"])
     read: list[dict[str, Any]] = [json.loads(t) for t in texts]
-    place = np.flatnonzero((codes >= 0) & (own["decided"] != own["asked"]).to_numpy())
-    decided = own["decided"].to_numpy(object)
-    chance[place] = [round(float(read[codes[i]].get(decided[i], np.nan)), 9) for i in place.tolist()]
-    return chance
+    for i in np.flatnonzero((codes >= 0) & (decided != asked)).tolist():
+        drawn = read[codes[i]].get(decided[i])
+        if drawn is None:
+            decided[i] = asked[i]
+        else:
+            chance[i] = round(float(drawn), 9)
+    return decided, chance
 
 
 def _pinned(own: pd.DataFrame) -> None:

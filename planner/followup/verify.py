@@ -53,7 +53,8 @@ def verify(traffic: Traffic, bundle: str | Path, *, book: PriceBook | None = Non
     Requests are compared within app, settings (the chance of being routed) and decision, and weighted to the mix of what was routed.
     Everybody keeps the drawn arm, whatever answered in the end. Where decisions are made by session, or units are single requests, those
     that keep their model are left out of the noise: their decision does not depend on the arm. What is compared is this log's own traffic:
-    its mix is given. Raises NeedsError where nothing was routed, InputError for a bad ``precision``, BundleError.
+    its mix is given, and the interval is about what these very requests would have cost. Raises NeedsError where nothing was routed,
+    InputError for a bad ``precision``, BundleError.
     """
     if not 0 < precision < 1:
         raise InputError(f"precision {precision:g}", "a share above 0 and below 1", "for example 0.05")
@@ -104,7 +105,7 @@ class _Compared:
     """The requests of all measures; with ``split`` those that keep their model are told from those that are moved."""
 
     def __init__(self, found: Arms, values: Mapping[str, F64], weight: F64, split: bool) -> None:
-        self.arms, self.values, self.weight = found, values, weight
+        self.arms, self.routed, self.values, self.weight = found, found.routed, values, weight
         self.moved = found.moved if split else np.ones(len(found), bool)
         chance = np.unique(np.nan_to_num(found.chance, nan=-1.0), return_inverse=True)[1]
         by_app = pd.factorize(pd.MultiIndex.from_arrays([chance, found.app]))[0]
@@ -113,14 +114,14 @@ class _Compared:
 
     def sample(self, measure: str, rows: NDArray[np.bool_]) -> Sample:
         """Return the requests of ``rows`` that have a value of ``measure``."""
-        whole = Sample(self.values[measure], self.weight, self.arms.unit, self.arms.routed, self.moved, self.levels)
+        whole = Sample(self.values[measure], self.weight, self.arms.unit, self.routed, self.moved, self.levels)
         return whole.take(rows & np.isfinite(self.values[measure]))
 
 
 def _table(compared: _Compared, prediction: Mapping[str, Any], days: float) -> pd.DataFrame:
     """Return a row an app (and "all") and measure."""
     arm, rows = compared.arms, []
-    apps = sorted(set(arm.app[arm.routed].tolist()))
+    apps = sorted(set(arm.app[compared.routed].tolist()))
     for app in ("all", *apps):
         mine = np.isin(arm.app.astype(str), apps) if app == "all" else np.asarray(arm.app == app)
         money = compared.sample("saving_share", mine)
@@ -144,7 +145,7 @@ def _row(one: Contrast) -> dict[str, Any]:
 
 
 def _beside(one: Contrast, predicted: tuple[float, float, float]) -> dict[str, Any]:
-    said, by = verdict(predicted[0], one.low, one.high)
+    said, by = verdict(predicted, one.low, one.high)
     return {**dict(zip(("predicted", "predicted_low", "predicted_high"), predicted, strict=True)), "verdict": said, "missed_by": by}
 
 
@@ -181,7 +182,7 @@ def _missing(usd: F64, compared: _Compared, table: pd.DataFrame) -> list[Check]:
     """Count what is in no figure of money though the lot routed or kept it."""
     unpriced = int(np.isnan(usd).sum())
     found = [Check("prices", False, f"{unpriced:,} requests have no price and are in no figure of money.", unpriced)] if unpriced else []
-    money = compared.arms.routed & np.isfinite(usd)
+    money = compared.routed & np.isfinite(usd)
     whole, seen = float(compared.weight[money].sum()), table.loc[(table["app"] == "all") & (table["measure"] == "saving_share"), "requests"]
     alone = round(whole - float(seen.sum()))
     if alone:

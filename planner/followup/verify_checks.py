@@ -61,7 +61,8 @@ def _ratio(arms: Arms, explored: NDArray[np.bool_]) -> Check:
     n, routed = int(sure["size"].sum()), int(sure["sum"].sum())
     square = float((np.square(sure["sum"] - drawn) / (drawn * (1 - sure["chance"]))).sum())
     p = float(chdtrc(len(sure), square))
-    shares = f"{routed / n:.1%} of {n:,} {arms.unit_kind}s were routed, drawn were {float(drawn.sum()) / n:.1%} (p {p:.2g})"
+    whose = f"{n:,} {arms.unit_kind}s that routing can move"
+    shares = f"{routed / n:.1%} of {whose} were routed, drawn were {float(drawn.sum()) / n:.1%} (p {p:.2g})"
     if p >= ALARM:
         return Check("arm sizes", False, f"Arms are as large as drawn: {shares}.", n, p)
     why = "the log lacks requests of an arm, or sessions are not what was drawn for; what follows may be wrong"

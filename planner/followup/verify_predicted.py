@@ -1,7 +1,7 @@
 """Predicted: what a bundle expects of its plan, for the apps that were looked at, to stand beside what happened.
 
-In: ``evaluation.prediction`` of a manifest (``bundle.prediction``). Out: value and interval by app and measure, and whether an observed
-interval holds it. Knows nothing of logs.
+In: ``evaluation.prediction`` of a manifest (``bundle.prediction``). Out: value and interval by app and measure, and whether it agrees with
+an observed interval. Knows nothing of logs.
 """
 
 from __future__ import annotations
@@ -57,15 +57,20 @@ def _one(about: Mapping[str, Any], measure: str) -> tuple[float, float, float]:
     return _NOTHING if plan is None or log is None else (plan - log, math.nan, math.nan)
 
 
-def verdict(predicted: float, low: float, high: float) -> tuple[str, float]:
-    """Return ``holds`` or ``missed`` and how far the prediction is outside the observed interval; "" where either is unknown.
+def verdict(predicted: tuple[float, float, float], low: float, high: float) -> tuple[str, float]:
+    """Return ``holds`` where the predicted interval (the value, where it has none) and the observed one meet, else ``missed``.
 
-    >>> verdict(0.3, 0.25, 0.35), verdict(0.5, 0.25, 0.35), verdict(float("nan"), 0.0, 1.0)
-    (('holds', 0.0), ('missed', 0.15000000000000002), ('', nan))
+    And how far the predicted one is above or below; "" and NaN where either is unknown.
+
+    >>> verdict((0.3, math.nan, math.nan), 0.25, 0.35), verdict((0.4, 0.3, 0.5), 0.25, 0.35), verdict((0.2, 0.0, 0.25), 0.5, 0.75)
+    (('holds', 0.0), ('holds', 0.0), ('missed', -0.25))
     """
-    if any(map(math.isnan, (predicted, low, high))):
+    value, *limits = predicted
+    if any(map(math.isnan, (value, low, high))):
         return "", math.nan
-    return ("holds", 0.0) if low <= predicted <= high else ("missed", predicted - high if predicted > high else predicted - low)
+    least, most = (value, value) if any(map(math.isnan, limits)) else limits
+    by = least - high if least > high else min(most - low, 0.0)
+    return ("missed", by) if by else ("holds", 0.0)
 
 
 def other_levers(prediction: Mapping[str, Any]) -> tuple[str, ...]:

@@ -38,7 +38,8 @@ class Verification:
     ----------
     table: a row an app (and "all") and measure (of MEASURES): ``app, measure, routed, asked`` (what the same would have been as asked),
         ``difference, low, high`` (95 %), ``units`` (effective, of the smaller side), ``requests`` (routed, compared), ``predicted,
-        predicted_low, predicted_high, verdict`` (holds, missed or "") ``, missed_by, evidence``. Unknown is NaN.
+        predicted_low, predicted_high, verdict`` (``holds`` where the predicted interval, or value, meets the observed interval, ``missed``
+        or "") ``, missed_by, evidence``. Unknown is NaN.
     checks: what was looked at first. left_out: why → rows of the log in no figure.
     counts: ``app, arm, requests, units``. unit_kind: what the lot was drawn for: session, user or request.
     days: length of the log. precision: half the width wanted for the share saved. more_days: that this takes, None where it is reached.
@@ -113,7 +114,9 @@ class Verification:
         row = self._row("quality")
         if row is None:
             return (
-                "No answer was graded: quality is not compared." if not self.graded else "Too few graded answers: quality is not compared."
+                "No answer was graded (the log's column quality is empty): quality is not compared."
+                if not self.graded
+                else "Too few graded answers: quality is not compared."
             )
         return f"Quality: {_between(row, _points)} points, of the {self.graded:,} answers that were graded, measured."
 
@@ -139,12 +142,12 @@ class Verification:
         own += "" if math.isnan(row["predicted_low"]) else f" [{_percent(row['predicted_low'])}, {_percent(row['predicted_high'])}]"
         if not row["verdict"]:
             return f"Predicted were {own}; without an interval nothing says whether that holds."
-        if row["verdict"] == "holds":
-            said = f"The prediction ({own}) lies in the observed interval."
+        if row["verdict"] == "missed":
+            said = f"The prediction ({own}) is missed: it is {100 * abs(row['missed_by']):.1f} points {_side(row)} the observed interval."
+        elif row["low"] <= row["predicted"] <= row["high"]:
+            said = f"The prediction ({own}) holds: it lies in the observed interval."
         else:
-            said = f"The prediction ({own}) is missed by {100 * abs(row['missed_by']):.1f} points."
-            if row["predicted_low"] <= row["high"] and row["predicted_high"] >= row["low"]:
-                said += " Its own interval reaches the observed one."
+            said = f"The prediction ({own}) holds: its interval meets the observed one."
         others = f" It is of the whole plan; who is kept has its other levers too ({', '.join(self.levers)})." if self.levers else ""
         return said + others
 
@@ -153,7 +156,9 @@ class Verification:
         if row is None:
             return ""
         few = (
-            f"Only {row['units']:.0f} effective {self.unit_kind}s on the smaller side: intervals are rough. " if row["units"] < WARN else ""
+            f"Only {row['units']:.0f} effective {self.unit_kind}s on the smaller side: intervals are rough, of 100 some 92 hold. "
+            if row["units"] < WARN
+            else ""
         )
         if math.isnan(row["low"]):
             few = f"Only {row['units']:.0f} effective {self.unit_kind}s on the smaller side: too few for an interval. "
@@ -164,6 +169,10 @@ class Verification:
     def _aside(self) -> str:
         said = "; ".join(f"{n:,} {why}" for why, n in self.left_out.items())
         return f"In no figure: {said}." if said else ""
+
+
+def _side(row: Any) -> str:
+    return "above" if row["missed_by"] > 0 else "below"
 
 
 def _between(row: Any, write: Any) -> str:

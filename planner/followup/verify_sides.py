@@ -89,7 +89,9 @@ class Sides:
 
     Parameters
     ----------
-    routed, kept: over moved requests. unmoved: the mean that requests which are not moved bring to either.
+    routed, kept: over moved requests. as_asked: what is not known of the routed had they been kept: the mean of the kept, with the noise
+        of the routed, units spread about their stratum's mean in the same parts of it. unmoved: the mean that requests which are not moved
+        bring to either.
     requests: the routed that are compared, weights counted. moved_share: of them.
     stratum: (n,) of the sample's requests, −1 where nothing could be compared with them. part: (n,) what each counts in its arm's mean; of
         the kept that are not moved nothing.
@@ -97,6 +99,7 @@ class Sides:
 
     routed: Side
     kept: Side
+    as_asked: Side
     unmoved: float
     requests: float
     moved_share: float
@@ -168,18 +171,24 @@ def sides(sample: Sample) -> Sides | None:
     count = int(stratum.max()) + 1
     share = np.bincount(stratum[compared & sample.routed], sample.weight[compared & sample.routed], count) / whole
     arms = [_Arm.of(sample, np.flatnonzero(compared & side), stratum, count) for side in (sample.routed, ~sample.routed)]
-    freedom = sum(arm.units for arm in arms) - 2
-    spread = sum(arm.squares for arm in arms) / np.maximum(freedom, 1)
-    routed, kept = (arm.side(share, spread) for arm in arms)
+    spread = sum(arm.squares for arm in arms) / np.maximum(sum(arm.freedom for arm in arms), 1)
+    routed, kept = (arm.side(share, spread, arm.means) for arm in arms)
+    as_asked = arms[0].side(share, spread, arms[1].means)
     part = np.where(unmoved, sample.weight / whole, 0.0)
     for arm in arms:
         part[arm.rows] = arm.parts(share)
     level = float(sample.weight[unmoved] @ sample.value[unmoved]) / whole
-    return Sides(routed, kept, level, whole, float(share.sum()), stratum, part)
+    return Sides(routed, kept, as_asked, level, whole, float(share.sum()), stratum, part)
 
 
 def _sums(code: I64, values: F64, count: int) -> F64:
     return np.bincount(code, values, count).astype(float)
+
+
+def _over(top: F64 | float, bottom: F64) -> F64:
+    """Return ``top / bottom``, 0 where the latter is."""
+    found: F64 = np.divide(top, bottom, out=np.zeros_like(bottom), where=bottom != 0)
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,22 +225,26 @@ class _Arm:
     @property
     def squares(self) -> F64:
         """Sums over units of the squared residual in parts of the stratum's mean."""
-        means = self.means[self.place]
-        relative = np.divide(self.residual, means, out=np.zeros_like(means), where=means != 0)
-        return _sums(self.place, np.square(relative), len(self.sizes))
+        return _sums(self.place, np.square(self.residual * _over(1.0, self.means)[self.place]), len(self.sizes))
+
+    @property
+    def freedom(self) -> F64:
+        """Degrees of freedom of ``squares``: none where all values are 0."""
+        return np.where(self.means != 0, self.units - 1, 0)
 
     def parts(self, share: F64) -> F64:
         """Return what each of the arm's requests counts in its mean."""
         counts: F64 = share[self.stratum] * self.weight / self.sizes[self.stratum]
         return counts
 
-    def side(self, share: F64, spread: F64) -> Side:
+    def side(self, share: F64, spread: F64, means: F64) -> Side:
+        """Return the arm at these ``means`` of the strata: its own, or others that its units spread about in the same parts of them."""
         factor = share / self.sizes
         _, code = np.unique(self.unit, return_inverse=True)
-        moves = np.bincount(code, factor[self.place] * self.residual)
+        moves = np.bincount(code, (factor * _over(means, self.means))[self.place] * self.residual)
         n = len(moves)
         clusters = effective_clusters(np.bincount(code, factor[self.place] * self.asked))
         brings = moves * n / max(n - 1, 1) if clusters >= REFUSE else np.zeros(n)
-        mean, parts = float(share @ self.means), self.parts(share)
-        pooled = float((np.square(factor * self.means) * self.units) @ spread)
+        mean, parts = float(share @ means), self.parts(share)
+        pooled = float((np.square(factor * means) * self.units) @ spread)
         return Side(mean, Influence(np.asarray(mean), brings, np.ones(n, bool), clusters), pooled, effective_clusters(parts))
