@@ -124,12 +124,13 @@ def _table(compared: _Compared, prediction: Mapping[str, Any], days: float) -> p
     apps = sorted(set(arm.app[compared.routed].tolist()))
     for app in ("all", *apps):
         mine = np.isin(arm.app.astype(str), apps) if app == "all" else np.asarray(arm.app == app)
-        money = compared.sample("saving_share", mine)
+        money, per_month = compared.sample("saving_share", mine), float(compared.weight[mine].sum()) * DAYS_PER_MONTH / days
         found: dict[str, Contrast | None] = _money(saved(money), money, DAYS_PER_MONTH / days)
         found |= {measure: contrast(compared.sample(measure, mine)) for measure, contrast in _CONTRASTS.items()}
         for measure, one in found.items():
             if one is not None:
-                rows.append({"app": app, "measure": measure, **_row(one), **_beside(one, expected(prediction, measure, apps, app))})
+                told = expected(prediction, measure, apps, app, per_month)
+                rows.append({"app": app, "measure": measure, **_row(one), **_beside(one, told)})
     return pd.DataFrame(rows, columns=list(_ROW))
 
 
@@ -145,7 +146,7 @@ def _row(one: Contrast) -> dict[str, Any]:
 
 
 def _beside(one: Contrast, predicted: tuple[float, float, float]) -> dict[str, Any]:
-    said, by = verdict(predicted, one.low, one.high)
+    said, by = verdict(predicted, (one.difference, one.low, one.high))
     return {**dict(zip(("predicted", "predicted_low", "predicted_high"), predicted, strict=True)), "verdict": said, "missed_by": by}
 
 

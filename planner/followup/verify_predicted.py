@@ -17,21 +17,26 @@ _PAIRS = {"failures": "failure_share", "p95_ms": "p95_ms"}
 _NOTHING = (math.nan, math.nan, math.nan)
 
 
-def expected(prediction: Mapping[str, Any], measure: str, apps: Collection[str], app: str = "all") -> tuple[float, float, float]:
+def expected(
+    prediction: Mapping[str, Any], measure: str, apps: Collection[str], app: str = "all", per_month: float = math.nan
+) -> tuple[float, float, float]:
     """Return (value, low, high) that was predicted of ``measure``; NaN for what was not.
 
     ``app`` "all" means all of ``apps``. Where these are not all that the prediction is about, its apps are added up, and no interval is
-    given; where it is not about one of them, nothing was predicted.
+    given; where it is not about one of them, nothing was predicted. Dollars a month are those of ``per_month`` requests: more or fewer
+    than was reckoned with is no error of the plan.
 
-    >>> half = {"saving_share": {"value": 0.5, "low": 0.4, "high": 0.6}}
+    >>> half = {"saving_share": {"value": 0.5, "low": 0.4, "high": 0.6}, "saving_usd_per_month": {"value": 10.0}, "requests_per_month": 100}
     >>> expected({**half, "apps": {"chat": half}}, "saving_share", ["chat"])
     (0.5, 0.4, 0.6)
+    >>> expected({**half, "apps": {"chat": half}}, "saving_usd_per_month_all", ["chat"], "chat", per_month=250)
+    (25.0, nan, nan)
     """
     known = prediction.get("apps") or {}
     if app != "all":
-        return _one(known.get(app) or {}, measure)
+        return _scaled(known.get(app) or {}, measure, per_month)
     if not known or set(apps) == set(known):
-        return _one(prediction, measure)
+        return _scaled(prediction, measure, per_month)
     parts = [known[name] for name in apps if name in known]
     if len(parts) < len(set(apps)) or measure == "p95_ms":
         return _NOTHING
@@ -42,9 +47,17 @@ def expected(prediction: Mapping[str, Any], measure: str, apps: Collection[str],
         return (saved / spent if spent else math.nan, math.nan, math.nan)
     values = [_one(p, measure)[0] for p in parts]
     if measure == "saving_usd_per_month_all":
-        return sum(values), math.nan, math.nan
+        return sum(values) * per_month / max(sum(p["requests_per_month"] for p in parts), 1e-12), math.nan, math.nan
     weight = [p["requests"] for p in parts]
     return sum(v * w for v, w in zip(values, weight, strict=True)) / max(sum(weight), 1e-12), math.nan, math.nan
+
+
+def _scaled(about: Mapping[str, Any], measure: str, per_month: float) -> tuple[float, float, float]:
+    value, low, high = _one(about, measure)
+    if measure != "saving_usd_per_month_all":
+        return value, low, high
+    factor = per_month / (about.get("requests_per_month") or math.nan)
+    return value * factor, low * factor, high * factor
 
 
 def _one(about: Mapping[str, Any], measure: str) -> tuple[float, float, float]:
@@ -57,20 +70,26 @@ def _one(about: Mapping[str, Any], measure: str) -> tuple[float, float, float]:
     return _NOTHING if plan is None or log is None else (plan - log, math.nan, math.nan)
 
 
-def verdict(predicted: tuple[float, float, float], low: float, high: float) -> tuple[str, float]:
-    """Return ``holds`` where the predicted interval (the value, where it has none) and the observed one meet, else ``missed``.
+def verdict(predicted: tuple[float, float, float], observed: tuple[float, float, float]) -> tuple[str, float]:
+    """Return ``holds`` where observed − predicted may be 0, else ``missed``, and by how much the prediction is too high at least.
 
-    And how far the predicted one is above or below; "" and NaN where either is unknown.
+    Both are (value, low, high), 95 %, of different months and so independent; a prediction without an interval counts as exact. The
+    interval of their difference is MOVER's (Zou & Donner, *Statistics in Medicine* 27, 2008): each limit adds the squared distances of the
+    two limits that make it. Negative where it is too low; "" and NaN where either is unknown.
 
-    >>> verdict((0.3, math.nan, math.nan), 0.25, 0.35), verdict((0.4, 0.3, 0.5), 0.25, 0.35), verdict((0.2, 0.0, 0.25), 0.5, 0.75)
-    (('holds', 0.0), ('holds', 0.0), ('missed', -0.25))
+    >>> verdict((0.3, math.nan, math.nan), (0.31, 0.25, 0.35)), verdict((0.2, 0.1, 0.3), (0.5, 0.375, 0.625))[0]
+    (('holds', 0.0), 'missed')
+    >>> verdict((0.25, 0.25, 0.25), (0.75, 0.5, 1.0))
+    ('missed', -0.25)
     """
-    value, *limits = predicted
-    if any(map(math.isnan, (value, low, high))):
+    value, low, high = observed
+    told, *limits = predicted
+    if any(map(math.isnan, (told, value, low, high))):
         return "", math.nan
-    least, most = (value, value) if any(map(math.isnan, limits)) else limits
-    by = least - high if least > high else min(most - low, 0.0)
-    return ("missed", by) if by else ("holds", 0.0)
+    least, most = (told, told) if any(map(math.isnan, limits)) else limits
+    difference = value - told
+    below, above = difference - math.hypot(value - low, most - told), difference + math.hypot(high - value, told - least)
+    return ("missed", -above if above < 0 else -below) if above < 0 or below > 0 else ("holds", 0.0)
 
 
 def other_levers(prediction: Mapping[str, Any]) -> tuple[str, ...]:

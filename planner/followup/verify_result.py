@@ -38,8 +38,9 @@ class Verification:
     ----------
     table: a row an app (and "all") and measure (of MEASURES): ``app, measure, routed, asked`` (what the same would have been as asked),
         ``difference, low, high`` (95 %), ``units`` (effective, of the smaller side), ``requests`` (routed, compared), ``predicted,
-        predicted_low, predicted_high, verdict`` (``holds`` where the predicted interval, or value, meets the observed interval, ``missed``
-        or "") ``, missed_by, evidence``. Unknown is NaN.
+        predicted_low, predicted_high, verdict`` (``holds`` where the difference to what was observed may be 0, ``missed`` or "") ``,
+        missed_by`` (at least; above 0 where too much was predicted) ``, evidence``. Predicted dollars are those of this log's number of
+        requests. Unknown is NaN.
     checks: what was looked at first. left_out: why → rows of the log in no figure.
     counts: ``app, arm, requests, units``. unit_kind: what the lot was drawn for: session, user or request.
     days: length of the log. precision: half the width wanted for the share saved. more_days: that this takes, None where it is reached.
@@ -143,11 +144,10 @@ class Verification:
         if not row["verdict"]:
             return f"Predicted were {own}; without an interval nothing says whether that holds."
         if row["verdict"] == "missed":
-            said = f"The prediction ({own}) is missed: it is {100 * abs(row['missed_by']):.1f} points {_side(row)} the observed interval."
-        elif row["low"] <= row["predicted"] <= row["high"]:
-            said = f"The prediction ({own}) holds: it lies in the observed interval."
+            by = f"{100 * abs(row['missed_by']):.2g} points {'less' if row['missed_by'] > 0 else 'more'}"
+            said = f"The prediction ({own}) is missed: at least {by} was saved."
         else:
-            said = f"The prediction ({own}) holds: its interval meets the observed one."
+            said = f"The prediction ({own}) holds: the difference to what was measured may be chance."
         others = f" It is of the whole plan; who is kept has its other levers too ({', '.join(self.levers)})." if self.levers else ""
         return said + others
 
@@ -169,10 +169,6 @@ class Verification:
     def _aside(self) -> str:
         said = "; ".join(f"{n:,} {why}" for why, n in self.left_out.items())
         return f"In no figure: {said}." if said else ""
-
-
-def _side(row: Any) -> str:
-    return "above" if row["missed_by"] > 0 else "below"
 
 
 def _between(row: Any, write: Any) -> str:

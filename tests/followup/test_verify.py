@@ -131,10 +131,10 @@ def test_a_prediction_holds_or_is_missed(verified: Verified, tmp_path: Path) -> 
     assert "who is kept has its other levers too (response_cache)" in held.text
     missed, words = verify_with(tmp_path / "b", {"saving_share": {"value": 0.9, "low": 0.85, "high": 0.95}})
     assert missed == "missed"
-    assert "points above the observed interval" in words
+    assert "points less was saved" in words
     met, words = verify_with(tmp_path / "d", {"saving_share": {"value": 0.9, "low": 0.4, "high": 1.0}})
     assert met == "holds"
-    assert "its interval meets the observed one" in words
+    assert "the difference to what was measured may be chance" in words
     assert verify_with(tmp_path / "c", None) == ("", "The bundle holds no prediction to compare with: export it with --log.")
 
 
