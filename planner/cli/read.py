@@ -28,7 +28,7 @@ _FACTS = ("text full", "text cut", "session of several", "tokens", "cached token
 
 
 def read(
-    paths: Annotated[list[str], typer.Argument(metavar="PATH|GLOB", help="Log files, globs or folders; or one table of graded answers.")],
+    paths: Annotated[list[str], typer.Argument(metavar="PATH|GLOB", help="Log files, globs or folders; or a table of graded answers.")],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="Where to write; a log's default is under .planner/.")
     ] = None,
@@ -41,7 +41,12 @@ def read(
     ] = None,
     app_from: Annotated[
         str | None,
-        typer.Option("--app-from", metavar="WHERE", help="LiteLLM logs, what names the app: tag:PREFIX, team, key, metadata:FIELD."),
+        typer.Option(
+            "--app-from",
+            metavar="WHERE",
+            help="What names the app; LiteLLM: tag:PREFIX, team, key, metadata:FIELD; "
+            "others: service, attribute:NAME, trace_name, prompt_name, property:NAME, role, subscription, ... (a wrong one lists them).",
+        ),
     ] = None,
     labels: Annotated[bool, typer.Option("--labels", help="This is a table of graded answers; implied by the options below.")] = False,
     prompt: Prompt = None,
@@ -105,12 +110,23 @@ def _traffic(traffic: Traffic, book: PriceBook) -> list[Part]:
     found = coverage(traffic, spent.cost_pusd / PUSD_PER_USD if spent.total.n else None)
     rows = int(meta["accepted"]) + int(meta["quarantined"])
     counts = f"{rows:,} rows = {meta['accepted']:,} requests accepted + {meta['quarantined']:,} rows set aside (quarantine)"
+    if joined := meta.get("joined", 0):
+        counts += f"; {joined:,} further records are parts of these rows"
     assumed = "".join(f"\nAssumed: {spoken(a)}." for a in meta["assumed"])
     head = f"{meta['source_format']}: {meta['detected']}.\n{counts}.{assumed}"
     return [
         Part("folder", traffic.folder),
         Part("detected", {"format": meta["source_format"], "saw": meta["detected"], "assumed": meta["assumed"]}, wrap(head)),
-        Part("rows", {"rows": rows, "accepted": meta["accepted"], "quarantined": meta["quarantined"], "files": meta["files"]}),
+        Part(
+            "rows",
+            {
+                "rows": rows,
+                "accepted": meta["accepted"],
+                "quarantined": meta["quarantined"],
+                "joined": meta.get("joined", 0),
+                "files": meta["files"],
+            },
+        ),
         Part("quarantine", meta["reasons"], _quarantine(traffic)),
         Part("total", spent.total),
         Part("coverage", found.table, _coverage(found.table, spent.total.evidence)),

@@ -1,8 +1,8 @@
 """Read any table of graded answers into Labels.
 
 In: a wide table (a row a request, a quality column a model) or a tall one (a row a request and model, columns named as
-``schema.LABELS``) in Parquet, CSV or JSON, or a folder of saved Labels. Out: Labels, with what was guessed and counted in
-``meta``. Knows nothing of features, routers or prices.
+``schema.LABELS``) in Parquet, CSV, JSON or a pickle of pandas, a public table of outcomes, or a folder of saved Labels. Out: Labels, with
+what was guessed and counted in ``meta``. Knows nothing of features, routers or prices.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ import pyarrow.parquet as pq
 
 from planner.errors import InputError
 from planner.labels import columns
+from planner.labels.outcome_tables import APPS, PROMPTS, OutcomeTable, outcome_table
+from planner.labels.pickled import is_pickle, pickled_table
 from planner.labels.table import Labels
 from planner.labels.texts import group_of
 from planner.schema import LABEL_ITEMS, LABELS
@@ -32,8 +34,6 @@ from planner.traffic.values import as_json
 
 __all__ = ["read_labels"]
 
-_PROMPTS = ("messages", "prompt", "question", "query", "origin_query", "input", "instruction", "text")
-_APPS = ("app", "domain", "subject", "category", "task", "task_name", "eval_name", "dataset")
 _IDS = ("request_id", "sample_id", "question_id", "id")
 #: What to do when a log stands where labels should.
 _NO_LABELS = "grade some of its answers first; planner plan LOG says how many, and works without"
@@ -53,7 +53,9 @@ def read_labels(
 
     Parameters
     ----------
-    path: a Parquet, CSV, JSON array or JSON lines file (also .gz, .zst), or a folder written by ``Labels.save``.
+    path: a Parquet, CSV, JSON array or JSON lines file (also .gz, .zst), or a folder written by ``Labels.save``. Also a pickle of
+        pandas, such as RouterBench's (opened in a process of its own), and a file or folder of results of LLMRouterBench, RouterArena
+        or RouteLLM, whose form is recognised: ``meta["detected"]`` says which, ``meta["aside"]`` how many records were left out, and why.
     prompt: column with the prompt or messages; guessed from its name when not given.
     quality: pattern of the quality columns, ``*`` standing for the model: ``"correct_*"``, or ``"score_*/100"`` to divide;
         ``"*"`` or ``"*/100"`` where columns are named after models. Values are true, false or from 0 to 1; absent and NaN mean:
@@ -73,10 +75,11 @@ def read_labels(
     if (Path(path) / "answers.json").is_file():
         raise InputError(f"{path}, whose answers nobody has graded", "graded answers", f"grade them: planner labels grade {path}")
     try:
-        frame = _frame(Path(path))
+        known = _known(Path(path), prompt is None and quality is None)
+        frame = known.frame if known else _frame(Path(path))
     except OSError as error:
         raise system_error(error) or error from error
-    if prompt is None and quality is None:
+    if prompt is None and quality is None and known is None:
         _refuse_log(frame, Path(path))
     used = _used(frame, prompt, app, request_id)
     tall = quality is None and {"request_id", "model", "quality"} <= set(frame.columns)
@@ -84,6 +87,7 @@ def read_labels(
     outcomes, graded = _tall(frame) if tall else _wide(frame, items, used, quality, cost)
     guesses = {"prompt": prompt, "app": app, "request_id": request_id, "quality": quality}
     meta = {**graded, "columns": used, "guessed": sorted(n for n, given in guesses.items() if given is None and used.get(n))}
+    meta |= {"detected": known.seen, "aside": dict(known.aside)} if known else {}
     labels = Labels.of(items, outcomes, source=Path(path).name, rows=len(frame), groups=int(items["group"].nunique()), **meta)
     return labels.renamed(models or {})
 
@@ -96,9 +100,16 @@ def _refuse_log(frame: pd.DataFrame, path: Path) -> None:
         raise InputError(f"{path}, which is a log ({saw[0]})", "a table of graded answers", _NO_LABELS)
 
 
+def _known(path: Path, guess: bool) -> OutcomeTable | None:
+    """Return a public table of outcomes, where ``path`` is a folder or, if columns may be guessed, a file of a known form."""
+    return outcome_table(path) if path.is_dir() or (guess and path.is_file() and not is_pickle(path)) else None
+
+
 def _frame(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise InputError(f"{path}: no file there", "a table of graded answers or a folder of labels", "check the path")
+    if is_pickle(path):
+        return pickled_table(path)
     with path.open("rb") as file:
         parquet = file.read(4) == b"PAR1"
     if parquet:
@@ -124,8 +135,8 @@ def _used(frame: pd.DataFrame, prompt: str | None, app: str | None, request_id: 
     if ids and not request_id and ids != "request_id" and (frame[ids].duplicated().any() or frame[ids].isna().any()):
         ids = None
     return {
-        "prompt": columns.named(frame, prompt, "prompt") if prompt else columns.one_of(frame, _PROMPTS),
-        "app": columns.named(frame, app, "app") if app else columns.one_of(frame, _APPS),
+        "prompt": columns.named(frame, prompt, "prompt") if prompt else columns.one_of(frame, PROMPTS),
+        "app": columns.named(frame, app, "app") if app else columns.one_of(frame, APPS),
         "request_id": ids,
     }
 
@@ -138,12 +149,13 @@ def _items(frame: pd.DataFrame, used: Mapping[str, Any], path: Path) -> pd.DataF
     items = frame[own].reset_index(drop=True).copy()
     prompts = frame[used["prompt"]].tolist() if used["prompt"] else [None] * len(frame)
     absent = [p is None or p is pd.NA or (isinstance(p, float) and np.isnan(p)) or len(p) == 0 for p in map(_plain, prompts)]
-    items["messages"] = [None if gone else as_json(parse(_plain(p))) for p, gone in zip(prompts, absent, strict=True)]
+    messages = [None if gone else as_json(parse(_plain(p))) for p, gone in zip(prompts, absent, strict=True)]
+    items["messages"] = messages
     items["text_state"] = np.where(absent, "none", "full")
     items["app"] = frame[used["app"]].astype("string").to_numpy() if used["app"] else "default"
-    items["request_id"] = _ids(frame, items["messages"].tolist(), used["request_id"])
+    items["request_id"] = _ids(frame, messages, used["request_id"])
     if "group" not in items:
-        items["group"] = [i if m is None else group_of(m) for m, i in zip(items["messages"], items["request_id"], strict=True)]
+        items["group"] = [i if m is None else group_of(m) for m, i in zip(messages, items["request_id"], strict=True)]
     return items[[n for n in LABEL_ITEMS.names if n in items]]
 
 

@@ -6,6 +6,7 @@ quality matrix. Stored as two Parquet files and a header. Knows nothing of featu
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -23,6 +24,9 @@ from planner.labels.folder import opened, saved
 from planner.schema import LABEL_ITEMS, LABELS, Table
 
 __all__ = ["Labels", "complete"]
+
+#: Reasons that the text names.
+_SHOWN = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +92,10 @@ class Labels:
         if self.meta.get("ungraded_by_model"):
             said.append("without a grade: " + ", ".join(f"{m} {n:,}" for m, n in self.meta["ungraded_by_model"].items()))
         said += [f"column {name} left out: {why}" for name, why in (self.meta.get("left_out") or {}).items()]
+        aside = Counter(self.meta.get("aside") or {})
+        said += [f"{n:,} records left out: {why}" for why, n in aside.most_common(_SHOWN)]
+        if rest := aside.total() - sum(n for _, n in aside.most_common(_SHOWN)):
+            said.append(f"{rest:,} records left out for other reasons")
         return "; ".join(said)
 
     @cached_property

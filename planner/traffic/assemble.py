@@ -94,7 +94,7 @@ def _check_values(table: pa.Table, reasons: _Reasons) -> None:
         wrong = pc.invert(pc.is_in(table[name], pa.array(allowed)))
         reasons.note(wrong, _shows(table, name, f"not one of {', '.join(allowed)}"))
     for name, (low, high) in _RANGES.items():
-        values = table[name].cast(pa.float64()).to_numpy()
+        values = table[name].cast(pa.float64(), safe=False).to_numpy()
         with np.errstate(invalid="ignore"):
             wrong = ~np.asarray(table[name].is_null()) & ~((values >= low) & (values <= high) & (values < math.inf))
         reasons.note(wrong, _shows(table, name, f"not from {low:g} to {high:g}"))

@@ -44,6 +44,20 @@ _SETTINGS: Mapping[str, Mapping[str, str]] = {
         "failures": "litellm_settings.failure_callback beside success_callback",
         "latencies": "endTime in every payload",
     },
+    "otel": {
+        _TEXT: "OTEL_SEMCONV_STABILITY_OPT_IN=gen_ai_latest_experimental and OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_ONLY",
+        "whole prompts": "no OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+    },
+    "helicone_export": {_TEXT: "npx @helicone/export --include-body"},
+    "openai_batch": {_TEXT: "read the batch's input file together with its output"},
+    "anthropic_batch": {_TEXT: "read the batch's requests together with its results"},
+    "bedrock": {_TEXT: "textDataDeliveryEnabled: true in the logging configuration of model invocations"},
+    "apim_llm": {
+        _TEXT: "Log LLM messages: Enabled, with prompts and completions, in the API's diagnostic settings",
+        "whole prompts": "a larger size of logged prompts in the API's diagnostic settings (maxSizeInBytes)",
+        "latencies": "read ApiManagementGatewayLogs together with ApiManagementGatewayLlmLog",
+        "failures": "read ApiManagementGatewayLogs together with ApiManagementGatewayLlmLog",
+    },
 }
 _ANY: Mapping[str, str] = {
     _TEXT: "log the messages of every request (column messages, with text_state full)",

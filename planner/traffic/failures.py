@@ -14,7 +14,7 @@ from typing import Any
 
 __all__ = ["CODES", "KINDS", "failure_kind"]
 
-#: Error class → kind, for the names of litellm 1.108, openai 3 and anthropic 2.
+#: Error class → kind, for the names of litellm 1.108, openai 3 and anthropic 2, and the words of Anthropic's and Bedrock's APIs.
 KINDS: Mapping[str, str] = {
     **dict.fromkeys(
         (
@@ -28,10 +28,19 @@ KINDS: Mapping[str, str] = {
             "BadGatewayError",
             "MidStreamFallbackError",
             "OverloadedError",
+            *("api_error", "overloaded_error", "timeout_error"),
+            *("InternalServerException", "ModelErrorException", "ModelNotReadyException", "ModelStreamErrorException"),
+            *("ModelTimeoutException", "ServiceUnavailableException"),
         ),
         "transport",
     ),
-    **dict.fromkeys(("RateLimitError", "RouterRateLimitError", "CallerCredentialRateLimitError"), "rate_limit"),
+    **dict.fromkeys(
+        (
+            *("RateLimitError", "RouterRateLimitError", "CallerCredentialRateLimitError", "rate_limit_error"),
+            *("ThrottlingException", "ServiceQuotaExceededException"),
+        ),
+        "rate_limit",
+    ),
     **dict.fromkeys(
         (
             "ContentPolicyViolationError",
@@ -60,6 +69,8 @@ KINDS: Mapping[str, str] = {
             "PermissionDeniedError",
             "PaymentRequiredError",
             "BudgetExceededError",
+            *("invalid_request_error", "authentication_error", "billing_error", "permission_error", "not_found_error"),
+            *("request_too_large", "AccessDeniedException", "ConflictException", "ResourceNotFoundException", "ValidationException"),
         ),
         "validation",
     ),

@@ -28,7 +28,7 @@ from planner.traffic.files import Source, find, identity, refuse_foreign, short_
 from planner.traffic.handle import Traffic, TrafficWriter
 from planner.traffic.mapping import compiled, mapped
 from planner.traffic.reader import Options, Reader, all_readers, reader_named
-from planner.traffic.records import Found, raw_text, records
+from planner.traffic.records import JOINED, Found, raw_text, records
 from planner.traffic.seen import Seen
 from planner.traffic.unknown import other_folder, system_error, unknown
 from planner.traffic.values import Rejected
@@ -65,7 +65,8 @@ def read(
         sources and options, which is used again when it is already there.
     mapping: our column → their column, ``"column*factor"``, or ``"=constant"``; wins over what the reader says.
     app_from: where a LiteLLM log says the app: ``tag:PREFIX``, ``team``, ``key``, ``model_group``, ``metadata:FIELD``. By
-        default the first ``app:``, ``team:`` or ``service:`` tag, then the team's alias, then the key's, else ``default``.
+        default the first ``app:``, ``team:`` or ``service:`` tag, then the team's alias, then the key's, else ``default``. Other
+        formats know other sources (``trace_name``, ``service``, ``attribute:NAME``, …); an unknown one lists those of the format.
     progress: called with (bytes done, bytes in all).
 
     Raises InputError when nothing is found, no format fits, no record could be accepted, or ``out`` holds files of others.
@@ -118,6 +119,7 @@ class _State:
     seen: Seen = field(default_factory=Seen)
     done: int = 0
     accepted: int = 0
+    joined: int = 0
     per_file: dict[str, list[int]] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
@@ -159,11 +161,12 @@ class _State:
             "source_format": self.reader.name,
             "detected": detected,
             "assumed": [*(a for a in self.reader.assumed if "model" not in stated or "trace names none" not in a), *stated.values()],
-            "evidence": "assumed" if stated else "measured",
+            "evidence": "assumed" if stated else self.reader.evidence,
             "mapping": dict(self.options.mapping),
             "app_from": self.options.app_from,
             "first": self.first.isoformat() if self.first else None,
             "last": self.last.isoformat() if self.last else None,
+            "joined": self.joined,
             "file_count": len(self.per_file),
             "files": {name: {"accepted": a, "quarantined": q} for name, (a, q) in islice(self.per_file.items(), _LISTED_FILES)},
             "reasons": {self.examples[k] + " (for example)" * (k in self.various): n for k, n in self.reasons.most_common(20)},
@@ -188,18 +191,28 @@ def _reader(files: Sequence[Path], format: str | Reader, options: Options) -> tu
 def _blocks(files: Iterable[Path], state: _State) -> Iterator[list[Item]]:
     block: list[Item] = []
     size = 0
+    gather = state.reader.gather or iter
+    for name, found in gather(_found(files, state)):
+        if found.problem == JOINED:
+            state.joined += 1
+            continue
+        block.append(_item(name, found, state))
+        size += found.size or len(found.raw)
+        if len(block) >= _BLOCK_ROWS or size >= _BLOCK_BYTES:
+            yield block
+            block, size = [], 0
+    yield block
+    _report(state, 0, state.size)
+
+
+def _found(files: Iterable[Path], state: _State) -> Iterator[tuple[str, Found]]:
+    """Yield (file name, record) of all files, in order."""
     for path in files:
         name = state.names[path]
         state.per_file[name] = [0, 0]
         for found in records(path, partial(_report, state, state.done)):
-            block.append(_item(name, found, state))
-            size += len(found.raw)
-            if len(block) >= _BLOCK_ROWS or size >= _BLOCK_BYTES:
-                yield block
-                block, size = [], 0
+            yield name, found
         state.done += path.stat().st_size
-    yield block
-    _report(state, 0, state.size)
 
 
 def _report(state: _State, before: int, done: int) -> None:
@@ -232,7 +245,7 @@ def _write(items: Sequence[Item], state: _State, writer: TrafficWriter) -> None:
         rows[at].reason = reason
     again = state.seen.repeated(table["request_id"].to_pylist())
     for at in kept[again].tolist():
-        rows[at].reason = f"request_id {rows[at].row['request_id']!r} again; the first one is kept"
+        rows[at].reason = f"request_id {rows[at].row['request_id']!r:.80} again; the first one is kept"
     sound = table.filter(pa.array(~again)) if again.any() else table
     writer.accept(sound)
     state.span(sound)

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
 
 from planner.errors import InputError, did_you_mean
+from planner.traffic.records import Found
 
-__all__ = ["CALL_ID", "TOTALS", "Options", "Reader", "Record", "Row", "all_readers", "reader_named"]
+__all__ = ["CALL_ID", "TOTALS", "Gather", "Options", "Reader", "Record", "Row", "all_readers", "reader_named"]
 
 #: One record as the file had it: a JSON object, or a CSV or Parquet row by column name.
 Record: TypeAlias = Mapping[str, Any]
@@ -26,6 +27,8 @@ Record: TypeAlias = Mapping[str, Any]
 Row: TypeAlias = dict[str, Any]
 TOTALS = ("total_input_tokens", "total_output_tokens")
 CALL_ID = "call_id"
+#: (file name, record) of all files, in order → the same of what ``convert`` takes; it may hold a bounded state.
+Gather: TypeAlias = Callable[[Iterator[tuple[str, Found]]], Iterator[tuple[str, Found]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class Reader:
         or a wrong type does the same.
     assumed: what the reader fills in because the format does not say; shown to the user.
     app_sources: the kinds of ``app_from`` it understands.
+    gather: what becomes of the records of the files before ``convert``, where they are not calls one by one. ``sniff`` is asked first.
+    evidence: ``assumed`` where the reader fills in what sets a price, so that every dollar says so.
     """
 
     name: str
@@ -57,6 +62,8 @@ class Reader:
     convert: Callable[[Record, Options], Row]
     assumed: tuple[str, ...] = ()
     app_sources: tuple[str, ...] = ()
+    gather: Gather | None = None
+    evidence: str = "measured"
 
     def check(self, options: Options) -> None:
         """Raise InputError when ``options`` ask for something that this format does not have."""

@@ -26,25 +26,28 @@ import pyarrow.parquet as pq
 
 from planner.errors import InputError
 
-__all__ = ["Found", "Raw", "beginning", "raw_text", "records"]
+__all__ = ["BOM", "JOINED", "Found", "Raw", "beginning", "parsed", "raw_text", "records"]
 
 #: A record as it stood: bytes of a JSON file, text of a CSV file, or a Parquet row.
 Raw: TypeAlias = bytes | str | dict[str, Any]
 
+#: The ``problem`` of a record that is a part of another one, in which it counts.
+JOINED = "joined"
 _BLOCK_BYTES, _STEP_BYTES = 4 << 20, 1 << 18
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 _EMPTY = re.compile(rb"\[\s*\]")
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[{}\[\]"]', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One record: where it stood, how, and its value or why there is none."""
+    """One record: where it stood, how, its value or why there is none, and its size [bytes] where ``raw`` is not the text itself."""
 
     line: int
     raw: Raw
     value: dict[str, Any] | None
     problem: str = ""
+    size: int = 0
 
 
 def raw_text(raw: Raw) -> str:
@@ -75,7 +78,7 @@ def beginning(path: Path) -> bytes:
     with path.open("rb") as file:
         magic = file.read(4)
         file.seek(0)
-        return _Watched(_opened(file, magic), file, None).peek(_STEP_BYTES).removeprefix(_BOM).lstrip()
+        return _Watched(_opened(file, magic), file, None).peek(_STEP_BYTES).removeprefix(BOM).lstrip()
 
 
 def _unwrapped(found: Found) -> Iterator[Found]:
@@ -88,7 +91,7 @@ def _unwrapped(found: Found) -> Iterator[Found]:
 
 
 def _by_content(path: Path, head: bytes, stream: _Watched) -> Iterator[Found]:
-    start = head.removeprefix(_BOM).lstrip()[:1]
+    start = head.removeprefix(BOM).lstrip()[:1]
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise InputError(f"{path}: UTF-16 text", "UTF-8", "save it as UTF-8")
     if start == b"[" or (start == b"{" and not _one_a_line(head)):
@@ -141,10 +144,11 @@ class _Watched:
 
 def _one_a_line(head: bytes) -> bool:
     lines = [x for x in head.split(b"\n")[:50] if x.strip()]
-    return any(_parsed(x)[0] is not None for x in lines)
+    return any(parsed(x)[0] is not None for x in lines)
 
 
-def _parsed(raw: bytes) -> tuple[dict[str, Any] | None, str]:
+def parsed(raw: bytes) -> tuple[dict[str, Any] | None, str]:
+    """Return a JSON object, or None and the reason why there is none."""
     try:
         value = orjson.loads(raw)
     except ValueError as error:
@@ -174,15 +178,15 @@ def _lines(stream: _Watched) -> Iterator[Found]:
         for line in lines:
             number += 1
             if line and not line.isspace():
-                yield Found(number, line, *_parsed(line.removeprefix(_BOM)))
+                yield Found(number, line, *parsed(line.removeprefix(BOM)))
     if rest.strip() or stream.problem:
-        yield Found(number + 1, rest, *(_parsed(rest) if not stream.problem else (None, stream.problem)))
+        yield Found(number + 1, rest, *(parsed(rest) if not stream.problem else (None, stream.problem)))
 
 
 def _objects(stream: _Watched) -> Iterator[Found]:
     """Cut a JSON array, or objects one after another, at the ends of its top-level objects."""
     parts, size, wanted, number = [b""], 0, 0, 0
-    outer = stream.head.removeprefix(_BOM).lstrip()[:1] == b"["
+    outer = stream.head.removeprefix(BOM).lstrip()[:1] == b"["
     for block in chain(stream, [b""]):
         parts.append(block)
         size += len(block)
@@ -191,11 +195,11 @@ def _objects(stream: _Watched) -> Iterator[Found]:
         buffer, used = b"".join(parts), 0
         for start, end in _spans(buffer, outer):
             number, used = number + 1, end
-            yield Found(number, buffer[start:end], *_parsed(buffer[start:end]))
+            yield Found(number, buffer[start:end], *parsed(buffer[start:end]))
         outer = outer and not used
         parts, size = [buffer[used:]], len(buffer) - used
         wanted = 0 if used else 2 * size
-    empty = outer and _EMPTY.fullmatch(parts[0].removeprefix(_BOM).strip())
+    empty = outer and _EMPTY.fullmatch(parts[0].removeprefix(BOM).strip())
     if (parts[0].strip(b" \t\r\n,]") and not empty) or stream.problem:
         yield Found(number + 1, parts[0], None, stream.problem or "not JSON: the file ends inside this record")
 

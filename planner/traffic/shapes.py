@@ -24,6 +24,7 @@ _FINISH = {
     "max_output_tokens": "length",
     "tool_use": "tool_calls",
     "refusal": "content_filter",
+    **dict.fromkeys(("guardrail_intervened", "content_filtered"), "content_filter"),
 }
 #: Content part type → input modality.
 _MODALITIES = {

@@ -22,7 +22,7 @@ from planner.traffic.records import beginning, records
 
 __all__ = ["other_folder", "system_error", "unknown"]
 
-_COLUMNS = 8
+_COLUMNS, _NAME_CHARS = 8, 24
 _HEAD_BYTES, _FOREIGN_SHARE = 4_096, 0.3
 #: What else of ours a folder may be: the file that marks it → what it is, and which verb takes it.
 _FOLDERS = {
@@ -68,6 +68,8 @@ def unknown(file: Path, sample: Sequence[Mapping[str, Any]], fits: Sequence[str]
     head = beginning(file)
     if head.startswith(b"PK\x03\x04"):
         return InputError(f"{file} is not text but a zip or Excel file", fix="unpack it, or save it as CSV")
+    if head[:1] == b"\x80" and head[1:2] in b"\2\3\4\5":
+        return InputError(f"{file} is not text but a pickle", fix="a pickled table of graded answers is read with --labels --out FOLDER")
     if not head.startswith(b"PAR1") and not _is_text(head):
         return InputError(f"{file}, which is not text", "JSON, CSV or Parquet, plain, .gz or .zst", "export the log in one of these")
     if not sample:
@@ -106,5 +108,5 @@ def _is_text(head: bytes) -> bool:
 
 
 def _columns(names: Sequence[str]) -> str:
-    shown = ", ".join(str(n)[:40] for n in names[:_COLUMNS])
+    shown = ", ".join(str(n)[:_NAME_CHARS] for n in names[:_COLUMNS])
     return f"columns {shown}{f' and {len(names) - _COLUMNS} more' if len(names) > _COLUMNS else ''}"

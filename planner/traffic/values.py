@@ -13,10 +13,11 @@ from typing import Any
 
 import orjson
 
-__all__ = ["Rejected", "count", "dig", "flag", "micros", "milliseconds", "number", "text", "unjson"]
+__all__ = ["Rejected", "count", "dig", "flag", "micros", "milliseconds", "number", "text", "unjson", "word"]
 
 #: Epoch numbers are read as seconds, milliseconds, microseconds or nanoseconds by their size; each covers 1973 to 5138.
 _EPOCH_UNITS = ((1e11, 1_000_000.0), (1e14, 1_000.0), (1e17, 1.0), (1e20, 0.001))
+_NAME_CHARS = 40
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TRUE = frozenset({"true", "t", "yes", "y", "1", "1.0"})
 _FALSE = frozenset({"false", "f", "no", "n", "0", "0.0", "none", "null", ""})
@@ -37,6 +38,16 @@ def text(value: Any) -> str | None:
     if value is None or value is False:
         return None
     return as_json(value) if isinstance(value, dict | list) else str(value)
+
+
+def word(value: Any) -> str:
+    """Return a value as a reason shows it: a short name as it is, so that reasons are counted by it, anything else quoted and cut.
+
+    >>> word("SPAN"), word("a b"), word([1])
+    ('SPAN', "'a b'", '[1]')
+    """
+    name = isinstance(value, str) and value.isidentifier() and len(value) <= _NAME_CHARS
+    return value if name else _show(value)
 
 
 def as_json(value: Any) -> str:
@@ -163,15 +174,18 @@ def unjson(value: Any) -> Any:
 
 
 def dig(value: Any, *path: str) -> Any:
-    """Follow ``path`` through nested dicts; None where it ends early.
+    """Follow ``path`` through nested dicts, and lists by number from 0; None where it ends early.
 
-    >>> dig({"a": {"b": 1}}, "a", "b"), dig({"a": None}, "a", "b")
-    (1, None)
+    >>> dig({"a": {"b": 1}}, "a", "b"), dig({"a": None}, "a", "b"), dig({"a": [7]}, "a", "0")
+    (1, None, 7)
     """
     for key in path:
-        if not isinstance(value, dict):
+        if isinstance(value, dict):
+            value = value.get(key)
+        elif isinstance(value, list) and key.isdecimal() and int(key) < len(value):
+            value = value[int(key)]
+        else:
             return None
-        value = value.get(key)
     return value
 
 

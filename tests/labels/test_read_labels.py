@@ -57,6 +57,13 @@ def test_near_duplicates_share_a_group(tmp_path: Path) -> None:
     assert group[0] == group[1] != group[2]
 
 
+def test_a_row_without_a_prompt_is_kept_without_text(tmp_path: Path) -> None:
+    """Among rows with prompts, one without is an item with its own id and group, and no text."""
+    labels = read_labels(_write(tmp_path / "l.csv", pd.DataFrame({"prompt": ["Say hi", ""], "score_m": [1, 0]})))
+    assert labels.items["text_state"].tolist() == ["full", "none"]
+    assert labels.items["request_id"][1] == labels.items["group"][1] == "row-2"
+
+
 def test_ids_are_hashes_of_the_prompt_and_repeats_get_a_suffix(tmp_path: Path) -> None:
     """The same prompt has the same id in any file; twice in one file, the second is numbered."""
     twice = pd.concat([_WIDE.iloc[[0, 2]], _WIDE.iloc[[0]]], ignore_index=True)

@@ -93,7 +93,8 @@ def gateway(folder: Path, config: Mapping[str, Any], modules: Mapping[str, str] 
     }
     env.pop("DATABASE_URL", None)
     command = [str(Path(sys.executable).with_name("litellm")), "--config", "config.yaml", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--num_workers", str(workers)] if workers > 1 else []
+    # A worker that is long in starting, on a busy machine, must not be taken for dead.
+    command += ["--num_workers", str(workers), "--timeout_worker_healthcheck", "60"] if workers > 1 else []
     with (folder / "proxy.log").open("wb") as log, subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log) as process:
         try:
             _wait(f"http://127.0.0.1:{port}/health/liveliness", process, folder / "proxy.log")

@@ -12,6 +12,8 @@ from support.litellm_records import PAYLOAD, SPEND
 
 from planner.errors import InputError
 from planner.traffic import Traffic, coverage, read
+from planner.traffic.coverage import _ANY, _SETTINGS
+from planner.traffic.reader import all_readers
 
 _CUT = {"messages": [{"role": "user", "content": "a... (litellm_truncated skipped 9 chars.) ...b"}]}
 
@@ -127,3 +129,9 @@ def test_the_notebook_view_escapes_names_from_the_log(mixed: Traffic) -> None:
     shown = coverage(mixed)._repr_html_()
     assert "<b>shop</b>" not in shown
     assert "&lt;b&gt;shop&lt;/b&gt;" in shown
+
+
+def test_every_setting_belongs_to_a_format_and_a_gap() -> None:
+    """A hint names a format that can be read, and answers a question that some lever asks."""
+    assert set(_SETTINGS) <= set(all_readers())
+    assert all(set(hints) <= set(_ANY) for hints in _SETTINGS.values())

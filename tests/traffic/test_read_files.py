@@ -223,7 +223,7 @@ def test_a_reader_that_invents_columns_is_a_bug(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        ('{"a": 1, "b": 2}\n', {}, r"columns a, b; expected one of the formats azure_llm, .*, table\. For any other .* mapping="),
+        ('{"a": 1, "b": 2}\n', {}, r"columns a, b; expected one of the formats anthropic_batch, .*, table\. For any other .* mapping="),
         ("just some prose\nin a file\n", {}, r"columns just some prose; expected one of"),
         ("", {}, r"x\.jsonl is empty\. Check the export"),
         (" \n", {}, r"x\.jsonl is empty"),

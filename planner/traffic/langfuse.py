@@ -1,0 +1,208 @@
+"""A Langfuse observation → the columns it determines, for all of Langfuse's exports and the spans of its SDK.
+
+In: one observation by camelCase names. Out: a row. Langfuse's usage is exclusive: each of its keys is a bucket of its own, and keys may be
+anything; those of an SDK that passed a provider's usage on are as that provider counts. Langfuse stores no provider and no error class.
+Knows nothing of files.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+from planner.traffic.failures import CODES, failure_kind
+from planner.traffic.litellm import app_of, tags_of
+from planner.traffic.reader import Options, Record, Row
+from planner.traffic.shapes import answer_columns, first, prompt_columns, request_columns
+from planner.traffic.usage import provider_usage
+from planner.traffic.values import Rejected, as_json, count, dig, micros, milliseconds, number, text, unjson, word
+
+__all__ = ["APP_SOURCES", "FIELDS", "columns", "score_columns", "usage_buckets"]
+
+#: The kinds of ``app_from``; ``tag`` and ``metadata`` take a name after a colon.
+APP_SOURCES = ("tag", "trace_name", "prompt_name", "environment", "metadata")
+_NAMES = {"trace_name": "traceName", "prompt_name": "promptName", "environment": "environment"}
+#: Every field that Langfuse's exports and API name themselves: any other column is a score.
+FIELDS = frozenset(
+    (
+        *("id", "traceId", "projectId", "type", "name", "environment", "version", "release", "parentObservationId"),
+        *("startTime", "endTime", "completionStartTime", "createdAt", "updatedAt", "level", "statusMessage", "input"),
+        *("output", "metadata", "model", "modelId", "internalModelId", "internalModel", "providedModelName"),
+        *("modelParameters", "usage", "usageDetails", "costDetails", "providedUsageDetails", "providedCostDetails"),
+        *("inputUsage", "outputUsage", "totalUsage", "inputTokens", "outputTokens", "totalTokens", "promptTokens"),
+        *("completionTokens", "inputCost", "outputCost", "totalCost", "calculatedInputCost", "calculatedOutputCost"),
+        *("calculatedTotalCost", "inputPrice", "outputPrice", "totalPrice", "unit", "latency", "latencyMs"),
+        *("timeToFirstToken", "timeToFirstTokenMs", "promptId", "promptName", "promptVersion", "userId", "sessionId", "tags"),
+        *("traceTags", "traceName", "traceTimestamp", "comments", "bookmarked", "public", "toolDefinitions", "toolCalls"),
+        *("toolCallNames", "usagePricingTierId", "usagePricingTierName", "isDeleted", "eventTs", "sourceTags", "scores"),
+    )
+)
+_CALLS = ("GENERATION", "EMBEDDING")
+#: What a free status message tells of a failure: the exception's name at its beginning, and an HTTP status.
+_RAISED = re.compile(r"\s*(?:\w+\.)*(\w+(?:Error|Exception|Timeout)|Timeout)\b")
+_STATUS = re.compile(r"\b(?:[Ee]rror code|[Ss]tatus(?:[ _][Cc]ode)?|HTTP(?:/[\d.]+)?)\W{1,3}([45]\d\d)\b")
+_WRITTEN = ("cache_write_5m_tokens", "cache_write_1h_tokens")
+_TIERS = ("5m", "1h")
+
+
+def columns(record: Record, options: Options) -> Row:
+    """Return the row of an observation; Rejected for one that is no call of a model."""
+    kind = record.get("type")
+    if kind not in _CALLS:
+        raise Rejected(f"an observation of type {word(kind)}: no call of a model" if kind else "no observation: it has no type")
+    start, first_token = micros(record.get("startTime"), "startTime"), micros(record.get("completionStartTime"), "completionStartTime")
+    end = micros(record.get("endTime"), "endTime")
+    asked, given = unjson(record.get("modelParameters")), unjson(record.get("input"))
+    tags = tags_of(first(record.get("tags"), record.get("traceTags")))
+    metadata = unjson(record.get("metadata"))
+    row: Row = {
+        "request_id": text(record.get("id")),
+        "timestamp": start,
+        "latency_ms": milliseconds(start, end, "endTime − startTime"),
+        "ttft_ms": milliseconds(start, first_token, "completionStartTime − startTime"),
+        "stream": first_token is not None,
+        "model": text(first(record.get("model"), record.get("providedModelName"))),
+        "user": text(record.get("userId")),
+        "session_id": text(record.get("sessionId")),
+        "app": _app(record, tags, metadata, options.app_from),
+        "prompt_version": ":".join(p for n in ("promptName", "promptVersion") if (p := text(record.get(n)))) or None,
+        "tags": as_json(tags) if tags else None,
+        "source_cost_usd": number(first(record.get("totalCost"), dig(unjson(record.get("costDetails")), "total")), "totalCost"),
+        **request_columns({**_limited(asked), **(given if isinstance(given, dict) else {})}),
+        **prompt_columns(given, dig(given, "system") or dig(given, "instructions")),
+        **_answer(record.get("output")),
+        **usage_buckets(_usage(record)),
+        **_outcome(record),
+    }
+    if record.get("toolDefinitions") not in (None, "", "{}", {}, []):
+        row["has_tools"] = True
+    return row
+
+
+def score_columns(record: Record) -> list[str]:
+    """Return the columns of an observation that hold scores with numbers, by name.
+
+    >>> score_columns({"id": "a", "type": "GENERATION", "helpfulness": [0.9], "topic": ["billing"]})
+    ['helpfulness']
+    """
+    return sorted(n for n in record.keys() - FIELDS if isinstance(dig(unjson(record[n]), "0"), int | float))
+
+
+def usage_buckets(usage: Any) -> Row:
+    """Return the token columns of Langfuse's ``usageDetails``: exclusive buckets of any name, or a provider's own usage.
+
+    A key is input or output by its words. Rejected where they do not sum to ``total``, and where a key says neither and has a share in it.
+
+    >>> row = usage_buckets({"input": 176, "input_cached_tokens": 1024, "output": 18, "output_reasoning_tokens": 12, "total": 1230})
+    >>> row["input_tokens"], row["cache_read_tokens"], row["output_tokens"], row["reasoning_tokens"]
+    (176, 1024, 18, 12)
+    """
+    if not isinstance(usage, dict) or not usage:
+        return {}
+    if "prompt_tokens" in usage or any(isinstance(v, dict) for v in usage.values()):
+        return provider_usage(usage)
+    counts = {key: count(value, key) or 0 for key, value in usage.items()}
+    total = next((counts.pop(k) for k in ("total", "total_tokens") if k in counts), None)
+    whole = sum(counts.values())
+    counts = _without_sums(counts)
+    row: Row = dict.fromkeys(("input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens"), 0)
+    row |= {"output_tokens": 0, "reasoning_tokens": 0}
+    strange: dict[str, int] = {}
+    for key, value in counts.items():
+        if bucket := _bucket(key):
+            row[bucket] += value
+        elif value:
+            strange[key] = value
+    known = sum(row.values())
+    if total is None and strange:
+        raise Rejected(f"usage {_named(strange)} is neither input nor output")
+    if total not in (None, known) and not (total == whole and not strange):
+        more = f" without {_named(strange)}, which says neither" if strange else ""
+        raise Rejected(f"the input and output buckets sum to {known}{more}, the source's total is {total}")
+    return row
+
+
+def _named(keys: Iterable[str]) -> str:
+    return ", ".join(map(word, sorted(keys)[:3]))
+
+
+@lru_cache(maxsize=1024)
+def _bucket(key: str) -> str | None:
+    """Return the column of a usage key, None where its words say neither input nor output."""
+    key = key.lower()
+    if "cache" in key:
+        if any(said in key for said in ("creation", "write", "written")):
+            return "cache_write_1h_tokens" if "1h" in key else "cache_write_5m_tokens"
+        return "cache_read_tokens"
+    if any(said in key for said in ("reasoning", "thinking", "thoughts")):
+        return "reasoning_tokens"
+    if any(said in key for said in ("output", "completion", "candidates")):
+        return "output_tokens"
+    return "input_tokens" if "input" in key or "prompt" in key else None
+
+
+def _without_sums(counts: dict[str, int]) -> dict[str, int]:
+    """Drop the sum of cache writes where their five-minute and one-hour parts stand beside it."""
+    written = [k for k in counts if _bucket(k) in _WRITTEN]
+    if len(written) < 2:
+        return counts
+    parts = [k for k in written if any(tier in k for tier in _TIERS)]
+    sums = [k for k in written if k not in parts and parts and counts[k] == sum(counts[p] for p in parts)]
+    return {k: v for k, v in counts.items() if k not in sums}
+
+
+def _usage(record: Record) -> Any:
+    """Return the usage: by bucket, else the sums that older exports have."""
+    details = unjson(record.get("usageDetails"))
+    if details:
+        return details
+    usage = unjson(record.get("usage"))
+    if isinstance(usage, dict) and usage.get("unit") not in (None, "TOKENS"):
+        raise Rejected(f"usage is in {word(usage['unit'])}, not in tokens")
+    usage = usage if isinstance(usage, dict) else {}
+    sums = (
+        ("input", usage.get("input"), record.get("inputUsage"), record.get("promptTokens"), record.get("inputTokens")),
+        ("output", usage.get("output"), record.get("outputUsage"), record.get("completionTokens"), record.get("outputTokens")),
+        ("total", usage.get("total"), record.get("totalUsage"), record.get("totalTokens")),
+    )
+    return {name: said for name, *values in sums if (said := first(*values)) is not None}
+
+
+def _limited(asked: Any) -> dict[str, Any]:
+    """Return the parameters; Langfuse's OpenAI wrapper writes an infinite ``max_tokens`` where there was no limit."""
+    if not isinstance(asked, dict):
+        return {}
+    return {k: v for k, v in asked.items() if not (k.startswith("max_") and str(v).lower() in ("inf", "infinity", "none", "null"))}
+
+
+def _answer(output: Any) -> Row:
+    """Return the answer's columns of an output that is text, one message, a list of them, or a provider's whole answer."""
+    said = unjson(output)
+    if isinstance(said, list) and said:
+        said = said[0]
+    if isinstance(said, dict) and not said.keys() & {"choices", "output", "stop_reason"} and said.keys() & {"content", "tool_calls"}:
+        return answer_columns({"choices": [{"message": said, "finish_reason": said.get("finish_reason")}]})
+    row = answer_columns(said)
+    return {**row, "response": as_json(said)} if isinstance(said, dict) and row.get("response") is None else row
+
+
+def _outcome(record: Record) -> Row:
+    if record.get("level") != "ERROR":
+        return {"status": "ok"}
+    message = text(record.get("statusMessage")) or ""
+    raised, status = _RAISED.match(message), _STATUS.search(message)
+    name = raised[1] if raised else None
+    code = next((c for c in CODES if c in message), None) or (status[1] if status else None)
+    return {"status": failure_kind(name, code), "error_class": name or code}
+
+
+def _app(record: Record, tags: list[str], metadata: Any, app_from: str | None) -> str:
+    """Return the app: by default an ``app:``, ``team:`` or ``service:`` tag; never a trace's name, which may be of one request only."""
+    kind, _, name = (app_from or "tag").partition(":")
+    if kind in _NAMES:
+        return text(record.get(_NAMES[kind])) or "default"
+    if kind == "metadata":
+        return text(dig(metadata, *name.split("."))) or "default"
+    return app_of(tags, {}, None, app_from)

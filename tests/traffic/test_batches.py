@@ -1,0 +1,166 @@
+"""Batches of OpenAI and Anthropic, joined from their files: hand-written records whose reading is known."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from benchmarks.reader_mutations import SEEDS
+from planner.errors import InputError
+from planner.schema import TOKEN_BUCKETS, TRAFFIC
+from planner.traffic import Traffic, read
+
+
+def _rows(traffic: Traffic) -> dict[str, dict[str, Any]]:
+    return {r["request_id"]: r for r in traffic.frame(*TRAFFIC.names).to_dict("records")}
+
+
+def _lines(path: Path, records: list[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(r) + "\n" for r in records), "utf-8")
+
+
+def _asked(key: str, said: str) -> dict[str, Any]:
+    return {"custom_id": key, "url": "/v1/chat/completions", "body": {"model": "m", "messages": [{"role": "user", "content": said}]}}
+
+
+def _answered(key: str, number: int) -> dict[str, Any]:
+    body = {"model": "m", "created": 1762160400, "choices": [], "usage": {"prompt_tokens": 2, "completion_tokens": 1}}
+    return {"id": f"batch_req_{number}", "custom_id": key, "response": {"status_code": 200, "body": body}, "error": None}
+
+
+def test_output_and_input_become_one_row(tmp_path: Path) -> None:
+    """Text and settings come from the input line, answer and tokens from the output line, the time from the batch object."""
+    traffic = read(SEEDS / "openai_batch", out=tmp_path / "out")
+    row = _rows(traffic)["batch_req_1"]
+    assert [row[b] for b in TOKEN_BUCKETS] == [176, 1024, 0, 0, 18, 12]
+    assert json.loads(row["messages"])[1]["content"] == "Say hi"
+    assert (row["response"], row["finish_reason"], row["max_tokens"]) == ("Hi", "stop", 64)
+    assert (row["model"], row["model_requested"], row["provider"]) == ("gpt-5-mini-2026-01-01", "gpt-5-mini", "openai")
+    assert (row["app"], row["user"], row["service_tier"], row["text_state"]) == ("search", "u-7", "batch", "full")
+    assert row["timestamp"] == pd.Timestamp(1762160400, unit="s", tz="UTC")
+    assert pd.isna(row["latency_ms"])
+
+
+def test_every_kind_of_call_and_end_is_read(tmp_path: Path) -> None:
+    """Responses and embeddings count like chats; failed, expired and cancelled lines are such, and totals that differ are set aside."""
+    traffic = read(SEEDS / "openai_batch", out=tmp_path / "out")
+    rows = _rows(traffic)
+    assert [rows["batch_req_2"][b] for b in TOKEN_BUCKETS] == [176, 1024, 0, 0, 18, 12]
+    assert (rows["batch_req_2"]["reasoning_effort"], rows["batch_req_2"]["app"]) == ("low", "nightly")
+    assert [rows["batch_req_3"][b] for b in TOKEN_BUCKETS] == [9, 0, 0, 0, 0, 0]
+    ends = [rows[f"batch_req_{n}"]["status"] for n in (5, 6, 7, 8)]
+    assert ends == ["rate_limit", "content", "transport", "cancelled"]
+    assert rows["batch_req_9"]["text_state"] == "none"
+    assert any("total 1300" in reason for reason in traffic.quarantine["reason"])
+
+
+def test_parts_add_up_and_orphans_say_why(tmp_path: Path) -> None:
+    """Input lines and the batch object are counted as joined; a request that nothing answers is set aside with the reason."""
+    traffic = read(SEEDS / "openai_batch", out=tmp_path / "out")
+    assert (traffic.meta["accepted"], traffic.meta["quarantined"], traffic.meta["joined"]) == (8, 2, 9)
+    orphan = traffic.quarantine[traffic.quarantine["file"] == "file-in.jsonl"]
+    assert orphan["line"].tolist() == [9]
+    assert "no answer" in orphan["reason"].iloc[0]
+    assert '"r-10"' in orphan["raw"].iloc[0]
+
+
+def test_no_order_of_files_changes_what_is_read(tmp_path: Path) -> None:
+    """Input before output, output before input, one file or several: the same rows."""
+    files = sorted((SEEDS / "openai_batch").iterdir())
+    expected = _rows(read(files, out=tmp_path / "a"))
+    found = _rows(read(files[::-1], out=tmp_path / "b"))
+    assert {k: str(v) for k, v in found.items()} == {k: str(v) for k, v in expected.items()}
+    lines = "".join(json.dumps(json.loads(f.read_text("utf-8"))) + "\n" if f.suffix == ".json" else f.read_text("utf-8") for f in files)
+    (tmp_path / "file-out-and-all.jsonl").write_text(lines, "utf-8")
+    assert {k: v["messages"] for k, v in _rows(read(tmp_path / "file-out-and-all.jsonl", out=tmp_path / "c")).items()} == {
+        k: v["messages"] for k, v in expected.items()
+    }
+
+
+def test_without_the_batch_object_answers_date_themselves(tmp_path: Path) -> None:
+    """A completion's own time stands in; what has none is set aside, and dated by a mapping."""
+    shutil.copytree(SEEDS / "openai_batch", tmp_path / "log")
+    (tmp_path / "log" / "batch.json").unlink()
+    traffic = read(tmp_path / "log", out=tmp_path / "out")
+    assert _rows(traffic)["batch_req_1"]["timestamp"] == pd.Timestamp(1762164001, unit="s", tz="UTC")
+    assert "batch_req_7" not in _rows(traffic)
+    assert (traffic.quarantine["reason"] == "no timestamp").sum() == 5
+    dated = read(tmp_path / "log", out=tmp_path / "dated", mapping={"timestamp": "=2026-11-03T09:00:00Z"})
+    assert "batch_req_7" in _rows(dated)
+
+
+def test_two_batches_with_the_same_ids_keep_their_own_prompts(tmp_path: Path) -> None:
+    """``custom_id`` is unique within a batch only: each output takes the input that holds all its ids, else that of its folder."""
+    _lines(tmp_path / "log" / "a-in.jsonl", [_asked("r-1", "first"), _asked("r-2", "first")])
+    _lines(tmp_path / "log" / "b-in.jsonl", [_asked("r-1", "second"), _asked("r-3", "second")])
+    _lines(tmp_path / "log" / "a-out.jsonl", [_answered("r-1", 1), _answered("r-2", 2)])
+    _lines(tmp_path / "log" / "b-out.jsonl", [_answered("r-3", 3), _answered("r-1", 4)])
+    rows = _rows(read(tmp_path / "log", out=tmp_path / "out"))
+    said = {k: json.loads(r["messages"])[0]["content"] for k, r in rows.items()}
+    assert said == {"batch_req_1": "first", "batch_req_2": "first", "batch_req_3": "second", "batch_req_4": "second"}
+    for name in ("x", "y"):
+        _lines(tmp_path / "same" / name / "in.jsonl", [_asked("r-1", name)])
+        _lines(tmp_path / "same" / name / "out.jsonl", [_answered("r-1", ord(name))])
+    rows = _rows(read(tmp_path / "same", out=tmp_path / "out-2"))
+    assert {k: json.loads(r["messages"])[0]["content"] for k, r in rows.items()} == {"batch_req_120": "x", "batch_req_121": "y"}
+
+
+def test_a_prompt_that_could_be_two_is_not_guessed(tmp_path: Path) -> None:
+    """Where two inputs fit an answer alike, the row has no text and both inputs are set aside with the reason."""
+    _lines(tmp_path / "log" / "a-in.jsonl", [_asked("r-1", "first")])
+    _lines(tmp_path / "log" / "b-in.jsonl", [_asked("r-1", "second")])
+    _lines(tmp_path / "log" / "out.jsonl", [_answered("r-1", 1)])
+    traffic = read(tmp_path / "log", out=tmp_path / "out")
+    assert _rows(traffic)["batch_req_1"]["text_state"] == "none"
+    assert traffic.quarantine["reason"].str.contains("several input files").tolist() == [True, True]
+
+
+def test_a_copied_input_file_is_no_conflict(tmp_path: Path) -> None:
+    """The same line twice is one request."""
+    for name in ("a-in.jsonl", "b-in.jsonl"):
+        _lines(tmp_path / "log" / name, [_asked("r-1", "first")])
+    _lines(tmp_path / "log" / "out.jsonl", [_answered("r-1", 1)])
+    traffic = read(tmp_path / "log", out=tmp_path / "out")
+    assert json.loads(_rows(traffic)["batch_req_1"]["messages"])[0]["content"] == "first"
+    assert (traffic.meta["quarantined"], traffic.meta["joined"]) == (0, 2)
+
+
+def test_results_and_requests_become_one_row(tmp_path: Path) -> None:
+    """Anthropic's input tokens leave out cached ones; text comes from the request, the time from the batch object."""
+    row = _rows(read(SEEDS / "anthropic_batch", out=tmp_path / "out"))["msg_1"]
+    assert [row[b] for b in TOKEN_BUCKETS] == [40, 4096, 100, 36, 18, 12]
+    assert [m["content"] for m in json.loads(row["messages"])] == ["Be brief", "Say hi"]
+    assert (row["response"], row["finish_reason"], row["max_tokens"]) == ("Hi", "stop", 64)
+    assert (row["model"], row["provider"], row["user"], row["service_tier"]) == ("claude-haiku-4-5", "anthropic", "u-7", "batch")
+    assert row["timestamp"] == pd.Timestamp("2026-11-03T09:00:00.5Z")
+
+
+def test_every_end_of_a_result_is_read(tmp_path: Path) -> None:
+    """Errors by Anthropic's words, cancelled and expired requests, and requests of the body that created the batch."""
+    traffic = read(SEEDS / "anthropic_batch", out=tmp_path / "out")
+    rows = traffic.frame(*TRAFFIC.names).sort_values("request_id")
+    failed = rows[rows["status"] != "ok"]
+    assert sorted(failed["status"]) == ["cancelled", "rate_limit", "transport", "transport", "validation"]
+    assert (failed["text_state"] == "full").all()
+    assert _rows(traffic)["msg_3"]["has_tools"]
+    assert _rows(traffic)["msg_3"]["finish_reason"] == "tool_calls"
+    assert "12, more than the 3" in " ".join(traffic.quarantine["reason"])
+    assert (traffic.meta["accepted"], traffic.meta["quarantined"], traffic.meta["joined"]) == (8, 2, 10)
+
+
+def test_results_find_their_batch_by_count_and_have_no_time_without_it(tmp_path: Path) -> None:
+    """A batch object tells of the file of its name, else of the one with as many results; without one a mapping dates the rows."""
+    shutil.copytree(SEEDS / "anthropic_batch", tmp_path / "log")
+    (tmp_path / "log" / "msgbatch_01_results.jsonl").rename(tmp_path / "log" / "results.jsonl")
+    assert len(read(tmp_path / "log", out=tmp_path / "counted")) == 8
+    (tmp_path / "log" / "batch.json").unlink()
+    with pytest.raises(InputError, match="no timestamp"):
+        read(tmp_path / "log", out=tmp_path / "undated")
+    dated = read(tmp_path / "log", out=tmp_path / "dated", mapping={"timestamp": "=2026-11-03T09:00:00Z"})
+    assert len(dated) == 8

@@ -1,0 +1,151 @@
+"""Helicone's requests, row by row: hand-written records whose reading is known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from benchmarks.reader_mutations import SEEDS
+from planner.schema import TOKEN_BUCKETS, TRAFFIC
+from planner.traffic import Traffic, read
+
+REQUEST = {
+    "request_id": "r-1",
+    "request_created_at": "2026-11-03T09:00:00.120Z",
+    "response_created_at": "2026-11-03T09:00:01.020Z",
+    "response_status": 200,
+    "model": "gpt-5-mini",
+    "provider": "OPENAI",
+    "prompt_tokens": 176,
+    "completion_tokens": 30,
+    "total_tokens": 206,
+    "prompt_cache_read_tokens": 1024,
+    "request_body": {"messages": [{"role": "user", "content": "Say hi"}]},
+    "response_body": {"usage": {"prompt_tokens": 1200, "completion_tokens": 30, "prompt_tokens_details": {"cached_tokens": 1024}}},
+}
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """Read the requests of reader_seeds/helicone_export.ndjson, by the last digit of their id."""
+    traffic = read(SEEDS / "helicone_export.ndjson", out=tmp_path_factory.mktemp("helicone") / "out")
+    return {r["request_id"][-1]: r for r in traffic.frame(*TRAFFIC.names).to_dict("records")}
+
+
+def _read(folder: Path, *requests: dict[str, Any], **options: Any) -> Traffic:
+    path = folder / "requests.jsonl"
+    path.write_text("".join(json.dumps(r) + "\n" for r in requests), "utf-8")
+    return read(path, out=folder / "out", **options)
+
+
+@pytest.mark.parametrize(
+    ("id", "buckets"),
+    [
+        ("1", [176, 1024, 0, 0, 18, 12]),  # by OpenAI's usage, not by Helicone's columns
+        ("3", [40, 4096, 100, 36, 30, 0]),  # by Anthropic's
+        ("4", [176, 1024, 0, 0, 30, 0]),  # no body: Helicone's columns, exclusive
+        ("9", [10, 40, 0, 0, 4, 3]),  # by Gemini's
+    ],
+)
+def test_tokens_are_counted_from_the_answers_usage(rows: dict[str, dict[str, Any]], id: str, buckets: list[int]) -> None:
+    """The answer's own usage decides; only where there is no body do Helicone's columns."""
+    assert [rows[id][b] for b in TOKEN_BUCKETS] == buckets
+
+
+@pytest.mark.parametrize("stated", [{"prompt_tokens": 1200}, {"prompt_tokens": 176}, {"prompt_tokens": None, "completion_tokens": None}])
+def test_helicones_own_counts_change_nothing_where_there_is_a_body(tmp_path: Path, stated: dict[str, Any]) -> None:
+    """Whether Helicone's prompt_tokens held cached ones when the row was stored makes no difference."""
+    assert _read(tmp_path, {**REQUEST, **stated}).frame(*TOKEN_BUCKETS).iloc[0].tolist() == [176, 1024, 0, 0, 30, 0]
+
+
+def test_a_whole_request(rows: dict[str, dict[str, Any]]) -> None:
+    """Session, user, properties, prompt version, cost, times and text come from their fields."""
+    row = rows["2"]
+    assert (row["app"], row["user"], row["session_id"], row["prompt_version"]) == ("search", "u-7", "sess-1", "greeter:3")
+    assert (row["model"], row["model_requested"], row["provider"]) == ("gpt-5-mini-2026-01-01", "gpt-5-mini", "openai")
+    assert (row["latency_ms"], row["ttft_ms"], row["stream"], row["tags"]) == (870.0, 400.0, True, '["team:search"]')
+    assert (row["messages"], row["response"], row["finish_reason"]) == ('[{"role":"user","content":"Say hi"}]', "Hi", "stop")
+    assert rows["3"]["messages"].startswith('[{"role":"system","content":"Be brief."}')
+    assert rows["4"]["text_state"] == "none"  # a note stands where the body was
+    assert pd.isna(rows["4"]["messages"])
+
+
+def test_first_token_times_are_of_streams_only(tmp_path: Path) -> None:
+    """A body that says it was no stream has no time to first token; without a body, the time itself says it was one."""
+    plain = {**REQUEST, "request_id": "r-2", "time_to_first_token": 400, "request_body": {**REQUEST["request_body"], "stream": False}}
+    bare = {**REQUEST, "request_id": "r-3", "time_to_first_token": 400, "request_body": None}
+    frame = _read(tmp_path, {**REQUEST, "time_to_first_token": 0}, plain, bare).frame("ttft_ms", "stream")
+    assert frame["stream"].tolist() == [False, False, True]
+    assert frame["ttft_ms"].isna().tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "booked", "error_class"),
+    [
+        (429, {"type": "rate_limit_error", "code": "rate_limit_exceeded"}, "rate_limit", "rate_limit_error"),
+        (400, {"type": "invalid_request_error", "code": "content_filter"}, "content", "invalid_request_error"),
+        (401, None, "validation", "401"),
+        (503, None, "transport", "503"),
+        (-3, None, "cancelled", "cancelled"),
+    ],
+)
+def test_failures_have_their_kind(tmp_path: Path, status: int, error: dict[str, Any] | None, booked: str, error_class: str) -> None:
+    """The kind comes from the HTTP status, or from a telling code in the body; −3 is Helicone's word for a caller who left."""
+    row = _read(tmp_path, {**REQUEST, "response_status": status, "response_body": {"error": error}}).frame("status", "error_class").iloc[0]
+    assert (row["status"], row["error_class"]) == (booked, error_class)
+
+
+def test_what_is_no_answered_call_is_set_aside(tmp_path: Path) -> None:
+    """Pending requests, tools and databases that were logged beside the calls are counted with their reason."""
+    pending, tool = {**REQUEST, "request_id": "r-2", "response_status": -2}, {**REQUEST, "request_id": "r-3", "model": "tool:search"}
+    database = {**REQUEST, "request_id": "r-4", "request_body": {"_type": "vector_db"}}
+    traffic = _read(tmp_path, REQUEST, pending, tool, database)
+    reasons = traffic.quarantine["reason"].tolist()
+    assert "response_status is -2" in reasons[0]
+    assert all("no call of a model" in r for r in reasons[1:])
+    assert len(reasons) == 3
+
+
+def test_cache_hits_and_thumbs_are_kept(rows: dict[str, dict[str, Any]]) -> None:
+    """An answer from Helicone's cache is a hit; a user's thumb is quality 1 or 0, in either of its forms."""
+    assert [rows[i]["cache_hit"] for i in "18"] == [False, True]
+    assert (rows["4"]["quality"], rows["9"]["quality"], rows["4"]["quality_source"]) == (1.0, 0.0, "Helicone feedback")
+    assert pd.isna(rows["1"]["quality"])
+
+
+def test_the_csv_reads_like_the_lines(tmp_path: Path, rows: dict[str, dict[str, Any]]) -> None:
+    """Objects whose quotes were doubled twice are decoded; the latency that the CSV leaves empty is unknown, not zero."""
+    found = read(SEEDS / "helicone_export.table.csv", out=tmp_path / "out").frame(*TRAFFIC.names)
+    assert len(found) == 6
+    same = [*TOKEN_BUCKETS, "model", "messages", "response", "status", "session_id", "app", "source_cost_usd", "finish_reason"]
+    lines = pd.DataFrame([rows[i[-1]] for i in found["request_id"]])
+    whole = found["messages"].notna()  # the fourth has no body: Helicone's CSV has no columns for cached tokens
+    pd.testing.assert_frame_equal(found.loc[whole, same], lines.loc[whole, same], check_dtype=False)
+    assert found["latency_ms"].isna().all()
+
+
+def test_an_array_with_a_trailing_comma_is_read(tmp_path: Path) -> None:
+    """Helicone's JSON may end with a comma before the bracket."""
+    path = tmp_path / "requests.json"
+    path.write_text(f"[{json.dumps(REQUEST)},\n{json.dumps({**REQUEST, 'request_id': 'r-2'})},\n]", "utf-8")
+    traffic = read(path, out=tmp_path / "out")
+    assert (len(traffic), len(traffic.quarantine)) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("properties", "app_from", "app"),
+    [
+        ({"App": "shop"}, None, "shop"),
+        ({"team": "a"}, None, "a"),
+        ({"Customer": "b"}, "property:Customer", "b"),
+        ({}, "prompt_name", "greeter"),
+    ],
+)
+def test_where_the_app_comes_from(tmp_path: Path, properties: dict[str, str], app_from: str | None, app: str) -> None:
+    """By default the property app, team or service, in any case; any property, or the prompt's name, when asked for."""
+    traffic = _read(tmp_path, {**REQUEST, "properties": properties, "prompt_id": "greeter"}, app_from=app_from)
+    assert traffic.frame("app")["app"].tolist() == [app]
