@@ -23,11 +23,13 @@ __all__ = ["MARGINS", "GatewayLog", "gateway_log"]
 MARGINS: Mapping[str, float] = {"error": 0.02, "slow": 0.03, "length": 0.02, "schema": 0.02}
 #: The share of answers that is slow today, by definition of the limit.
 _SLOW = 0.05
+#: Tags of requests that may have gone elsewhere than they asked.
+_MOVED = r'"planner-arm:(?:routed|pinned)"'
 #: Answers read to see whether they keep their format.
 _READ = 5_000
 _COLUMNS = (
     "request_id", "app", "model", "model_requested", "provider", "status", "latency_ms", "finish_reason", "response_format",
-    "purpose", "cache_hit",
+    "purpose", "cache_hit", "tags",
 )  # fmt: skip
 
 
@@ -38,7 +40,7 @@ class GatewayLog:
     Parameters
     ----------
     asks: app → model groups that its requests ask for, the most frequent first.
-    behind: group → the model that answers it most often. served: model → provider.
+    behind: group → the model that answers it most often, where no router of ours moved the request. served: model → provider.
     guardrails: app → what ``rollout.json`` keeps: margin, baseline, and the limit [ms] of slow answers.
     app_from: how the log was told what an app is; None: by its tags.
     """
@@ -57,11 +59,17 @@ def gateway_log(traffic: Traffic) -> GatewayLog:
     rows = frame[keep].assign(group=frame["model_requested"].fillna(frame["model"]), place=np.flatnonzero(keep.to_numpy()))
     return GatewayLog(
         asks={str(app): tuple(map(str, own["group"].value_counts().index)) for app, own in rows.groupby("app")},
-        behind={str(group): str(own["model"].mode().iloc[0]) for group, own in rows.groupby("group")},
+        behind={str(group): _most(own) for group, own in rows.groupby("group")},
         served={str(model): str(own.mode().iloc[0]) for model, own in rows.dropna(subset="provider").groupby("model")["provider"]},
         guardrails={str(app): _guardrails(own, traffic) for app, own in rows.groupby("app")},
         app_from=traffic.meta.get("app_from"),
     )
+
+
+def _most(rows: pd.DataFrame) -> str:
+    """Return the model that answers a group's rows most often; those that the hook moved count only where there are no others."""
+    stayed = rows[~rows["tags"].str.contains(_MOVED, na=False)]
+    return str((stayed if len(stayed) else rows)["model"].mode().iloc[0])
 
 
 def _guardrails(rows: pd.DataFrame, traffic: Traffic) -> dict[str, dict[str, float]]:

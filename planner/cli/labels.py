@@ -254,7 +254,10 @@ def batch(
 
 @app.command()
 def ingest(
-    work: Work,
+    work: Annotated[
+        Path,
+        typer.Argument(metavar="WORK", help="The folder that [bold]planner labels sample[/bold] wrote, or DIR/state/mirror of an export."),
+    ],
     out: Out,
     results: Annotated[
         list[Path] | None, typer.Argument(metavar="[RESULTS]...", help="Result and error files of batches, or folders of them.")
@@ -262,12 +265,13 @@ def ingest(
     prices: Prices = None,
     json: Json = False,
 ) -> None:
-    """Bring in the answers of runs and batches: one row per answer asked for, failures and expiries kept.
+    """Bring in the answers of runs, batches and mirrors: one row per answer asked for, failures and expiries kept.
 
     [bold]Examples[/bold]
 
         planner labels ingest work --out answers
         planner labels ingest work batch_output.jsonl batch_errors.jsonl --out answers
+        planner labels ingest production/state/mirror --out answers
     """
     from planner.labels.ingest import ingest_labels
 

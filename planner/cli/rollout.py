@@ -16,7 +16,7 @@ import typer
 
 from planner.cli.common import Json
 from planner.cli.output import Part, grid, percent, show, usd, wrap
-from planner.errors import InputError, did_you_mean
+from planner.errors import InputError
 
 if TYPE_CHECKING:
     from planner.router.rollout import AppRollout, Rollout
@@ -83,7 +83,7 @@ def set_(
         planner rollout set production --app chat --app search --mode active
     """
     from planner.router.live import ROLLOUT
-    from planner.router.rollout import Mirroring, read, write
+    from planner.router.rollout import read, turned, write
 
     file = _file(folder)
     before = read(file)
@@ -92,12 +92,7 @@ def set_(
     changed, mirrored = ({k: v for k, v in values.items() if v is not None} for values in (given, behind))
     if not changed and not mirrored and holdout is None:
         raise InputError("nothing to change", "at least one of --mode, --share, --explore, --ask, --mirror-share, --holdout")
-    apps = dict(before.apps)
-    for name in names:
-        own = _app(apps, name, bool(ask))
-        mirror = replace(own.mirror or Mirroring(0.0, 0.0), **mirrored) if mirrored else own.mirror
-        apps[name] = replace(own, **changed, mirror=mirror)
-    after = replace(before, apps=apps, holdout=before.holdout if holdout is None else holdout)
+    after = turned(before, names, holdout=holdout, mirror=mirrored, **changed)
     write(file, after)
     words = f"Wrote {folder / ROLLOUT}: " + "; ".join(f"{name} {_said(after.apps[name])}" for name in names) + "."
     if after.holdout != before.holdout:
@@ -133,13 +128,13 @@ def resume(folder: Folder, names: Names = None, json: Json = False) -> None:
     """
     from planner.router.guardrails import alarm_file
     from planner.router.live import STATE, STOP
-    from planner.router.rollout import read, write
+    from planner.router.rollout import read, turned, write
     from planner.router.status import status
 
     before = status(folder)
     if names:
+        turned(read(_file(folder)), names)  # refuses an app that is not there
         for name in names:
-            _app(dict(read(_file(folder)).apps), name, new=False)
             alarm_file(folder / STATE, name).unlink(missing_ok=True)
         words = f"Took away the alarms of {', '.join(names)}."
         _wait(folder, words, lambda w: not set(w.alarmed) & set(names), "route them again", json)
@@ -159,16 +154,6 @@ def _file(folder: Path) -> Path:
     if not (folder / ROLLOUT).exists():
         raise InputError(f"{folder}, in which there is no {ROLLOUT}", "a folder that planner export --gateway litellm wrote")
     return folder / ROLLOUT
-
-
-def _app(apps: dict[str, AppRollout], name: str, new: bool) -> AppRollout:
-    """Return the rollout of an app; a new one may begin where it is said what it asks for."""
-    from planner.router.rollout import AppRollout
-
-    if name not in apps and not new:
-        fix = did_you_mean(name, apps) or "name what a new app asks for with --ask"
-        raise InputError(f"app {name!r}", f"one of {', '.join(apps)}", fix)
-    return apps.get(name, AppRollout())
 
 
 def _wait(folder: Path, words: str, follows: Callable[[Worker], bool], what: str, json: bool) -> None:

@@ -130,6 +130,7 @@ class Guard:
         self._limits_ms: Mapping[str, float | None] = {}
         self._now: Mapping[str, Window] = {}
         self._unwritten: dict[str, Alarm] = {}
+        self._over: dict[str, Window] = {}
         self._warned = False
 
     def observe(self, app: str, arm: str, outcome: Outcome, ids: Sequence[str] = ()) -> None:
@@ -181,7 +182,9 @@ class Guard:
 
     def _judge(self, rollout: Rollout, apps: Mapping[str, AppRollout]) -> None:
         for name, window in self._now.items():
-            if name not in self.alarmed:
+            if self._over.get(name) == window:  # other processes were at the file when it should have ended
+                self._windows.anew(name, window)
+            elif name not in self.alarmed:
                 counts = self._tallies.of(name, window)
                 alarm = next(_alarms(name, apps[name].guardrails, window, counts), None)
                 if alarm is not None:
@@ -196,6 +199,7 @@ class Guard:
             self._unwritten[alarm.app] = alarm
             self._write(alarm)
             _LOG.warning("%s", alarm.text)
+        self._over[alarm.app] = window
         self._windows.anew(alarm.app, window)
 
     def _write(self, alarm: Alarm) -> None:

@@ -8,7 +8,6 @@ Whatever fails here is counted, and the request goes as it was asked. Never bloc
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,13 +19,14 @@ from litellm.integrations.custom_logger import CustomLogger
 
 from planner.router import litellm_proxy as proxy
 from planner.router.assign import Assignment, assign
-from planner.router.litellm_outcome import body_of, ids_of, outcome, today
-from planner.router.litellm_request import Asked, asked, metadata_of, tags_of
+from planner.router.litellm_outcome import ids_of, outcome, sent_of, today
+from planner.router.litellm_request import Asked, asked, metadata_of
 from planner.router.live import Live, On
 from planner.router.mirror import Mirror
 from planner.router.mirror_budget import Rates
 from planner.router.requests import Requests
 from planner.router.router import Decision
+from planner.router.stamp import stamped
 from planner.router.tallies import Outcome
 
 __all__ = ["PlannerHook", "hook"]
@@ -128,20 +128,9 @@ class PlannerHook(CustomLogger):  # type: ignore[misc]  # litellm is typed only 
 
     def _write(self, data: Any, on: On, request: Asked, decision: Decision | None, assignment: Assignment, group: str) -> None:
         """Send a request to ``group`` and write why, all at once after everything that could fail."""
-        metadata, digest = metadata_of(data), on.bundle.digest
-        about = {"bundle": digest[:12], "app": request.app, "mode": on.settings.mode, "arm": assignment.arm}
-        about |= {"asked": request.model, "unit": request.unit}
-        tags = [f"planner:{digest[:8]}", f"planner-arm:{assignment.arm}"]
-        if decision is not None:
-            about |= {"decided": decision.model, "reason": decision.reason}
-            tags.append(f"planner-decided:{decision.model}")
-        spend = {**_dict(metadata.get("spend_logs_metadata")), "action": assignment.model, "policy_version": on.bundle.router.version}
-        spend["planner"] = about if decision is None else {**about, "score": float(decision.score)}
-        spend.pop("action_propensities", None)
-        if assignment.propensities is not None:
-            spend["action_propensities"] = json.dumps(assignment.propensities)
-        tagged = {} if proxy.filters_tags(data) else {"tags": [*tags_of(metadata), *tags]}
-        metadata.update({"spend_logs_metadata": spend, **tagged})
+        metadata, bundle = metadata_of(data), on.bundle
+        tagged, said = not proxy.filters_tags(data), {"digest": bundle.digest, "version": bundle.router.version, "mode": on.settings.mode}
+        metadata.update(stamped(metadata, request, assignment, decision, tagged=tagged, **said))
         data["model"] = group
 
     def _remember(self, call: str, on: On, app: str, assignment: Assignment, call_type: str) -> None:
@@ -153,14 +142,17 @@ class PlannerHook(CustomLogger):  # type: ignore[misc]  # litellm is typed only 
 
     def _mirror(self, sent: Sent, model: str, kwargs: Mapping[str, Any], answer: Any) -> None:
         """Let another model answer the same, after the event that this one answered."""
-        router, bundle, body = proxy.router(), self.live.bundle, body_of(kwargs)
+        router, bundle, body = proxy.router(), self.live.bundle, sent_of(kwargs)
         if router is None or bundle is None or body is None:
-            return
+            return self.live.events.count("not mirrored", "what was sent is not known")
+        if proxy.filters_tags({}):  # the mirror's own tag would choose its deployment, and without it a log takes its calls for traffic
+            return self.live.events.count("not mirrored", "tags choose deployments here")
         rates = Rates.of(model, bundle.manifest, bundle.router)
-        work = self.mirror.answer(router.acompletion, dict(body), sent.app, model, sent.usd_per_day, rates, today(kwargs, answer))
+        work = self.mirror.answer(router.acompletion, body, sent.app, model, sent.usd_per_day, rates, today(kwargs, answer))
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+        return None
 
 
 def hook(file: str) -> PlannerHook:
@@ -177,10 +169,6 @@ def _judged(on: On, request: Asked) -> tuple[Decision, list[str] | None]:
     asked_now = Requests.one(request.messages, request.metadata, router.unit)
     can = router.scores(asked_now, datetime.now(UTC).date().isoformat()).feasible[0].tolist()
     return decision, [model for model, able in zip(router.candidates, can, strict=True) if able]
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _size(messages: Any) -> int:

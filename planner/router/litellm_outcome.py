@@ -1,7 +1,7 @@
 """What LiteLLM logs of an answer → what a guardrail counts: its latency, whether it was cut off, whether it kept the format asked for.
 
-In: the keyword arguments of a success event and the answer, of chat, Anthropic Messages or Responses. Out: an Outcome, and the body of
-the request. What cannot be read is unknown, not bad. Knows nothing of apps, arms or limits.
+In: the keyword arguments of a success event and the answer, of chat, Anthropic Messages or Responses. Out: an Outcome, and the request as
+it was sent. What cannot be read is unknown, not bad. Knows nothing of apps, arms or limits.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from planner.router.tallies import Outcome
 from planner.text.checks import json_problem, schema_check
 from planner.text.messages import content_text
 
-__all__ = ["body_of", "ids_of", "outcome", "today"]
+__all__ = ["ids_of", "outcome", "sent_of", "today"]
 
 _CUT = ("length", "max_tokens", "max_output_tokens")
 
@@ -27,16 +27,22 @@ _CUT = ("length", "max_tokens", "max_output_tokens")
 async def outcome(kwargs: Mapping[str, Any], answer: Any) -> Outcome:
     """Return what the guard counts of an answer; a format that was asked for is checked outside the event loop."""
     finish, text = _finish(answer), _text(answer)
-    shape = _shape(body_of(kwargs) or {})
+    shape = _shape(_body(kwargs) or {})
     kept = None if shape is None or not text else await asyncio.to_thread(_kept, shape, text)
     return Outcome(False, _latency_ms(kwargs), finish in _CUT, kept)
 
 
-def body_of(kwargs: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the body of the request as the proxy got it; None where it is not there."""
-    request = (kwargs.get("litellm_params") or {}).get("proxy_server_request") or {}
-    body = request.get("body")
-    return body if isinstance(body, Mapping) else None
+def sent_of(kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the body of a chat request with the messages that LiteLLM sent and may log, None where either is not there.
+
+    The body is the client's; the messages went through the gateway's guardrails, which may mask them, and its rules on what is logged.
+
+    >>> request = {"proxy_server_request": {"body": {"seed": 1, "messages": [{"role": "user", "content": "I am Ann"}]}}}
+    >>> sent_of({"messages": [{"role": "user", "content": "I am <PERSON>"}], "litellm_params": request})
+    {'seed': 1, 'messages': [{'role': 'user', 'content': 'I am <PERSON>'}]}
+    """
+    body, messages = _body(kwargs), kwargs.get("messages")
+    return {**body, "messages": messages} if body is not None and isinstance(messages, list) else None
 
 
 def ids_of(kwargs: Mapping[str, Any]) -> tuple[str, ...]:
@@ -62,6 +68,13 @@ def today(kwargs: Mapping[str, Any], answer: Any) -> Today:
         key if unit == "session" else None,
         user if isinstance(user, str) and user else None,
     )
+
+
+def _body(kwargs: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the body of the request as the proxy got it."""
+    request = (kwargs.get("litellm_params") or {}).get("proxy_server_request") or {}
+    body = request.get("body")
+    return body if isinstance(body, Mapping) else None
 
 
 def _logged(kwargs: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -122,9 +122,18 @@ def _tagged(tags: list[str], prefix: str) -> str | None:
 _OWN_TAG = "planner:labels"
 
 
+#: What our hook writes into ``spend_logs_metadata``, and the tag that says the same; a gateway that filters by tags gets no tags of ours.
+_OURS = {"bundle": "planner", **{name: f"planner-{name}" for name in ("mode", "arm", "asked", "decided", "unit")}}
+
+
 def metadata_columns(metadata: Mapping[str, Any], tags: list[str], call_type: Any) -> Row:
-    """Return prompt version, attempts, purpose, and what our own router wrote into ``spend_logs_metadata``."""
+    """Return prompt version, attempts, purpose, tags, and what our own router wrote into ``spend_logs_metadata``.
+
+    Behind our hook the group that LiteLLM logs is the one that was sent; ``model_requested`` is there only where the hook says what was
+    asked for.
+    """
     own = unjson(metadata.get("spend_logs_metadata")) or _NOTHING
+    tags, asked = _with_ours(tags, dig(own, "planner")), text(dig(own, "planner", "asked"))
     admin = isinstance(call_type, str) and _is_admin(call_type)
     return {
         "prompt_version": (_tagged(tags, "prompt:") if tags else None) or _prompt_version(metadata),
@@ -134,7 +143,21 @@ def metadata_columns(metadata: Mapping[str, Any], tags: list[str], call_type: An
         "action_propensities": text(dig(own, "action_propensities")),
         "policy_version": text(dig(own, "policy_version")),
         "tags": as_json(tags) if tags else None,
+        **({"model_requested": asked} if asked else {}),
     }
+
+
+def _with_ours(tags: list[str], about: Any) -> list[str]:
+    """Return ``tags`` and those that say what our hook wrote ``about`` the request.
+
+    >>> _with_ours(["app:chat", "planner-arm:routed"], {"bundle": "0123456789ab", "arm": "routed", "asked": "gpt-5"})
+    ['app:chat', 'planner-arm:routed', 'planner:01234567', 'planner-asked:gpt-5']
+    """
+    if not isinstance(about, dict):
+        return tags
+    said = {tag: text(about.get(name)) for name, tag in _OURS.items()}
+    ours = [f"{tag}:{value[:8] if tag == 'planner' else value}" for tag, value in said.items() if value]
+    return [*tags, *(tag for tag in ours if tag not in tags)]
 
 
 @lru_cache(maxsize=256)

@@ -226,6 +226,24 @@ def test_a_group_is_what_answers_it_most(tmp_path: Path) -> None:
     assert (found.behind, found.asks) == ({"g": "b"}, {"x": ("g",)})
 
 
+def test_what_stands_behind_a_group_is_not_where_our_router_sent_it(tmp_path: Path) -> None:
+    """In a routed log a group keeps the model that answers its held-out requests, however few; without any, what answers it most."""
+    arms = ["holdout", "routed", "routed", "pinned", "routed"]
+    traffic = traffic_of(
+        tmp_path,
+        {
+            "model": ["a", "b", "b", "b", "c"],
+            "model_requested": ["g", "g", "g", "g", "h"],
+            "app": "x",
+            "purpose": "user",
+            "cache_hit": False,
+            "tags": [json.dumps([f"planner-arm:{arm}"]) for arm in arms],
+        },
+    )
+    found = gateway_log(traffic)
+    assert (found.behind, found.asks) == ({"g": "a", "h": "c"}, {"x": ("g", "h")})
+
+
 def test_no_text_of_a_request_is_in_any_file(made: Made, tmp_path: Path) -> None:
     """No file of the folder holds a request's own number or words that only requests have."""
     written(made, tmp_path / "p")

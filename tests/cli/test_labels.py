@@ -34,6 +34,11 @@ def test_help_has_examples(verb: str, planner: Callable[..., Any]) -> None:
     assert f"planner {verb}" in ran.out.split("Examples")[1]
 
 
+def test_ingest_says_how_a_mirror_is_read(planner: Callable[..., Any]) -> None:
+    """The help of ``labels ingest`` shows the folder in which production keeps what it mirrored."""
+    assert "planner labels ingest production/state/mirror --out answers" in planner("labels", "ingest", "--help").out
+
+
 def test_from_a_log_to_answers(planner: Callable[..., Any], log: Path, tmp_path: Path) -> None:
     """Sample, run, batch and ingest hand on to each other, every count and price adds up, and the next step is named."""
     work, answers = tmp_path / "work", tmp_path / "answers"

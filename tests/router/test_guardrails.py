@@ -15,6 +15,7 @@ from scipy.stats import binom
 from benchmarks import guardrails as benchmark
 from benchmarks.guardrails import MARGINS, Scenario, more, simulate
 from planner.router.guard_bounds import Count
+from planner.router.guard_files import locked
 from planner.router.guardrails import FEW, LEAST, LEVEL, Guard, alarm_file, judged
 from planner.router.rollout import AppRollout, Guardrail, Rollout
 from planner.router.tallies import Outcome
@@ -125,6 +126,24 @@ def test_resuming_begins_anew(tmp_path: Path) -> None:
     three.tick(ON)
     assert three.alarmed == {"chat"}
     assert json.loads(alarm_file(tmp_path, "chat").read_text("utf-8"))["alpha"] == pytest.approx(first["alpha"] / 3)
+
+
+def test_resuming_begins_anew_where_the_windows_could_not_be_changed_at_once(tmp_path: Path) -> None:
+    """An alarm that comes while others hold the windows' lock ends its counts at a later look: taken back, it does not come again."""
+    one, _ = guards(tmp_path)
+    observe(one, "routed", 100, 40)
+    with locked(tmp_path / ".windows.json.lock"):
+        one.tick(ON)
+    assert one.alarmed == {"chat"}
+    one.tick(ON)
+    alarm_file(tmp_path, "chat").unlink()
+    (three,) = guards(tmp_path, "c")
+    for guard in (one, three) * 2:
+        guard.tick(ON)
+        assert guard.alarmed == frozenset()
+    observe(one, "routed", 100, 40)
+    one.tick(ON)
+    assert one.alarmed == {"chat"}
 
 
 def test_other_settings_begin_anew(tmp_path: Path) -> None:

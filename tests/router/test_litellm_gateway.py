@@ -29,6 +29,19 @@ SESSIONS = 12
 TEXTS = (TINY, SHORT, LONG)
 #: With these a Responses call stores nothing, and its reasoning comes back sealed.
 SEALED: dict[str, Any] = {"include": ["reasoning.encrypted_content"], "store": False}
+#: What the proxy's own guardrail takes out of every request, and puts there instead.
+SECRET, MASKED = "hunter2", "***"
+MASK = f"""
+from litellm.integrations.custom_guardrail import CustomGuardrail
+
+
+class Mask(CustomGuardrail):
+    async def async_pre_call_hook(self, user_api_key_dict, cache, data, call_type):
+        if call_type == "acompletion":
+            data["messages"] = [{{**m, "content": m["content"].replace("{SECRET}", "{MASKED}")}} for m in data["messages"]]
+        return data
+"""
+GUARDRAILS = [{"guardrail_name": "mask", "litellm_params": {"guardrail": "mask.Mask", "mode": "pre_call", "default_on": True}}]
 #: An app for each kind of call, so that the log can be told apart.
 WAYS = {"/chat/completions": "chat", "/messages": "desk", "/responses": "memo"}
 
@@ -83,7 +96,8 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Asked:
     statuses, groups, alias, chained = Counter[int](), dict[tuple[str, str, str], str](), dict[str, str](), list[str]()
     asks = 0
 
-    with everything() as url, gateway(folder, configuration(url), {"planner_router": MODULE}) as proxy:
+    modules = {"planner_router": MODULE, "mask": MASK}
+    with everything() as url, gateway(folder, {**configuration(url), "guardrails": GUARDRAILS}, modules) as proxy:
 
         def one(way: str, text: str, app: str, session: str, **more: Any) -> tuple[str, dict[str, Any]]:
             nonlocal asks
@@ -109,7 +123,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Asked:
         for text in TEXTS:
             alias[text] = one("/chat/completions", text, "counted", _routed("counted"), model=ALIAS)[0]
         for app in ("watched", "quiet", "unknown"):
-            groups["/chat/completions", TINY, app], _ = one("/chat/completions", TINY, app, app)
+            groups["/chat/completions", TINY, app], _ = one("/chat/completions", f"{TINY} {SECRET}", app, app)
         for i in range(10):
             one("/chat/completions", f"{TINY} [status=503]" if i < 4 else TINY, "counted", f"counted-{i}")
         proxy.settled(asks)
@@ -214,12 +228,13 @@ def test_no_client_saw_an_error_of_ours(asked: Asked) -> None:
 
 
 def test_the_mirror_answered_once_in_the_background(asked: Asked) -> None:
-    """The mirrored request was answered by the model asked for; NANO's answer to the same messages lies beside it, and is no traffic."""
+    """The model asked for answered; NANO's answer to what the proxy's guardrail left of the messages lies beside it, and is no traffic."""
     assert asked.groups["/chat/completions", TINY, "watched"] == BIG
     (file,) = (asked.folder / "state" / "mirror").glob("answers-*.jsonl")
     (line,) = [json.loads(text) for text in file.read_text("utf-8").splitlines()]
     assert (line["model"], line["today"]["model"], line["request"]["app"]) == (NANO, BIG, "watched")
     assert line["body"]["choices"][0]["message"]["content"]
+    assert line["request"]["messages"] == [{"role": "user", "content": f"{TINY} {MASKED}"}]
     (row,) = asked.rows("watched")
     assert planner_of(row)["planner-arm"] == "shadow"
     assert line["request"]["id"] == row.request_id

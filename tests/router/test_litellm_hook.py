@@ -499,8 +499,8 @@ def test_events_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert (tmp_path / "state" / "events.jsonl").stat().st_size < 2200
 
 
-def test_the_request_body_is_mirrored_after_the_answer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In mirror mode the decided model answers the same messages in the background, once, and only after the user's answer."""
+def mirrored(hook: PlannerHook, monkeypatch: pytest.MonkeyPatch, data: dict[str, Any], logged: Any, **proxied: Any) -> list[dict[str, Any]]:
+    """Return what the proxy's router was asked in the background after a request of whose messages LiteLLM logged ``logged``."""
     asked_now = list[dict[str, Any]]()
 
     async def acompletion(**call: Any) -> Any:
@@ -510,30 +510,58 @@ def test_the_request_body_is_mirrored_after_the_answer(folder: Path, monkeypatch
             "usage": {"prompt_tokens": 3, "completion_tokens": 1},
         }
 
-    fake = SimpleNamespace(model_names={BIG, MINI, NANO}, model_group_alias=None, model_list=[], acompletion=acompletion)
+    fake = SimpleNamespace(model_names={BIG, MINI, NANO}, model_group_alias=None, model_list=[], acompletion=acompletion, **proxied)
     monkeypatch.setattr(proxy, "router", lambda: fake)
-    hook = hooked(folder, rollout("mirror", mirror=Mirroring(1.0, 5.0)))
 
-    async def both(data: dict[str, Any]) -> None:
+    async def both() -> None:
         await hook.async_pre_call_hook(AUTH, None, data, "acompletion")
         assert not asked_now
         params = {"litellm_call_id": data["litellm_call_id"], "metadata": {}, "proxy_server_request": {"body": data}}
-        logged = {"id": "chatcmpl-9", "model": f"openai/{BIG}", "custom_llm_provider": "openai", "startTime": 1.0, "endTime": 2.0}
-        kwargs = {"litellm_params": params, "standard_logging_object": logged, "response_cost": 0.5}
+        about = {"id": "chatcmpl-9", "model": f"openai/{BIG}", "custom_llm_provider": "openai", "startTime": 1.0, "endTime": 2.0}
+        kwargs = {"litellm_params": params, "standard_logging_object": about, "response_cost": 0.5, "messages": logged}
         answer = {"choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}]}
         await hook.async_log_success_event(kwargs, answer, None, None)
         await asyncio.gather(*hook._background)
 
-    data = request()
-    asyncio.run(both(data))
+    asyncio.run(both())
     assert data["model"] == BIG
-    (call,) = asked_now
-    assert (call["model"], call["messages"]) == (NANO, data["messages"])
+    assert not hook._background
+    return asked_now
+
+
+def test_what_was_sent_is_mirrored_after_the_answer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In mirror mode the decided model answers in the background, once, what was sent: what the gateway masked goes nowhere unmasked."""
+    hook, data = hooked(folder, rollout("mirror", mirror=Mirroring(1.0, 5.0))), request(SECRET, seed=7)
+    masked = [{"role": "user", "content": "my password is <PASSWORD>"}]
+    (call,) = mirrored(hook, monkeypatch, data, masked)
+    assert (call["model"], call["messages"], call["seed"]) == (MINI, masked, 7)
+    assert router().decide(SECRET).model == MINI
     (file,) = (folder / "state" / "mirror").glob("answers-*.jsonl")
     line = json.loads(file.read_text("utf-8"))
     assert (line["today"]["model"], line["request"]["id"], line["request"]["app"]) == (BIG, "chatcmpl-9", "chat")
-    assert not hook._background
+    assert line["request"]["messages"] == masked
+    for written in (folder / "state").rglob("*"):
+        assert written.is_dir() or SECRET.encode() not in written.read_bytes()
     assert not hook.live.events.totals
+
+
+@pytest.mark.parametrize(
+    ("logged", "proxied", "why"),
+    [
+        (None, {}, "what was sent is not known"),
+        ([{"role": "user", "content": "redacted-by-litellm"}], {}, "text that must not be logged"),
+        ([{"role": "user", "content": TINY}], {"enable_tag_filtering": True}, "tags choose deployments here"),
+    ],
+    ids=["unknown", "redacted", "tags"],
+)
+def test_what_may_not_be_mirrored_is_counted(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, logged: Any, proxied: dict[str, Any], why: str
+) -> None:
+    """Messages that are not there or may not be logged, and a proxy that routes by tags, which ours would mislead: nothing is asked."""
+    hook = hooked(folder, rollout("mirror", mirror=Mirroring(1.0, 5.0)))
+    assert mirrored(hook, monkeypatch, request(), logged, **proxied) == []
+    assert hook.live.events.totals == {("not mirrored", why): 1}
+    assert not [*folder.rglob("answers-*")]
 
 
 def test_the_request_is_read_as_the_router_reads_it(folder: Path) -> None:

@@ -257,6 +257,18 @@ def test_the_routed_model_is_the_model_and_the_group_what_was_asked_for(tmp_path
     assert (row["model"], row["model_requested"]) == ("gpt-5", "auto")
 
 
+@pytest.mark.parametrize("record", [SPEND, PAYLOAD])
+def test_behind_our_hook_what_was_asked_for_is_what_the_client_asked(tmp_path: Path, record: dict[str, Any]) -> None:
+    """Where our hook sent another group, the log keeps that as the model, and as asked for the client's own, also before a fallback."""
+    planner = {"bundle": "0123456789ab", "arm": "routed", "asked": "assistant", "decided": "gpt-5-mini"}
+    own = {"spend_logs_metadata": {"action": "gpt-5-mini", "planner": planner}, "original_model_group": "gpt-5-nano"}
+    sent = _with(record, model_group="gpt-5-mini", metadata={**record["metadata"], **own})
+    row = _row(tmp_path, sent)
+    assert (row["model"], row["model_requested"], row["action"]) == ("gpt-5-mini", "assistant", "gpt-5-mini")
+    del planner["asked"]
+    assert _row(tmp_path, sent)["model_requested"] == "gpt-5-nano"
+
+
 def test_other_endpoints_shapes_are_text_too(tmp_path: Path) -> None:
     """Anthropic's system and blocks and the Responses API's output are read as messages, answer and finish reason."""
     body = {
