@@ -84,7 +84,8 @@ def read(path: str | Path, routers: Mapping[str, Router]) -> Plan:
     try:
         text = file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: {error}", "a readable plan file", "write one with Plan.write") from error
+        why = error.strerror if isinstance(error, OSError) else "no UTF-8 text"
+        raise InputError(f"{file}: {why}", "a readable plan file", "docs/files.md shows one with every lever") from error
     root, payload = _parsed(text, str(file))
     keys = {key.value: key for key, _ in root.value}
     for name, key in keys.items():
@@ -125,7 +126,8 @@ def build(kind: str, values: Mapping[Any, Any], routers: Mapping[str, Router], f
             raise LeverError((name,), f"{kind} field {name!r}", f"one of {', '.join(known)}", did_you_mean(str(name), known))
     missing = [name for name in _required(kind) if name not in values]
     if missing:
-        raise LeverError((), f"{kind} without {' and '.join(missing)}", f"a {kind} with {', '.join(_required(kind))}")
+        fix = "its router is the folder of a bundle, relative to this file" if kind == "route" else ""
+        raise LeverError((), f"{kind} without {' and '.join(missing)}", f"a {kind} with {', '.join(_required(kind))}", fix)
     made: Lever = _route(values, routers, folder) if kind == "route" else KINDS[kind](**values)  # type: ignore[assignment]
     return made
 
