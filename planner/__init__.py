@@ -1,6 +1,7 @@
 """From a log of LLM calls to a decision, and to the files that put it into production.
 
-1. traffic: ``read`` turns a log into a table of logical requests, and ``coverage`` says what it can answer.
+1. traffic: ``read`` turns a log into a table of logical requests, ``join`` makes one of two logs of the same calls, and ``coverage``
+    says what it can answer.
 2. prices: a dated ``PriceBook`` says what each call costs, and ``audit`` checks the log's own bill against it.
 3. labels: ``sample_labels`` draws requests for candidates to answer (``run_labels``, ``ingest_labels``); ``read_labels`` reads grades.
 4. training: ``train`` learns a ``Router``, certifies its floor and says whether a simpler rule would do; ``off_policy`` needs no labels.
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from planner.synthetic import load_sample
     from planner.traffic import Apps, Traffic
     from planner.traffic.coverage import coverage
+    from planner.traffic.join import join
     from planner.traffic.read import read
     from planner.training.off_policy import off_policy
     from planner.training.train import train
@@ -73,6 +75,7 @@ __all__ = [
     "frontier",
     "gate",
     "ingest_labels",
+    "join",
     "lab",
     "load_sample",
     "off_policy",
@@ -111,6 +114,7 @@ _HOMES = {
     "frontier": "simulation:",
     "gate": "followup:",
     "ingest_labels": "labels:",
+    "join": "traffic:",
     "lab": "lab",
     "load_sample": "synthetic:",
     "off_policy": "training:",

@@ -20,6 +20,7 @@ from planner.cli import (
     drift,
     export,
     gate,
+    join,
     lab,
     labels,
     labels_grade,
@@ -60,7 +61,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-_BEFORE = (read.read, audit.audit, plan.plan, backtest.backtest, train.train, simulate.simulate, compare.compare, optimize.optimize)
+_BEFORE = (
+    *(read.read, join.join, audit.audit, plan.plan, backtest.backtest),
+    *(train.train, simulate.simulate, compare.compare, optimize.optimize),
+)
 _LIVE = (preflight.preflight, decide.decide, verify.verify, bridge.bridge, drift.drift, gate.gate)
 for _verb in (*_BEFORE, replay.replay, off_policy.off_policy, export.export, *_LIVE):
     app.command()(_verb)

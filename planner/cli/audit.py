@@ -1,16 +1,21 @@
 """``planner audit``: what a log cost and where the money goes.
 
-In: a log. Out: the audit as text and tables, or as JSON. Knows nothing of prices beyond the file of the user's own.
+In: a log, perhaps its contract and its invoice. Out: the audit, and the three dollars kept apart, as text and tables, or as JSON. Knows
+nothing of prices, contracts and invoices beyond their files.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from planner.cli.bills import ContractFile, InvoiceCost, InvoiceMap, Invoices, Skus, bills
+from planner.cli.bills import parts as billed_parts
 from planner.cli.common import Json, Log, Prices, Quiet, book_of, traffic_at
 from planner.cli.output import Part, beside, grid, percent, show, usd, wrap
+from planner.errors import InputError
 
 __all__ = ["audit"]
 
@@ -22,24 +27,43 @@ def audit(
     by: Annotated[
         str, typer.Option("--by", metavar="COL,COL", help="What to sum by: app, model, user, day, hour, bucket, …")
     ] = "app,model",
+    contract: ContractFile = None,
+    invoice: Invoices = None,
+    invoice_cost: InvoiceCost = "effective",
+    sku: Skus = None,
+    invoice_map: InvoiceMap = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", metavar="PNG", help="Draw the reconciliation; needs --invoice and the extra lab.")
+    ] = None,
     prices: Prices = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """What the log cost, each request at the prices of its own time, and what was lost.
+    """What the log cost, each request at the prices of its own time, and what was lost; beside it the contract and the invoice.
 
     [bold]Examples[/bold]
 
         planner audit proxy.jsonl.zst
         planner audit proxy.jsonl.zst --by day
-        planner audit proxy.jsonl.zst --by app,bucket --prices contract.yaml --json
+        planner audit proxy.jsonl.zst --by app,bucket --prices rates.yaml --json
+        planner audit november --contract contracts.yaml --invoice cost_2026-11.csv --invoice usage_2026-11.csv
+        planner audit november --invoice focus.csv --invoice-cost billed --sku 'gpt4o-prod=gpt-4o' --picture bill.png
+        planner audit november --invoice bill.csv --invoice-map date=Day --invoice-map usd=Amount --invoice-map provider==openai
     """
     from planner.prices import audit as audit_log
 
+    if picture is not None and not invoice:
+        raise InputError("--picture without --invoice", "an invoice to reconcile", "add --invoice FILE")
     found = audit_log(traffic_at(log, quiet or json), book_of(prices))
+    under, reconciled = bills(found, contract, invoice, invoice_cost, sku, invoice_map)
+    if picture is not None and reconciled is not None:
+        from planner.figures.reconciliation import reconciliation
+
+        picture.write_bytes(reconciliation(reconciled).png())
     spent, lost = found.by(*[c.strip() for c in by.split(",") if c.strip()]), found.losses
     parts = [
         Part("text", found.text, wrap(found.text)),
+        *billed_parts(under, reconciled),
         Part("total", found.total),
         Part("prices", {"book": found.book.name, "date": found.book.date}),
         Part("spend", spent, _spend(spent, found.total.evidence)),

@@ -11,11 +11,13 @@ from planner.figures.gate import gate
 from planner.figures.learning import learning_curve, reliability
 from planner.figures.levers import coverage
 from planner.figures.pareto import pareto
+from planner.figures.reconciliation import reconciliation
 from planner.figures.semantic import semantic_cache
 from planner.figures.spend import money_map
 from planner.figures.style import Picture
 from planner.figures.sweeps import retries, sweep
 from planner.figures.tail import tail
+from planner.figures.timeline import timeline
 from planner.figures.verify import verify
 from planner.figures.waterfall import waterfall
 
@@ -32,12 +34,14 @@ __all__ = [
     "learning_curve",
     "money_map",
     "pareto",
+    "reconciliation",
     "reliability",
     "retries",
     "semantic_cache",
     "shares",
     "sweep",
     "tail",
+    "timeline",
     "verdict",
     "verify",
     "waterfall",

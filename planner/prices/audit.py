@@ -75,14 +75,18 @@ class Audit:
 
     def _estimate(self, rows: NDArray[np.bool_]) -> Estimate:
         rows = rows & (self.reason == 0)
-        own = np.maximum(self.priced.evidence, EVIDENCE.index(self.traffic.meta.get("evidence", EVIDENCE[0])))
-        shares = {name: usd_sum(self.spend_pusd[rows & (own == i)]) for i, name in enumerate(EVIDENCE)}
+        shares = {name: usd_sum(self.spend_pusd[rows & (self.evidence == i)]) for i, name in enumerate(EVIDENCE)}
         shares = {name: usd for name, usd in shares.items() if usd}
         weakest = max(shares, key=EVIDENCE.index, default=EVIDENCE[0])
         value = pusd_to_usd(pusd_sum(self.spend_pusd[rows]))
         return Estimate(
             value, evidence=weakest, shares=shares, n=int(rows.sum()), source=f"log, each request at its own time; {self.book.name}"
         )
+
+    @cached_property
+    def evidence(self) -> NDArray[np.int8]:
+        """Codes into ``schema.EVIDENCE``, (n,): the weaker of the log's own and the rate's."""
+        return np.maximum(self.priced.evidence, np.int8(EVIDENCE.index(self.traffic.meta.get("evidence", EVIDENCE[0]))))
 
     @cached_property
     def parts_pusd(self) -> NDArray[np.int64]:

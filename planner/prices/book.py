@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from planner.errors import InputError, PriceError
+from planner.errors import InputError, PriceError, did_you_mean
 from planner.prices import kernel
 from planner.prices.columns import Strings, coded, pairs, stated, times_us
 from planner.prices.names import HOW_TO_ADD, Names
@@ -27,9 +27,10 @@ from planner.prices.priced import Priced
 from planner.prices.sheets import TIERS, Entry, merged, rates_above, thresholds
 from planner.schema import TOKEN_BUCKETS
 
-__all__ = ["PriceBook", "Rates"]
+__all__ = ["UNTIERED", "PriceBook", "Rates"]
 
-_UNTIERED = {"": "standard", "default": "standard", "auto": "standard"}
+#: What logs call the standard tier.
+UNTIERED = {"": "standard", "default": "standard", "auto": "standard"}
 _NEIGHBOURS = 20
 
 
@@ -142,7 +143,7 @@ class PriceBook:
 
     def _lookup(self, provider: str, model: str, tier: str, advise: bool) -> tuple[int, str]:
         """Return the entry of a combination as logged, or 0 and why there is none."""
-        known = _UNTIERED.get(tier.lower(), tier.lower())
+        known = UNTIERED.get(tier.lower(), tier.lower())
         try:
             owner, model_found, home = self._names.find(model, provider or None)
         except PriceError as error:
@@ -177,6 +178,22 @@ class PriceBook:
         """
         owner, found = self._names.resolve(model, provider)
         return owner, _id(found)
+
+    def provider(self, name: str) -> str:
+        """Return the catalogue's id of the provider called ``name``; PriceError with the nearest names when unknown.
+
+        >>> PriceBook.load().provider("azure_openai")
+        'azure'
+        """
+        if (found := self._names.provider_id(name)) is None:
+            known = self._names.provider_ids
+            fix = did_you_mean(name.lower(), known).removesuffix("?") or f"known are {', '.join(known)}"
+            raise PriceError(f"provider {name!r}", "a provider of the price book", fix)
+        return found
+
+    def model_ids(self, provider: str) -> tuple[str, ...]:
+        """Return the ids of all models that ``provider`` (an id of the book) has rates for, sorted."""
+        return tuple(sorted({model for owner, model, _ in self._index if owner == provider}))
 
     def quote(self, model: str, provider: str | None = None, tier: str = "standard", at: dt.date | dt.datetime | None = None) -> Rates:
         """Return the rates in force at ``at`` (default: the catalogue's date); PriceError when there are none."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from planner.errors import PriceError, did_you_mean
 
-__all__ = ["HOW_TO_ADD", "Names"]
+__all__ = ["HOW_TO_ADD", "Names", "plain"]
 
 #: What to do about a rate that the catalogue does not have.
 HOW_TO_ADD = "give its rates in a file: PriceBook.load('prices.yaml'), in the shell --prices prices.yaml"
@@ -133,7 +133,12 @@ class Names:
         return near.removesuffix("?") or f"{'' if owner else 'name its provider, or '}{HOW_TO_ADD}"
 
 
-def _plain(model: str) -> str:
+def plain(model: str) -> str:
+    """Return an id without region, date and version.
+
+    >>> plain("us.anthropic.claude-haiku-4-5-20251001-v1:0")
+    'anthropic.claude-haiku-4-5'
+    """
     return _REGION.sub("", _DATE.sub("", _VERSION.sub("", model))).replace("@", "-")
 
 
@@ -141,6 +146,6 @@ def _undated(models: Iterable[Any], ref: str) -> Any:
     """Return the one model whose id is ``ref`` but for region, date and version; a global Bedrock profile only when asked for."""
     if ref.startswith("ft:"):
         return None
-    same = [m for m in models if _plain(m.id) == _plain(ref)]
+    same = [m for m in models if plain(m.id) == plain(ref)]
     same = [m for m in same if m.id.startswith("global.") == ref.startswith("global.")]
     return same[0] if len(same) == 1 else None

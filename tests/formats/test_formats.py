@@ -19,7 +19,7 @@ from planner import formats
 from planner.errors import BundleError, InputError
 from planner.labels import Answers, Labels, Work
 from planner.policies import Plan, Route
-from planner.prices import PriceBook
+from planner.prices import Contract, PriceBook
 from planner.router import AlwaysRule, Capability, Costs, Router
 from planner.traffic import Apps, Traffic
 from planner.traffic.rows import load_rows
@@ -67,6 +67,15 @@ def test_plan_apps_and_prices_of_version_1() -> None:
     assert book.quote("gpt-5-mini", "openai", "batch", dt.date(2026, 8, 1)).usd_per_mtok["output_tokens"] == 0.8
 
 
+def test_contract_of_version_1() -> None:
+    """A version 1 contract still has every term it had."""
+    contract = Contract.load(V1 / "contracts.yaml")
+    assert [d.keep_ppm for d in contract.discounts] == [900_000, 850_000]
+    assert (contract.commitments[0].pusd, contract.commitments[0].months) == (20_000 * 10**12, 3)
+    assert (contract.capacities[0].tokens, contract.capacities[0].seconds, contract.capacities[0].output_counts) == (300_000, 60, 4.0)
+    assert (contract.credits[0].pusd, contract.credits[0].end) == (2_500 * 10**12, dt.date(2026, 12, 31))
+
+
 @pytest.mark.parametrize(
     ("name", "file", "load"),
     [
@@ -75,6 +84,7 @@ def test_plan_apps_and_prices_of_version_1() -> None:
         ("plan", "plan.json", plan_at),
         ("apps", "apps.yaml", Apps.load),
         ("prices", "prices.yaml", PriceBook.load),
+        ("contracts", "contracts.yaml", Contract.load),
         ("label_work", "label_work/work.json", lambda p: Work.open(p.parent)),
         ("answers", "answers/answers.json", lambda p: Answers.open(p.parent)),
     ],

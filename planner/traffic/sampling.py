@@ -1,0 +1,124 @@
+"""Sample: a share of a log that keeps whole conversations and says what each row stands for.
+
+In: a Traffic, a share, a seed. Out: a Traffic in which every conversation (else user, else request) is there whole or not at all, drawn
+by a hash of its id: the same seed keeps the same ones, and a smaller sample is part of a larger. The weight of a kept row grows by the
+inverse of the share, so that expected sums are those of the log (Horvitz and Thompson, JASA 1952). Instead of rows, text alone can be
+sampled: tokens and cost stay full. Knows nothing of levers but which cannot be judged on a part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from planner.errors import InputError
+from planner.schema import TEXT_STATES
+from planner.stats import draws
+from planner.traffic.handle import Traffic
+from planner.traffic.rewrite import rewritten
+from planner.traffic.rows import string_keys
+
+__all__ = ["needs_every_row", "sampled"]
+
+#: What a lever does that a part of the requests cannot show, by its key.
+_OF_ALL: Mapping[str, str] = {
+    "exact_cache": "it finds a question again among all others",
+    "semantic_cache": "it finds a question again among all others",
+    "prompt_cache": "a prompt stays cached as long as the next one comes soon",
+    "batch": "it gathers requests that wait for each other",
+    "micro_batch": "it gathers requests that wait for each other",
+    "rate_limit": "a limit is met by all requests together",
+    "retry": "a budget of retries is shared by all requests",
+}
+#: Of these, the ones that look for equal or similar text.
+_OF_TEXT = ("exact_cache", "semantic_cache", "prompt_cache", "micro_batch")
+
+
+def sampled(traffic: Traffic, share: float, out: str | Path | None = None, *, seed: int = 0, text_only: bool = False) -> Traffic:
+    """Keep ``share`` of a log: whole conversations, else users, else requests.
+
+    Parameters
+    ----------
+    traffic: the log. share: in (0, 1]; 1 keeps everything as it is.
+    out: folder to write; by default one under ``.planner/traffic/``.
+    seed: of the draws; a sample of a sample draws anew.
+    text_only: keep every row with its tokens and cost, and drop messages and answers of the others (``text_state`` none): money stays
+        measured on all rows, weights stay as they are.
+
+    Raises InputError for a share outside (0, 1], and when nothing would be kept.
+    """
+    if not 0 < share <= 1:
+        raise InputError(f"share={share!r}", "a number above 0 and at most 1", "for example 0.02, in the shell 2%")
+    before = traffic.meta.get("samples", [])
+    keep = _kept(traffic, share, seed, len(before))
+    if not keep.any():
+        raise InputError(f"{share:.2%} of {len(traffic):,} requests, which is none", "at least one conversation", "take a larger share")
+    about = {"share": share, "seed": seed, "rows_before": len(traffic), "rows_drawn": int(keep.sum()), "text_only": text_only}
+    kind = "text" if text_only else "rows"
+    folder = Path(out) if out is not None else Path(".planner") / "traffic" / f"sample-{traffic.hash[:8]}-{share:g}-{seed}-{kind}"
+
+    def change(rows: pa.Table, at: NDArray[np.int64]) -> pa.Table:
+        return _without_text(rows, keep[at]) if text_only else _weighted(rows.filter(pa.array(keep[at])), share)
+
+    return rewritten(traffic, folder, change, samples=[*before, about])
+
+
+def needs_every_row(traffic: Traffic, levers: Iterable[str]) -> list[str]:
+    """Say, a sentence each, which of ``levers`` (their keys) cannot be judged on ``traffic``, because rows or texts were sampled.
+
+    A log whose weights are all 1 and whose texts were not sampled holds every row: nothing is said.
+    """
+    heaviest, texts = _heaviest(traffic), _text_share(traffic)
+    found = []
+    for key in dict.fromkeys(levers):
+        if key in _OF_ALL and heaviest is not None:
+            found.append(f"{key} needs every request, since {_OF_ALL[key]}; in this log a row stands for up to {heaviest:,.4g} requests.")
+        elif key in _OF_TEXT and texts < 1:
+            found.append(f"{key} needs the text of every request, since {_OF_ALL[key]}; this log kept that of {texts:.2%}.")
+    return found
+
+
+def _kept(traffic: Traffic, share: float, seed: int, level: int) -> NDArray[np.bool_]:
+    """Draw every row by its conversation, else its user, else its own id."""
+    parts = [np.zeros(0, bool)]
+    for batch in traffic.batches(("session_id", "user", "request_id")):
+        unit = string_keys(pc.coalesce(batch["session_id"], batch["user"], batch["request_id"]))
+        parts.append(draws.uniform(seed, unit, f"sample/{level}") < share)
+    return np.concatenate(parts)
+
+
+def _weighted(rows: pa.Table, share: float) -> pa.Table:
+    return _replaced(rows, weight=pc.divide(rows["weight"], share))
+
+
+def _without_text(rows: pa.Table, keep: NDArray[np.bool_]) -> pa.Table:
+    kept = pa.chunked_array([pa.array(keep)])
+    none = pa.scalar(None, pa.string())
+    changes = {c: pc.if_else(kept, rows[c], none) for c in ("messages", "response")}
+    return _replaced(rows, **changes, text_state=pc.if_else(kept, rows["text_state"], TEXT_STATES[-1]))
+
+
+def _replaced(rows: pa.Table, **columns: Any) -> pa.Table:
+    for name, values in columns.items():
+        rows = rows.set_column(rows.column_names.index(name), name, values)
+    return rows
+
+
+def _heaviest(traffic: Traffic) -> float | None:
+    """Return the largest weight of a log that does not hold every row; None of one that does."""
+    file = pq.ParquetFile(traffic.folder / "traffic.parquet").metadata
+    column = file.schema.names.index("weight") if file.num_row_groups else 0
+    stats = [file.row_group(g).column(column).statistics for g in range(file.num_row_groups)]
+    low, high = min((s.min for s in stats), default=1.0), max((s.max for s in stats), default=1.0)
+    return None if low == high == 1.0 else float(high)
+
+
+def _text_share(traffic: Traffic) -> float:
+    return float(np.prod([s["share"] for s in traffic.meta.get("samples", []) if s["text_only"]]))
