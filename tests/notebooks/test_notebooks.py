@@ -18,6 +18,7 @@ from support.chain import chain
 import planner
 from planner.outcomes import asked, choose_threshold, reliability, retained
 from planner.policies import Batch, ExactCache, Hedge, Retry, Route
+from planner.prices import timeline
 from planner.simulation import World, run
 from planner.synthetic import best_reachable
 from planner.synthetic.sample import MAPPING
@@ -28,7 +29,7 @@ from planner.training.learning_curve import held_rows, lift
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
 CODE_LINES = 70
 #: Whose names a notebook may use beside the public ones, if it imports them.
-PACKAGES = {"bundle", "comparison", "outcomes", "simulation", "synthetic"}
+PACKAGES = {"bundle", "comparison", "outcomes", "prices", "simulation", "synthetic"}
 
 #: A last cell that says, as JSON, what the names of a notebook hold.
 _SAY = {
@@ -45,6 +46,19 @@ held = {
     "plans": comparison.table.set_index("plan")["saving_usd_per_month"].to_dict(),
     "decision": [decision.model, decision.reason, decision.version],
     "shown": explorer.kpis.value,
+}
+print(json.dumps(held, default=float))
+""",
+    "01_audit_traffic": """
+import json
+held = {
+    "requests": len(traffic),
+    "spent": spend.total.value,
+    "losses": spend.losses.set_index("loss")["usd"].to_dict(),
+    "changes": timeline.changes.to_numpy().tolist(),
+    "parts": {part: str(reconciliation.pusd(part)) for part in ("contract", "outside", "named", "unexplained", "invoice")},
+    "outside": bill.outside_usd,
+    "advice": advice.combined.value,
 }
 print(json.dumps(held, default=float))
 """,
@@ -166,6 +180,22 @@ def test_start_says_what_the_library_says(work_folder: Path) -> None:
     decision = router.decide(question, {"app": "support-chat"})
     assert held["decision"] == [decision.model, decision.reason, router.version]
     assert f"{row['saving_usd_per_month']:,.2f}" in held["shown"]
+
+
+def test_audit_says_what_the_library_says(work_folder: Path) -> None:
+    """The audit's notebook runs; its sums are the library's, the bill's parts add up, and what was billed past the log is found."""
+    notebook, held = _run(next(p for p in NOTEBOOKS if p.stem == "01_audit_traffic"), work_folder)
+    _clean(notebook)
+    ours = chain()
+    spend = planner.audit(ours.traffic, ours.book)
+    assert held["requests"] == len(ours.traffic)
+    assert held["spent"] == spend.total.value
+    assert held["losses"] == spend.losses.set_index("loss")["usd"].to_dict()
+    assert held["changes"] == timeline(spend).changes.to_numpy().tolist()
+    parts = {name: int(pusd) for name, pusd in held["parts"].items()}
+    assert parts.pop("invoice") == sum(parts.values()), "to the pico-dollar"
+    assert parts["outside"] / 1e12 == pytest.approx(held["outside"], rel=0.03), "an estimate: at the rate of the log's own calls"
+    assert held["advice"] == planner.recommend(ours.traffic, book=ours.book).combined.value
 
 
 def test_train_router_says_what_the_library_says(work_folder: Path) -> None:
