@@ -19,6 +19,7 @@ from planner.cli import (
     decide,
     drift,
     export,
+    forget,
     gate,
     join,
     lab,
@@ -62,7 +63,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _BEFORE = (
-    *(read.read, join.join, audit.audit, plan.plan, backtest.backtest),
+    *(read.read, join.join, forget.forget, audit.audit, plan.plan, backtest.backtest),
     *(train.train, simulate.simulate, compare.compare, optimize.optimize),
 )
 _LIVE = (preflight.preflight, decide.decide, verify.verify, bridge.bridge, drift.drift, gate.gate)

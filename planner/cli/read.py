@@ -6,14 +6,17 @@ what was accepted and set aside with the reasons, and which levers the rest can 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from planner.cli.common import Json, Prices, Prompt, QualityColumns, Quiet, Renames, book_of, pairs
-from planner.cli.output import Part, bar, grid, percent, show, spoken, usd, wrap
+from planner.cli.output import Part, grid, percent, show, spoken, usd, wrap
+from planner.cli.sessions import Sample, SampleText, Sessions, shaped, told
 from planner.errors import InputError
 from planner.units import PUSD_PER_USD
 
@@ -48,6 +51,12 @@ def read(
             "others: service, attribute:NAME, trace_name, prompt_name, property:NAME, role, subscription, ... (a wrong one lists them).",
         ),
     ] = None,
+    redact: Annotated[
+        bool,
+        typer.Option(
+            "--redact", help="E-mail, phone, card, key and token patterns become marks; users and sessions hashes (salt: .planner/salt)."
+        ),
+    ] = False,
     labels: Annotated[bool, typer.Option("--labels", help="This is a table of graded answers; implied by the options below.")] = False,
     prompt: Prompt = None,
     quality: QualityColumns = None,
@@ -56,6 +65,9 @@ def read(
     ] = None,
     app_col: Annotated[str | None, typer.Option("--app-col", metavar="COL", help="Label table: the column with the app.")] = None,
     model: Renames = None,
+    sessions: Sessions = False,
+    sample: Sample = None,
+    sample_text: SampleText = False,
     prices: Prices = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -65,6 +77,7 @@ def read(
     [bold]Examples[/bold]
 
         planner read proxy.jsonl.zst
+        planner read proxy.jsonl.zst --redact
         planner read 'logs/2026-11-*.jsonl.gz' --app-from tag:team --out november
         planner read calls.csv --map request_id=id --map timestamp=ts --map latency_ms='took_s*1000'
         planner read answers.csv --prompt question --quality 'correct_*' --model gpt_5=gpt-5 --out answers
@@ -76,19 +89,47 @@ def read(
         found = read_labels(paths[0], prompt=prompt, quality=quality, cost=cost, app=app_col, models=pairs(model, "--model"))
         show(_labels(found, found.save(out) if out else Path()), json)
         return
-    with bar("reading", quiet or json, unit="B") as progress:
-        traffic = _log(paths, format, out, pairs(map, "--map"), app_from, progress)
+    with _bar(quiet or json) as progress:
+        traffic = _log(paths, format, None if sessions or sample else out, pairs(map, "--map"), app_from, redact, *progress)
+    traffic = shaped(traffic, out, sessions=sessions, sample=sample, text_only=sample_text, quiet=quiet or json)
     show(_traffic(traffic, book_of(prices)), json)
 
 
+@contextmanager
+def _bar(quiet: bool) -> Iterator[tuple[Callable[[int, int], None], Callable[[int], None]]]:
+    """Show bytes done, time left and rows a second on stderr; silent when quiet or when nobody watches."""
+    from tqdm.auto import tqdm
+
+    hidden = quiet or not sys.stderr.isatty()
+    with tqdm(desc="reading", unit="B", unit_scale=True, leave=False, file=sys.stderr, disable=hidden) as shown:
+
+        def report(done: int, total: int) -> None:
+            shown.total = total
+            shown.update(done - shown.n)
+
+        def rows_done(rows: int) -> None:
+            if not hidden and (elapsed := shown.format_dict["elapsed"]):
+                shown.set_postfix_str(f"{rows / elapsed:,.0f} rows/s", refresh=False)
+
+        yield report, rows_done
+
+
 def _log(
-    paths: list[str], format: str, out: Path | None, mapping: dict[str, str], app_from: str | None, progress: Callable[[int, int], None]
+    paths: list[str],
+    format: str,
+    out: Path | None,
+    mapping: dict[str, str],
+    app_from: str | None,
+    redact: bool,
+    progress: Callable[[int, int], None],
+    rows_done: Callable[[int], None],
 ) -> Traffic:
     """Read a log; where no format fits, say how a table of graded answers is read."""
     from planner.traffic import read as read_log
 
     try:
-        return read_log(paths[0] if len(paths) == 1 else paths, format, out=out, mapping=mapping, app_from=app_from, progress=progress)
+        source = paths[0] if len(paths) == 1 else paths
+        return read_log(source, format, out=out, mapping=mapping, app_from=app_from, redact=redact, progress=progress, rows_done=rows_done)
     except InputError as error:
         if not error.expected.startswith("one of "):
             raise
@@ -107,7 +148,7 @@ def _traffic(traffic: Traffic, book: PriceBook) -> list[Part]:
     from planner.traffic import coverage
 
     meta, spent = traffic.meta, audit(traffic, book)
-    found = coverage(traffic, spent.cost_pusd / PUSD_PER_USD if spent.total.n else None)
+    found = coverage(traffic, spent.spend_pusd / PUSD_PER_USD if spent.total.n else None)
     rows = int(meta["accepted"]) + int(meta["quarantined"])
     counts = f"{rows:,} rows = {meta['accepted']:,} requests accepted + {meta['quarantined']:,} rows set aside (quarantine)"
     if joined := meta.get("joined", 0):
@@ -127,6 +168,7 @@ def _traffic(traffic: Traffic, book: PriceBook) -> list[Part]:
                 "files": meta["files"],
             },
         ),
+        *told(traffic),
         Part("quarantine", meta["reasons"], _quarantine(traffic)),
         Part("total", spent.total),
         Part("coverage", found.table, _coverage(found.table, spent.total.evidence)),

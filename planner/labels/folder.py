@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from planner import formats
 from planner.errors import InputError
 from planner.schema import Table
-from planner.traffic.files import refuse_foreign
+from planner.traffic.files import owned_file, refuse_foreign
 
 __all__ = ["opened", "saved"]
 
@@ -41,7 +41,9 @@ def saved(folder: str | Path, kind: str, frames: Mapping[str, tuple[pd.DataFrame
     refuse_foreign(path, f"{kind}.json", tuple(f"{name}.parquet" for name in frames))
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
     for name, (frame, table) in frames.items():
-        pq.write_table(pa.Table.from_pandas(frame, table.arrow(), preserve_index=False), path / f"{name}.parquet", compression="zstd")
+        pq.write_table(
+            pa.Table.from_pandas(frame, table.arrow(), preserve_index=False), owned_file(path / f"{name}.parquet"), compression="zstd"
+        )
     whole = {**payload, **formats.header(kind)}
-    (path / f"{kind}.json").write_text(json.dumps(whole, indent=1, sort_keys=True, default=str) + "\n", "utf-8")
+    owned_file(path / f"{kind}.json").write_text(json.dumps(whole, indent=1, sort_keys=True, default=str) + "\n", "utf-8")
     return path

@@ -40,6 +40,10 @@ _RANGES = {
     "max_tokens": (0, 2**62),
 }
 _TYPES = {f.name: f.type for f in TRAFFIC.arrow()} | dict.fromkeys(TOTALS, pa.int64())
+#: A row without anything, its columns in the order in which they are assembled; and how many rows are turned at a time, so that they
+#: stay in the processor's cache.
+_BLANK: Row = dict.fromkeys((*sorted(_TYPES), CALL_ID))
+_TURNED_ROWS = 256
 _UNFIT = (pa.ArrowException, TypeError, ValueError, OverflowError)
 
 
@@ -56,10 +60,7 @@ class _Reasons(dict[int, str]):
 def assemble(rows: Sequence[Row]) -> tuple[pa.Table, NDArray[np.int64], dict[int, str]]:
     """Return (table of sound rows, their positions in ``rows``, position → reason for the others)."""
     reasons = _Reasons()
-    names = (set().union(*rows) | set(_REQUIRED)) - {CALL_ID}
-    if unknown := sorted(names - set(_TYPES)):
-        raise KeyError(f"a reader gave columns that the traffic table does not have: {', '.join(unknown)}")
-    columns = {n: _column(n, [r.get(n) for r in rows], reasons) for n in sorted(names)}
+    columns = {n: _column(n, values, reasons) for n, values in _turned(rows).items()}
     totals = {n: columns.pop(n) for n in TOTALS if n in columns}
     for name, blank in _REQUIRED.items():
         reasons.note(columns[name].is_null(), _says(f"no {name}"))
@@ -69,6 +70,19 @@ def assemble(rows: Sequence[Row]) -> tuple[pa.Table, NDArray[np.int64], dict[int
     _check_tokens(table, totals, reasons)
     keep = np.array([i for i in range(len(rows)) if i not in reasons], dtype=np.int64)
     return (table if len(keep) == len(rows) else table.take(pa.array(keep))), keep, dict(reasons)
+
+
+def _turned(rows: Sequence[Row]) -> dict[str, list[Any]]:
+    """Return rows as columns: the required ones, and those that hold anything."""
+    columns: dict[str, list[Any]] = {name: [] for name in _BLANK}
+    for start in range(0, len(rows), _TURNED_ROWS):
+        whole = [{**_BLANK, **row} for row in rows[start : start + _TURNED_ROWS]]
+        if any(len(row) != len(_BLANK) for row in whole):
+            unknown = sorted(set().union(*whole) - _BLANK.keys())
+            raise KeyError(f"a reader gave columns that the traffic table does not have: {', '.join(unknown)}")
+        for held, values in zip(columns.values(), zip(*(row.values() for row in whole), strict=True), strict=True):
+            held.extend(values)
+    return {n: v for n, v in columns.items() if n in _REQUIRED or (n != CALL_ID and v.count(None) < len(v))}
 
 
 def _column(name: str, values: list[Any], reasons: _Reasons) -> pa.Array:

@@ -8,12 +8,16 @@ nothing of formats.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from planner.traffic.reader import Row
-from planner.traffic.records import Raw
+import pyarrow as pa
 
-__all__ = ["Item", "settle"]
+from planner.schema import QUARANTINE
+from planner.traffic.reader import Row
+from planner.traffic.records import Raw, raw_text
+
+__all__ = ["Item", "quarantined", "settle"]
 
 
 @dataclass(slots=True)
@@ -71,3 +75,18 @@ def _merge(final: Item, earlier: list[Item]) -> None:
 
 def _end(row: Row) -> float:
     return float(row["timestamp"] + 1000 * (row.get("latency_ms") or 0.0))
+
+
+def quarantined(items: Sequence[Item]) -> pa.Table:
+    """Return items that are set aside as a table of ``schema.QUARANTINE``."""
+    columns = {
+        "file": [_encodable(i.file) for i in items],
+        "line": [i.line for i in items],
+        "reason": [_encodable(i.reason) for i in items],
+        "raw": [raw_text(i.raw) for i in items],
+    }
+    return pa.table(columns, schema=QUARANTINE.arrow())
+
+
+def _encodable(value: str) -> str:
+    return value.encode("utf-8", "backslashreplace").decode()

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from planner.traffic.files import owned_file
+
 __all__ = ["Piece", "joined", "opened", "stored"]
 
 #: Arrays by name, of one axis or more; the pieces of a name agree in type and in all axes but the first.
@@ -65,7 +67,7 @@ def _append(folder: Path, pieces: Iterable[Piece]) -> None:
         for piece in pieces:
             for name, values in piece.items():
                 if name not in files:
-                    files[name] = (folder / f"{name}.npy").open("wb")
+                    files[name] = owned_file(folder / f"{name}.npy").open("wb")
                     heads[name] = values.dtype, (0, *values.shape[1:])
                     _head(files[name], *heads[name])
                 kind, shape = heads[name]

@@ -17,7 +17,7 @@ from typing import TypeAlias
 from planner.errors import InputError
 from planner.traffic.reader import Options
 
-__all__ = ["Source", "find", "identity", "refuse_foreign", "short_names"]
+__all__ = ["Source", "find", "identity", "owned_file", "owned_folder", "refuse_foreign", "short_names"]
 
 Source: TypeAlias = str | Path | Sequence[str | Path]
 _SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".parquet", ".gz", ".zst")
@@ -50,10 +50,10 @@ def _logs_in(folder: Path) -> Iterator[Path]:
 
 
 def refuse_foreign(out: Path, mark: str, written: Collection[str]) -> None:
-    """Raise InputError when ``out`` is a file, or a folder without ``mark`` that holds anything but the names ``written``."""
+    """Raise InputError when ``out`` is a file, or a folder without ``mark`` that holds more than ``written`` and half a mark."""
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}, which is a file", "a folder to write", "choose another folder with --out")
-    strange = sorted(f.name for f in out.iterdir() if f.name not in written) if out.is_dir() else []
+    strange = sorted(f.name for f in out.iterdir() if f.name not in (*written, f"{mark}.part")) if out.is_dir() else []
     if strange and not (out / mark).is_file():
         held = f"{strange[0]}{f' and {len(strange) - 1} more' if len(strange) > 1 else ''}"
         raise InputError(f"{out}, which holds {held}", "a new or empty folder, or one that read wrote", "choose another folder with --out")
@@ -72,7 +72,23 @@ def identity(files: Sequence[Path], format: str, options: Options) -> str:
     """Hash the sources' identity, the options, and this package's own code, which decides what is read from them."""
     stamps = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
     code = [p.read_bytes() for p in sorted(Path(__file__).parent.rglob("*.py"))]
-    digest = hashlib.sha256(json.dumps([stamps, format, options.mapping, options.app_from]).encode())
+    digest = hashlib.sha256(json.dumps([stamps, format, options.mapping, options.app_from, options.redact]).encode())
     for module in code:
         digest.update(module)
     return digest.hexdigest()[:16]
+
+
+def owned_folder(path: Path) -> Path:
+    """Make a folder, and those above it that are missing, for their owner alone; what is there stays as it is."""
+    for folder in reversed(path.parents):
+        if not folder.exists():
+            folder.mkdir(mode=0o700, exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
+    return path
+
+
+def owned_file(path: Path) -> Path:
+    """Make an empty file that its owner alone may read and write, in place of any that is there."""
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    return path

@@ -11,6 +11,7 @@ import html
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -28,6 +29,7 @@ from planner import formats
 from planner.errors import InputError, NeedsError
 from planner.schema import QUARANTINE, TRAFFIC, Table
 from planner.traffic.derived import Piece, opened, stored
+from planner.traffic.files import owned_file, owned_folder
 
 __all__ = ["Traffic", "TrafficWriter"]
 
@@ -183,11 +185,12 @@ class TrafficWriter:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.folder = owned_folder(Path(folder))
         (self.folder / _HEADER).unlink(missing_ok=True)
         shutil.rmtree(self.folder / "derived", ignore_errors=True)
         self._counts = {"accepted": 0, "quarantined": 0}
+        self._behind = ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
         self._files = {
             "accepted": _writer(self.folder / _DATA, TRAFFIC),
             "quarantined": _writer(self.folder / _QUARANTINE, QUARANTINE),
@@ -197,6 +200,7 @@ class TrafficWriter:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
+        self._behind.shutdown()
         for file in self._files.values():
             file.close()
         if kind is not None:
@@ -212,23 +216,31 @@ class TrafficWriter:
         self._append("quarantined", complete(table, QUARANTINE))
 
     def _append(self, kind: str, table: pa.Table) -> None:
+        """Write ``table`` behind the caller's back, one at a time; an error of the one before is raised here."""
         self._counts[kind] += len(table)
-        self._files[kind].write_table(table, row_group_size=_GROUP_ROWS)
+        self._written()
+        self._writing = self._behind.submit(self._files[kind].write_table, table, row_group_size=_GROUP_ROWS)
+
+    def _written(self) -> None:
+        if self._writing is not None:
+            self._writing.result()
 
     def close(self, **meta: Any) -> Traffic:
         """Finish the folder, store ``meta`` beside the counts, and open it."""
+        self._written()
         for file in self._files.values():
             file.close()
         with (self.folder / _DATA).open("rb") as data:
             digest = hashlib.file_digest(data, "sha256").hexdigest()
         payload = {**formats.header("traffic"), **self._counts, "hash": digest, **meta}
-        (self.folder / _HEADER).write_text(json.dumps(payload, indent=1, sort_keys=True, default=str) + "\n", "utf-8")
+        part = owned_file(self.folder / f"{_HEADER}.part")
+        part.write_text(json.dumps(payload, indent=1, sort_keys=True, default=str) + "\n", "utf-8")
+        part.replace(self.folder / _HEADER)
         return Traffic.open(self.folder)
 
 
 def _writer(path: Path, table: Table) -> pq.ParquetWriter:
-    path.touch(mode=0o600)
-    return pq.ParquetWriter(path, table.arrow(), compression="zstd")
+    return pq.ParquetWriter(owned_file(path), table.arrow(), compression="zstd")
 
 
 def complete(table: pa.Table, contract: Table) -> pa.Table:

@@ -12,10 +12,12 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
+from planner.schema import TOKEN_BUCKETS
 from planner.traffic.failures import CODES, failure_kind
 from planner.traffic.litellm import app_of, tags_of
 from planner.traffic.reader import Options, Record, Row
-from planner.traffic.shapes import answer_columns, first, prompt_columns, request_columns
+from planner.traffic.repeating import repeating
+from planner.traffic.shapes import REQUEST_FIELDS, answer_columns, first, message_columns, prompt_columns, request_columns
 from planner.traffic.usage import provider_usage
 from planner.traffic.values import Rejected, as_json, count, dig, micros, milliseconds, number, text, unjson, word
 
@@ -45,40 +47,56 @@ _RAISED = re.compile(r"\s*(?:\w+\.)*(\w+(?:Error|Exception|Timeout)|Timeout)\b")
 _STATUS = re.compile(r"\b(?:[Ee]rror code|[Ss]tatus(?:[ _][Cc]ode)?|HTTP(?:/[\d.]+)?)\W{1,3}([45]\d\d)\b")
 _WRITTEN = ("cache_write_5m_tokens", "cache_write_1h_tokens")
 _TIERS = ("5m", "1h")
+_NOTHING: Record = {}
+_EMPTY: Row = dict.fromkeys(TOKEN_BUCKETS, 0)
 
 
 def columns(record: Record, options: Options) -> Row:
     """Return the row of an observation; Rejected for one that is no call of a model."""
-    kind = record.get("type")
-    if kind not in _CALLS:
-        raise Rejected(f"an observation of type {word(kind)}: no call of a model" if kind else "no observation: it has no type")
+    given = unjson(record.get("input"))
+    body = given if isinstance(given, dict) else _NOTHING
+    wanted = record.get("metadata") if options.app_from and options.app_from.startswith("metadata") else None
+    row = dict(_settings(record, body, wanted, options.app_from))
     start, first_token = micros(record.get("startTime"), "startTime"), micros(record.get("completionStartTime"), "completionStartTime")
-    end = micros(record.get("endTime"), "endTime")
-    asked, given = unjson(record.get("modelParameters")), unjson(record.get("input"))
-    tags = tags_of(first(record.get("tags"), record.get("traceTags")))
-    metadata = unjson(record.get("metadata"))
-    row: Row = {
-        "request_id": text(record.get("id")),
-        "timestamp": start,
-        "latency_ms": milliseconds(start, end, "endTime − startTime"),
-        "ttft_ms": milliseconds(start, first_token, "completionStartTime − startTime"),
-        "stream": first_token is not None,
-        "model": text(first(record.get("model"), record.get("providedModelName"))),
-        "user": text(record.get("userId")),
-        "session_id": text(record.get("sessionId")),
-        "app": _app(record, tags, metadata, options.app_from),
-        "prompt_version": ":".join(p for n in ("promptName", "promptVersion") if (p := text(record.get(n)))) or None,
-        "tags": as_json(tags) if tags else None,
-        "source_cost_usd": number(first(record.get("totalCost"), dig(unjson(record.get("costDetails")), "total")), "totalCost"),
-        **request_columns({**_limited(asked), **(given if isinstance(given, dict) else {})}),
-        **prompt_columns(given, dig(given, "system") or dig(given, "instructions")),
-        **_answer(record.get("output")),
-        **usage_buckets(_usage(record)),
-        **_outcome(record),
-    }
+    row["request_id"] = text(record.get("id"))
+    row["timestamp"] = start
+    row["latency_ms"] = milliseconds(start, micros(record.get("endTime"), "endTime"), "endTime − startTime")
+    row["ttft_ms"] = milliseconds(start, first_token, "completionStartTime − startTime")
+    row["stream"] = first_token is not None
+    row["user"], row["session_id"] = text(record.get("userId")), text(record.get("sessionId"))
+    row["source_cost_usd"] = number(first(record.get("totalCost"), dig(unjson(record.get("costDetails")), "total")), "totalCost")
+    row.update(prompt_columns(given, body.get("system") or body.get("instructions")))
+    row.update(_answer(record.get("output")))
+    row.update(usage_buckets(_usage(record)))
     if record.get("toolDefinitions") not in (None, "", "{}", {}, []):
         row["has_tools"] = True
     return row
+
+
+def _repeated(record: Record, body: Record, metadata: Any, app_from: str | None) -> Row:
+    """Return what does not hang on texts, times and counts; Rejected for an observation that is no call of a model."""
+    kind = record["type"]
+    if kind not in _CALLS:
+        raise Rejected(f"an observation of type {word(kind)}: no call of a model" if kind else "no observation: it has no type")
+    tags = tags_of(first(record["tags"], record["traceTags"]))
+    return {
+        "model": text(first(record["model"], record["providedModelName"])),
+        "app": _app(record, tags, unjson(metadata), app_from),
+        "prompt_version": ":".join(p for n in ("promptName", "promptVersion") if (p := text(record[n]))) or None,
+        "tags": as_json(tags) if tags else None,
+        **request_columns({**_limited(unjson(record["modelParameters"])), **{k: v for k, v in body.items() if v is not None}}),
+        **_outcome(record),
+    }
+
+
+_settings = repeating(
+    _repeated,
+    (
+        *("type", "model", "providedModelName", "modelParameters", "tags", "traceTags", "traceName", "promptName", "promptVersion"),
+        *("environment", "level", "statusMessage"),
+    ),
+    REQUEST_FIELDS,
+)
 
 
 def score_columns(record: Record) -> list[str]:
@@ -107,9 +125,7 @@ def usage_buckets(usage: Any) -> Row:
     total = next((counts.pop(k) for k in ("total", "total_tokens") if k in counts), None)
     whole = sum(counts.values())
     counts = _without_sums(counts)
-    row: Row = dict.fromkeys(("input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens"), 0)
-    row |= {"output_tokens": 0, "reasoning_tokens": 0}
-    strange: dict[str, int] = {}
+    row, strange = dict(_EMPTY), {}
     for key, value in counts.items():
         if bucket := _bucket(key):
             row[bucket] += value
@@ -183,7 +199,7 @@ def _answer(output: Any) -> Row:
     if isinstance(said, list) and said:
         said = said[0]
     if isinstance(said, dict) and not said.keys() & {"choices", "output", "stop_reason"} and said.keys() & {"content", "tool_calls"}:
-        return answer_columns({"choices": [{"message": said, "finish_reason": said.get("finish_reason")}]})
+        return message_columns(said, said.get("finish_reason"))
     row = answer_columns(said)
     return {**row, "response": as_json(said)} if isinstance(said, dict) and row.get("response") is None else row
 

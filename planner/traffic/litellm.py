@@ -16,7 +16,19 @@ from planner.traffic.reader import Row
 from planner.traffic.shapes import first, usage_columns
 from planner.traffic.values import Rejected, as_json, count, dig, micros, milliseconds, text, unjson
 
-__all__ = ["APP_SOURCES", "app_of", "metadata_columns", "model_name", "outcome", "provider_id", "tags_of", "times", "tokens", "unless"]
+__all__ = [
+    "APP_SOURCES",
+    "METADATA_FIELDS",
+    "app_of",
+    "metadata_columns",
+    "model_name",
+    "outcome",
+    "provider_id",
+    "tags_of",
+    "times",
+    "tokens",
+    "unless",
+]
 
 #: LiteLLM's provider → the price book's, where they differ.
 _PROVIDERS = {
@@ -32,6 +44,11 @@ _PROVIDERS = {
 _ALIASES = {"team": ("user_api_key_team_alias", "user_api_key_team_id"), "key": ("user_api_key_alias",)}
 #: The kinds of ``app_from``; ``tag`` and ``metadata`` take a name after a colon.
 APP_SOURCES = ("tag", "team", "key", "model_group", "metadata")
+#: What ``app_of``, ``metadata_columns`` and ``model_name`` look at in a record's metadata, and ``model_requested`` beside them.
+METADATA_FIELDS = (
+    *("user_api_key_team_alias", "user_api_key_team_id", "user_api_key_alias", "requester_metadata", "prompt_management_metadata"),
+    *("spend_logs_metadata", "attempted_retries", "internal_call_origin", "routing_decision", "original_model_group"),
+)
 _APP_TAGS = ("app:", "team:", "service:")
 #: Calls that manage files, batches, vector stores …: no model answers.
 _ADMIN = ("batch", "file", "list", "retrieve", "delete", "cancel", "vector_store", "container", "assistant", "thread", "fine_tuning")
@@ -70,11 +87,18 @@ def times(record: Mapping[str, Any], stream: bool | None) -> Row:
 
 
 def outcome(status: Any, error: Any) -> Row:
-    """Return ``status`` and ``error_class`` from LiteLLM's status word and ``error_information``."""
+    """Return ``status`` and ``error_class`` from LiteLLM's status word and ``error_information``.
+
+    A stream that its client left is "success" to LiteLLM, and cancelled here: it ended when the client did.
+
+    >>> outcome("success", {"error_class": "ClientDisconnected", "error_code": "499"})
+    {'status': 'cancelled', 'error_class': 'ClientDisconnected'}
+    """
     name, code = text(dig(error, "error_class")), text(dig(error, "error_code"))
-    if status == "success" or (status is None and name is None):
+    left = name is not None and failure_kind(name, code) == "cancelled"
+    if not left and (status == "success" or (status is None and name is None)):
         return {"status": "ok"}
-    if status not in ("failure", None):
+    if status not in ("success", "failure", None):
         raise Rejected(f"status is {status!r:.60}, neither 'success' nor 'failure'")
     return {"status": failure_kind(name, code), "error_class": name or code}
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any
 
 import orjson
 
 from planner.traffic.reader import Record
-from planner.traffic.records import Found
+from planner.traffic.records import BOM, Found, parsed
 from planner.traffic.values import word
 
 __all__ = ["INPUT_TOKENS", "OUTPUT_TOKENS", "VOCABULARIES", "kind_of", "opened", "vocabularies"]
@@ -94,15 +95,16 @@ def opened(pairs: Iterator[tuple[str, Found]]) -> Iterator[tuple[str, Found]]:
         if not spans:
             yield name, Found(found.line, found.raw, None, _without_spans(found.value))
             continue
-        size = len(found.raw) // len(spans) + 1
+        source = found.raw if isinstance(found.raw, bytes) else found.value
+        size = len(source) // len(spans) + 1
         flat = [_flat(span, resource) for span, resource in spans]
         _remember(around, [r for r in flat if r])
-        for (span, _), record in zip(spans, flat, strict=True):
+        for place, ((span, _), record) in enumerate(zip(spans, flat, strict=True)):
             why = "a span whose attributes are no list of keys and values" if record is None else _no_call(record, around)
             if why:
                 yield name, Found(found.line, _dumped(span), None, why)
             else:
-                yield name, Found(found.line, span, record, size=size)
+                yield name, Found(found.line, partial(_span_at, source, place), record, size=size)
 
 
 def vocabularies(value: Mapping[str, Any]) -> set[str]:
@@ -218,6 +220,12 @@ def _nested(kind: str, value: Any) -> Any:
     if kind != "arrayValue":
         raise ValueError(f"a value of the kind {kind}")
     return [v if k in _PLAIN else _nested(k, v) for inner in value.get("values") or () for k, v in inner.items()]
+
+
+def _span_at(source: bytes | dict[str, Any], place: int) -> bytes:
+    """Return one span of an export request as JSON; held is the request's text, which is far smaller than what is decoded from it."""
+    value = parsed(source.removeprefix(BOM))[0] if isinstance(source, bytes) else source
+    return _dumped(next(islice(_spans(value or {}), place, None))[0])
 
 
 def _dumped(value: Any) -> bytes:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from planner.traffic.reader import Record, Row
-from planner.traffic.shapes import answer_columns, prompt_columns
+from planner.traffic.shapes import answer_columns, message_columns, prompt_columns
 from planner.traffic.values import as_json, text, unjson
 
 __all__ = ["text_columns"]
@@ -69,7 +69,7 @@ def _answer(said: Any, finish: Any) -> Row:
     if isinstance(content := message.get("content"), list) and all(isinstance(p, dict) and p.get("type") == "text" for p in content):
         message["content"] = "".join(str(p.get("text") or "") for p in content)
     reason = finish if finish is not None else own
-    return answer_columns({"choices": [{"message": message, "finish_reason": _REASONS.get(str(reason), reason)}]})
+    return message_columns(message, _REASONS.get(str(reason), reason))
 
 
 def _messages(value: Any) -> Any:

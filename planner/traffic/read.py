@@ -7,9 +7,11 @@ the files. Streams: one block of records is held at a time. The format is found 
 
 from __future__ import annotations
 
+import gc
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -21,14 +23,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from planner.errors import InputError
-from planner.schema import QUARANTINE, TOKEN_BUCKETS
+from planner.schema import TOKEN_BUCKETS
 from planner.traffic.assemble import assemble
-from planner.traffic.attempts import Item, settle
+from planner.traffic.attempts import Item, quarantined, settle
 from planner.traffic.files import Source, find, identity, refuse_foreign, short_names
 from planner.traffic.handle import Traffic, TrafficWriter
+from planner.traffic.join_formats import refuse_formats
+from planner.traffic.join_twice import Twice
 from planner.traffic.mapping import compiled, mapped
+from planner.traffic.privacy import SALT, protected, salt_at
 from planner.traffic.reader import Options, Reader, all_readers, reader_named
-from planner.traffic.records import JOINED, Found, raw_text, records
+from planner.traffic.records import JOINED, Found, records
+from planner.traffic.redaction import redacted
 from planner.traffic.seen import Seen
 from planner.traffic.unknown import other_folder, system_error, unknown
 from planner.traffic.values import Rejected
@@ -52,7 +58,9 @@ def read(
     out: str | Path | None = None,
     mapping: Mapping[str, str] | None = None,
     app_from: str | None = None,
+    redact: bool = False,
     progress: Progress | None = None,
+    rows_done: Callable[[int], None] | None = None,
 ) -> Traffic:
     """Read ``source`` and return a handle on the result.
 
@@ -67,17 +75,27 @@ def read(
     app_from: where a LiteLLM log says the app: ``tag:PREFIX``, ``team``, ``key``, ``model_group``, ``metadata:FIELD``. By
         default the first ``app:``, ``team:`` or ``service:`` tag, then the team's alias, then the key's, else ``default``. Other
         formats know other sources (``trace_name``, ``service``, ``attribute:NAME``, …); an unknown one lists those of the format.
-    progress: called with (bytes done, bytes in all).
+    redact: e-mail addresses, telephone and card numbers, keys and tokens in texts become marks such as ``<EMAIL>``; users and sessions
+        become hashes by the salt in ``.planner/salt``, made when it is not there; rows that are set aside keep their place and reason,
+        but not their text. False copies texts and names as they are.
+    progress: called with (bytes done, bytes in all); ``rows_done``: with how many rows are accepted or set aside by then.
 
     Raises InputError when nothing is found, no format fits, no record could be accepted, or ``out`` holds files of others.
     """
     try:
-        return _read(source, format, out, Options(compiled(mapping), app_from), progress)
+        return _read(source, format, out, Options(compiled(mapping), app_from, redact), progress, rows_done)
     except OSError as error:
         raise system_error(error) or error from error
 
 
-def _read(source: Source, format: str | Reader, out: str | Path | None, options: Options, progress: Progress | None) -> Traffic:
+def _read(
+    source: Source,
+    format: str | Reader,
+    out: str | Path | None,
+    options: Options,
+    progress: Progress | None,
+    rows_done: Callable[[int], None] | None,
+) -> Traffic:
     if isinstance(source, str | Path):
         if (Path(source) / "traffic.json").is_file():
             return Traffic.open(source)
@@ -89,10 +107,13 @@ def _read(source: Source, format: str | Reader, out: str | Path | None, options:
         if isinstance(format, str) and (out / "traffic.json").is_file():
             return Traffic.open(out)
     reader, detected = _reader(files, format, options)
+    if format == "auto":
+        refuse_formats(files, short_names(files), reader)
     reader.check(options)
     refuse_foreign(Path(out), "traffic.json", _WRITTEN)
     state = _State(reader, options, short_names(files), sum(f.stat().st_size for f in files), progress)
-    with TrafficWriter(out) as writer:
+    state.salt, state.rows_done = salt_at(SALT) if options.redact else None, rows_done
+    with TrafficWriter(out) as writer, _no_cycles():
         waiting: list[Item] = []
         for block in _blocks(files, state):
             decided, waiting = settle([*waiting, *block], last=False)
@@ -100,7 +121,20 @@ def _read(source: Source, format: str | Reader, out: str | Path | None, options:
         _write(settle(waiting, last=True)[0], state, writer)
         if not state.accepted:
             raise InputError(f"{files[0]}: {state.explain()}", reader.looks_like, "pass format= or mapping= if this is another kind of log")
+        state.twice.refuse()
         return writer.close(**state.meta(detected))
+
+
+@contextmanager
+def _no_cycles() -> Iterator[None]:
+    """Keep Python from looking for cycles among decoded records, which have none: it would look at every one of them many times."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 #: Columns that set a price.
@@ -116,7 +150,10 @@ class _State:
     names: Mapping[Path, str]
     size: int
     progress: Progress | None
+    salt: bytes | None = None
+    rows_done: Callable[[int], None] | None = None
     seen: Seen = field(default_factory=Seen)
+    twice: Twice = field(default_factory=Twice)
     done: int = 0
     accepted: int = 0
     joined: int = 0
@@ -164,6 +201,7 @@ class _State:
             "evidence": "assumed" if stated else self.reader.evidence,
             "mapping": dict(self.options.mapping),
             "app_from": self.options.app_from,
+            "redacted": self.options.redact,
             "first": self.first.isoformat() if self.first else None,
             "last": self.last.isoformat() if self.last else None,
             "joined": self.joined,
@@ -197,7 +235,7 @@ def _blocks(files: Iterable[Path], state: _State) -> Iterator[list[Item]]:
             state.joined += 1
             continue
         block.append(_item(name, found, state))
-        size += found.size or len(found.raw)
+        size += found.size or (0 if callable(found.raw) else len(found.raw))
         if len(block) >= _BLOCK_ROWS or size >= _BLOCK_BYTES:
             yield block
             block, size = [], 0
@@ -247,22 +285,15 @@ def _write(items: Sequence[Item], state: _State, writer: TrafficWriter) -> None:
     for at in kept[again].tolist():
         rows[at].reason = f"request_id {rows[at].row['request_id']!r:.80} again; the first one is kept"
     sound = table.filter(pa.array(~again)) if again.any() else table
+    if state.salt is not None:
+        sound = protected(sound, state.salt)
+        for item in items:
+            item.raw, item.reason = "", redacted(item.reason)
     writer.accept(sound)
+    state.twice.add(sound)
     state.span(sound)
     if set_aside := [i for i in items if i.reason]:
-        writer.quarantine(_quarantined(set_aside))
+        writer.quarantine(quarantined(set_aside))
     state.count(items)
-
-
-def _quarantined(items: Sequence[Item]) -> pa.Table:
-    columns = {
-        "file": [_encodable(i.file) for i in items],
-        "line": [i.line for i in items],
-        "reason": [_encodable(i.reason) for i in items],
-        "raw": [raw_text(i.raw) for i in items],
-    }
-    return pa.table(columns, schema=QUARANTINE.arrow())
-
-
-def _encodable(value: str) -> str:
-    return value.encode("utf-8", "backslashreplace").decode()
+    if state.rows_done:
+        state.rows_done(state.accepted + sum(state.reasons.values()))

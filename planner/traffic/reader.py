@@ -33,10 +33,11 @@ Gather: TypeAlias = Callable[[Iterator[tuple[str, Found]]], Iterator[tuple[str, 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a log is read: ``mapping`` as (column, expression) pairs, and where the app comes from."""
+    """How a log is read: ``mapping`` as (column, expression) pairs, where the app comes from, and whether it is redacted."""
 
     mapping: tuple[tuple[str, str], ...] = ()
     app_from: str | None = None
+    redact: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,9 @@ import re
 import sys
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 import orjson
 import pyarrow as pa
@@ -28,8 +27,8 @@ from planner.errors import InputError
 
 __all__ = ["BOM", "JOINED", "Found", "Raw", "beginning", "parsed", "raw_text", "records"]
 
-#: A record as it stood: bytes of a JSON file, text of a CSV file, or a Parquet row.
-Raw: TypeAlias = bytes | str | dict[str, Any]
+#: A record as it stood: bytes of a JSON file, text of a CSV file, a Parquet row, or how to get it where it was a part of a record.
+Raw: TypeAlias = bytes | str | dict[str, Any] | Callable[[], bytes]
 
 #: The ``problem`` of a record that is a part of another one, in which it counts.
 JOINED = "joined"
@@ -39,8 +38,7 @@ _EMPTY = re.compile(rb"\[\s*\]")
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[{}\[\]"]', re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """One record: where it stood, how, its value or why there is none, and its size [bytes] where ``raw`` is not the text itself."""
 
     line: int
@@ -52,6 +50,8 @@ class Found:
 
 def raw_text(raw: Raw) -> str:
     """Return a record as text that any file can hold; what is not UTF-8 is escaped, a Parquet row is shown as JSON."""
+    if callable(raw):
+        raw = raw()
     if isinstance(raw, dict):
         raw = json.dumps(raw, default=str, ensure_ascii=False).encode("utf-8", "backslashreplace")
     elif isinstance(raw, str):

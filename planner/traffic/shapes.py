@@ -13,7 +13,16 @@ from typing import Any
 from planner.traffic.reader import Row
 from planner.traffic.values import Rejected, as_json, count, dig, text, unjson
 
-__all__ = ["answer_columns", "first", "prompt_columns", "request_columns", "service_tier", "usage_columns"]
+__all__ = [
+    "REQUEST_FIELDS",
+    "answer_columns",
+    "first",
+    "message_columns",
+    "prompt_columns",
+    "request_columns",
+    "service_tier",
+    "usage_columns",
+]
 
 _TIERS = {"auto": "standard", "default": "standard", "standard_only": "standard"}
 _FINISH = {
@@ -26,6 +35,11 @@ _FINISH = {
     "refusal": "content_filter",
     **dict.fromkeys(("guardrail_intervened", "content_filtered"), "content_filter"),
 }
+#: What ``request_columns`` looks at.
+REQUEST_FIELDS = (
+    *("response_format", "text", "reasoning_effort", "reasoning", "max_completion_tokens", "max_tokens", "max_output_tokens"),
+    *("tools", "functions", "service_tier"),
+)
 #: Content part type → input modality.
 _MODALITIES = {
     **dict.fromkeys(("image", "image_url", "input_image"), "image"),
@@ -133,7 +147,7 @@ def _redacted(content: Any) -> bool:
 def _read(messages: list[Any]) -> Row:
     """Count the answers before the newest user message, and name the kinds of the parts."""
     answers = turn = 0
-    kinds: set[str] = set()
+    parts: list[Any] = []
     for message in messages:
         if not isinstance(message, dict):
             continue
@@ -143,8 +157,13 @@ def _read(messages: list[Any]) -> Row:
         elif role == "user":
             turn = answers
         if isinstance(content, list):
-            kinds |= {_MODALITIES[t] for p in content if isinstance(p, dict) and isinstance(t := p.get("type"), str) and t in _MODALITIES}
-    return {"turn": turn, "modalities": ",".join(["text", *sorted(kinds)])}
+            parts += content
+    return {"turn": turn, "modalities": _modalities(parts) if parts else "text"}
+
+
+def _modalities(parts: list[Any]) -> str:
+    kinds = {_MODALITIES[t] for p in parts if isinstance(p, dict) and isinstance(t := p.get("type"), str) and t in _MODALITIES}
+    return ",".join(["text", *sorted(kinds)])
 
 
 def answer_columns(answer: Any) -> Row:
@@ -171,10 +190,19 @@ def answer_columns(answer: Any) -> Row:
 
 def _chat(choice: Mapping[str, Any]) -> Row:
     message = choice.get("message") or choice.get("delta") or {"content": choice.get("text")}
-    content = dig(message, "content")
-    called = dig(message, "tool_calls") or dig(message, "function_call")
+    return message_columns(message if isinstance(message, dict) else {}, choice.get("finish_reason"))
+
+
+def message_columns(message: Mapping[str, Any], finish_reason: Any) -> Row:
+    """Return the answer's columns of one message in OpenAI's shape.
+
+    >>> message_columns({"role": "assistant", "content": "Hi"}, "end_turn")
+    {'response': 'Hi', 'finish_reason': 'stop'}
+    """
+    content = message.get("content")
+    called = message.get("tool_calls") or message.get("function_call")
     said = as_json(message) if called else None if _redacted(content) else text(content)
-    return {"response": said, "finish_reason": _finish(choice.get("finish_reason"))}
+    return {"response": said, "finish_reason": _finish(finish_reason)}
 
 
 def _responses(answer: Mapping[str, Any]) -> Row:

@@ -87,6 +87,8 @@ def count(value: Any, name: str) -> int | None:
     >>> count(7, "prompt_tokens"), count("7", "prompt_tokens"), count("7.0", "prompt_tokens")
     (7, 7, 7)
     """
+    if type(value) is int and value >= 0:
+        return value
     if value is None:
         return None
     if type(value) is not int:

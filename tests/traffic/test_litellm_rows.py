@@ -19,6 +19,9 @@ from planner.traffic.litellm import metadata_columns
 _JSON_COLUMNS = ("request_tags", "messages", "response", "proxy_server_request", "metadata")
 
 
+LEFT = {"error_class": "ClientDisconnected", "error_code": "499", "error_message": "Client disconnected the request"}
+
+
 def _with(record: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return {**record, **changes}
 
@@ -308,3 +311,9 @@ def test_our_own_labelling_is_no_traffic() -> None:
     """Calls that ``planner labels`` made, told by their tag, are overhead; any other tag is a user's."""
     assert metadata_columns({}, ["planner:labels"], None)["purpose"] == "overhead"
     assert metadata_columns({}, ["team:search"], None)["purpose"] == "user"
+
+
+@pytest.mark.parametrize(("error", "status"), [({"error_class": "", "error_code": ""}, "ok"), (None, "ok"), (LEFT, "cancelled")])
+def test_a_stream_that_its_client_left_is_cancelled(tmp_path: Path, error: Any, status: str) -> None:
+    """LiteLLM logs a stream that its client left as a success; its short time is no latency of the model, so it is cancelled here."""
+    assert _row(tmp_path, _with(PAYLOAD, status="success", error_information=error))["status"] == status

@@ -10,6 +10,7 @@ from typing import Any
 
 from planner.traffic import litellm
 from planner.traffic.reader import Options, Reader, Record, Row
+from planner.traffic.repeating import repeating
 from planner.traffic.shapes import answer_columns, prompt_columns, request_columns
 from planner.traffic.values import dig, flag, number, text, unjson
 
@@ -26,30 +27,45 @@ def _convert(record: Record, options: Options) -> Row:
     metadata = unjson(record.get("metadata"))
     metadata = metadata if isinstance(metadata, dict) else {}
     asked = unjson(record.get("model_parameters"))
-    tags = litellm.tags_of(record.get("request_tags"))
-    group = text(record.get("model_group"))
-    result = litellm.outcome(record.get("status"), unjson(record.get("error_information")))
+    row = dict(_settings(record, metadata, options.app_from))
     stream = flag(record.get("stream"), "stream") or flag(dig(asked, "stream"), "stream") or False
+    row["request_id"] = text(record.get("id")) or text(record.get("litellm_call_id"))
+    row["call_id"] = text(record.get("litellm_call_id"))
+    row["user"] = text(record.get("end_user")) or text(metadata.get("user_api_key_end_user_id"))
+    row["session_id"] = _session(record)
+    row["cache_key"] = litellm.unless(record.get("cache_key"), "Cache OFF")
+    row["source_cost_usd"] = number(record.get("response_cost"), "response_cost")
+    row.update(prompt_columns(record.get("messages"), dig(asked, "system") or dig(asked, "instructions")))
+    row.update(answer_columns(record.get("response")))
+    row.update(litellm.tokens(record, unjson(metadata.get("usage_object")), required=row["status"] == "ok"))
+    row.update(litellm.times(record, stream))
+    return row
+
+
+def _repeated(record: Record, metadata: Record, app_from: str | None) -> Row:
+    """Return what does not hang on texts, times and counts."""
+    tags = litellm.tags_of(record["request_tags"])
+    group = text(record["model_group"])
     return {
-        "request_id": text(record.get("id")) or text(record.get("litellm_call_id")),
-        "call_id": text(record.get("litellm_call_id")),
-        "app": litellm.app_of(tags, metadata, group, options.app_from),
-        "user": text(record.get("end_user")) or text(metadata.get("user_api_key_end_user_id")),
-        "session_id": _session(record),
-        "provider": litellm.provider_id(record.get("custom_llm_provider")),
+        "app": litellm.app_of(tags, metadata, group, app_from),
+        "provider": litellm.provider_id(record["custom_llm_provider"]),
         "model": litellm.model_name(record, metadata),
-        "model_requested": text(metadata.get("original_model_group")) or group,
-        "cache_key": litellm.unless(record.get("cache_key"), "Cache OFF"),
-        "cache_hit": flag(record.get("cache_hit"), "cache_hit"),
-        "source_cost_usd": number(record.get("response_cost"), "response_cost"),
-        **request_columns(asked),
-        **prompt_columns(record.get("messages"), dig(asked, "system") or dig(asked, "instructions")),
-        **answer_columns(record.get("response")),
-        **litellm.tokens(record, unjson(metadata.get("usage_object")), required=result["status"] == "ok"),
-        **litellm.metadata_columns(metadata, tags, record.get("call_type")),
-        **litellm.times(record, stream),
-        **result,
+        "model_requested": text(metadata["original_model_group"]) or group,
+        "cache_hit": flag(record["cache_hit"], "cache_hit"),
+        **request_columns(unjson(record["model_parameters"])),
+        **litellm.metadata_columns(metadata, tags, record["call_type"]),
+        **litellm.outcome(record["status"], unjson(record["error_information"])),
     }
+
+
+_settings = repeating(
+    _repeated,
+    (
+        *("request_tags", "model_group", "custom_llm_provider", "model", "cache_hit", "model_parameters", "call_type", "status"),
+        "error_information",
+    ),
+    litellm.METADATA_FIELDS,
+)
 
 
 def _session(record: Mapping[str, Any]) -> str | None:

@@ -11,7 +11,8 @@ from typing import Any
 
 from planner.traffic import litellm
 from planner.traffic.reader import Options, Reader, Record, Row
-from planner.traffic.shapes import answer_columns, prompt_columns, request_columns
+from planner.traffic.repeating import repeating
+from planner.traffic.shapes import REQUEST_FIELDS, answer_columns, prompt_columns, request_columns
 from planner.traffic.values import flag, number, text, unjson
 
 _SIGNS = ("request_id", "spend", "startTime", "call_type", "request_tags", "model_group", "proxy_server_request")
@@ -25,33 +26,49 @@ def _sniff(sample: Sequence[Record]) -> str | None:
 def _convert(record: Record, options: Options) -> Row:
     request_id = text(record.get("request_id")) or ""
     metadata, body = _object(record.get("metadata")), _object(record.get("proxy_server_request"))
-    metadata = {"user_api_key_team_id": record.get("team_id"), "requester_metadata": unjson(body.get("metadata")), **metadata}
-    tags = litellm.tags_of(record.get("request_tags"))
-    group = text(record.get("model_group"))
     status = text(record.get("status")) or text(metadata.get("status"))
-    result = litellm.outcome(status, unjson(metadata.get("error_information")))
+    row = dict(_settings(record, metadata, body, status, metadata.get("error_information"), options.app_from))
     stored = body.get("messages") or body.get("input") or unjson(record.get("messages"))
     stream = flag(body["stream"], "stream") or False if "stream" in body else None
-    row = {
-        "request_id": request_id or None,
-        "app": litellm.app_of(tags, metadata, group, options.app_from),
-        "user": text(record.get("end_user")) or litellm.unless(record.get("user"), "default_user_id"),
-        "session_id": _session(record),
-        "provider": litellm.provider_id(record.get("custom_llm_provider")),
+    row["request_id"] = request_id or None
+    row["user"] = text(record.get("end_user")) or litellm.unless(record.get("user"), "default_user_id")
+    row["session_id"] = _session(record)
+    row["cache_key"] = litellm.unless(record.get("cache_key"), "Cache OFF")
+    row["cache_hit"] = row["cache_hit"] or "_cache_hit" in request_id
+    row["source_cost_usd"] = number(record.get("spend"), "spend")
+    row.update(prompt_columns(stored, body.get("system") or body.get("instructions")))
+    row.update(answer_columns(record.get("response")))
+    row.update(litellm.tokens(record, _usage(metadata), required=row["status"] == "ok"))
+    row.update(litellm.times(record, stream))
+    if request_id.endswith("_batch_cost"):
+        row["purpose"], row["service_tier"] = "overhead", "batch"
+    return row
+
+
+def _repeated(record: Record, logged: Record, body: Record, status: str | None, error: Any, app_from: str | None) -> Row:
+    """Return what does not hang on texts, times and counts."""
+    own = {name: value for name, value in logged.items() if value is not None}
+    metadata = {"user_api_key_team_id": record["team_id"], "requester_metadata": unjson(body["metadata"]), **own}
+    tags = litellm.tags_of(record["request_tags"])
+    group = text(record["model_group"])
+    return {
+        "app": litellm.app_of(tags, metadata, group, app_from),
+        "provider": litellm.provider_id(record["custom_llm_provider"]),
         "model": litellm.model_name(record, metadata),
         "model_requested": text(metadata.get("original_model_group")) or group,
-        "cache_key": litellm.unless(record.get("cache_key"), "Cache OFF"),
-        "cache_hit": flag(record.get("cache_hit"), "cache_hit") or "_cache_hit" in request_id,
-        "source_cost_usd": number(record.get("spend"), "spend"),
+        "cache_hit": flag(record["cache_hit"], "cache_hit"),
         **request_columns(body),
-        **prompt_columns(stored, body.get("system") or body.get("instructions")),
-        **answer_columns(record.get("response")),
-        **litellm.tokens(record, _usage(metadata), required=result["status"] == "ok"),
-        **litellm.metadata_columns(metadata, tags, record.get("call_type")),
-        **litellm.times(record, stream),
-        **result,
+        **litellm.metadata_columns(metadata, tags, record["call_type"]),
+        **litellm.outcome(status, unjson(error)),
     }
-    return row | {"purpose": "overhead", "service_tier": "batch"} if request_id.endswith("_batch_cost") else row
+
+
+_settings = repeating(
+    _repeated,
+    ("team_id", "request_tags", "model_group", "custom_llm_provider", "model", "cache_hit", "call_type"),
+    litellm.METADATA_FIELDS,
+    ("metadata", *REQUEST_FIELDS),
+)
 
 
 def _object(value: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from planner.traffic.otel_spans import INPUT_TOKENS, OUTPUT_TOKENS, opened, voca
 from planner.traffic.otel_text import text_columns
 from planner.traffic.providers import provider_name
 from planner.traffic.reader import Options, Reader, Record, Row
+from planner.traffic.repeating import repeating
 from planner.traffic.shapes import first, request_columns, service_tier, usage_columns
 from planner.traffic.usage import inclusive
 from planner.traffic.values import as_json, count, dig, flag, micros, milliseconds, number, text, unjson
@@ -39,34 +40,42 @@ def _sniff(sample: Sequence[Record]) -> str | None:
 
 def _convert(record: Record, options: Options) -> Row:
     row = langfuse.columns(_observation(record), Options()) if "langfuse.observation.type" in record else _columns(record)
-    return {**row, "app": _app(record, options.app_from)}
+    kind, _, name = (options.app_from or "").partition(":")
+    row["app"] = (text(record.get(name)) or "default") if kind == "attribute" else _named(record, options.app_from)["app"]
+    return row
 
 
 def _columns(record: Record) -> Row:
     start, end = _micros(record, "startTimeUnixNano"), _micros(record, "endTimeUnixNano")
     ttft = _first_token_ms(record, start)
-    asked = unjson(record.get("llm.invocation_parameters"))
-    tags = tags_of(record.get("tag.tags"))
+    row = dict(_settings(record))
+    row["request_id"] = text(record["spanId"])
+    row["timestamp"] = start
+    row["latency_ms"] = milliseconds(start, end, "endTimeUnixNano − startTimeUnixNano")
+    row["ttft_ms"] = ttft
+    row["stream"] = row["stream"] or ttft is not None
+    row["user"], row["session_id"] = text(record.get("user.id")), text(record.get("gen_ai.conversation.id"))
+    row["source_cost_usd"] = number(record.get("gen_ai.usage.cost"), "cost")
+    row.update(text_columns(record))
+    row.update(_asked(record))
+    row.update(_tokens(record))
+    row.update(_outcome(record))
+    return row
+
+
+def _repeated(record: Record) -> Row:
+    """Return what does not hang on texts, times and counts."""
+    asked = unjson(record["llm.invocation_parameters"])
+    tags = tags_of(record["tag.tags"])
     return {
         **(request_columns(asked) if asked else {}),
-        "request_id": text(record["spanId"]),
-        "timestamp": start,
-        "latency_ms": milliseconds(start, end, "endTimeUnixNano − startTimeUnixNano"),
-        "ttft_ms": ttft,
-        "stream": bool(flag(record.get("gen_ai.request.stream"), "stream")) or ttft is not None,
+        "stream": bool(flag(record["gen_ai.request.stream"], "stream")),
         "model": _model(record),
-        "model_requested": text(record.get("gen_ai.request.model")),
-        "provider": provider_name(record.get("gen_ai.provider.name")),
-        "user": text(record.get("user.id")),
-        "session_id": text(record.get("gen_ai.conversation.id")),
+        "model_requested": text(record["gen_ai.request.model"]),
+        "provider": provider_name(record["gen_ai.provider.name"]),
         "prompt_version": _prompt_version(record),
-        "purpose": "overhead" if record.get("litellm.request.purpose") else "user",
-        "source_cost_usd": number(record.get("gen_ai.usage.cost"), "cost"),
+        "purpose": "overhead" if record["litellm.request.purpose"] else "user",
         "tags": as_json(tags) if tags else None,
-        **_asked(record),
-        **text_columns(record),
-        **_tokens(record),
-        **_outcome(record),
     }
 
 
@@ -151,17 +160,24 @@ def _nanos(value: Any, name: str) -> int | None:
     return int(value) // 1000 if isinstance(value, str) and value.isdecimal() else micros(value, name)
 
 
-def _app(record: Record, app_from: str | None) -> str:
+def _app(record: Record, app_from: str | None) -> Row:
     """Return the app: by default an ``app:``, ``team:`` or ``service:`` tag, else LiteLLM's team, else the resource's service."""
-    service = text(record.get("service.name"))
+    service = text(record["service.name"])
     service = None if service is None or service.startswith("unknown_service") else service
-    kind, _, name = (app_from or "").partition(":")
-    if kind == "attribute":
-        return text(record.get(name)) or "default"
-    if kind == "service":
-        return service or "default"
-    tagged = app_of(tags_of(record.get("tag.tags")), {}, None, app_from)
-    return tagged if app_from or tagged != "default" else text(record.get("litellm.team.alias")) or service or "default"
+    if app_from == "service":
+        return {"app": service or "default"}
+    tagged = app_of(tags_of(record["tag.tags"]), {}, None, app_from)
+    return {"app": tagged if app_from or tagged != "default" else text(record["litellm.team.alias"]) or service or "default"}
+
+
+_named = repeating(_app, ("service.name", "tag.tags", "litellm.team.alias"))
+_settings = repeating(
+    _repeated,
+    (
+        *("llm.invocation_parameters", "tag.tags", "gen_ai.request.stream", *_MODEL, "gen_ai.provider.name", "litellm.request.purpose"),
+        *("gen_ai.prompt.name", "llm.prompt_template.version"),
+    ),
+)
 
 
 def _observation(record: Record) -> dict[str, Any]:
