@@ -5,7 +5,10 @@ In: a world, a plan and the router it routes by. Out: plain values for a manifes
 
 Keys, of everything and under ``apps`` of each app: ``usd_per_month`` and ``usd_per_1k`` {log, plan} [USD at ``prices``],
 ``saving_usd_per_month``, ``saving_share``, ``quality_difference`` (an estimate: value, low, high, evidence, n, source; null is unknown),
-``failure_share``, ``p95_ms`` {log, plan}, ``requests``, ``requests_per_month``, ``changed_share``, ``mix`` {log, plan} of model → share.
+``failure_share``, ``p95_of_all_ms`` {log, plan} (of all requests, one that fails being never answered; null where more than 5 % fail),
+``requests``, ``requests_per_month``, ``changed_share``, ``mix`` {log, plan} of model → share; and ``routing``, null where the plan has no
+other lever: the same from ``usd_per_month`` to ``requests_per_month`` of the plan against itself without its route, which is then ``log``,
+the log itself; only this can be seen between those who are routed and those whom a lot keeps, who have the other levers too.
 Of everything only: ``router`` (version), ``plan`` {name, hash, levers, words}, ``log`` {traffic, from, to, days, rows, cluster_unit, seed},
 ``prices`` {book, date, rates}, ``peaks`` model → {rpm, input_tpm, output_tpm} → {log, plan} (the busiest 60 seconds), ``used`` (share of
 requests with tools, json_object, json_schema, stream, max_tokens), and ``profile`` (``bundle.profile``).
@@ -23,18 +26,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.bundle.profile import profile
+from planner.comparison.contrast import improves
 from planner.errors import PriceError
 from planner.policies import Plan
 from planner.router import Router
 from planner.simulation import Simulation, World, run
 from planner.simulation.side import Side
 from planner.simulation.simulate import checked, told
+from planner.simulation.summary import DAILY, MEASURES
 from planner.stats import Estimate
 from planner.traffic.rows import Coded, Rows
 
 __all__ = ["Load", "busiest", "peaks", "predict"]
 
-_WINDOW_US = 60_000_000
+_WINDOW_US, _P95 = 60_000_000, 0.95
 #: Of n requests: the model that answers, calls made (n,), and tokens of all of them (n, 6).
 Load: TypeAlias = tuple[Coded, NDArray[np.int64], NDArray[np.int64]]
 
@@ -45,16 +50,22 @@ def predict(world: World, plan: Plan, router: Router) -> dict[str, Any]:
     Raises what ``simulate`` raises: NeedsError, PriceError.
     """
     checked(world, plan)
-    side = world.played(plan)
+    side, rows = world.played(plan), world.rows
+    others = Plan(tuple(lever for lever in plan.levers if lever.key != "route"), f"{plan.name} without route")
     logged, planned = run(world, Plan()), told(world, plan, side)
-    rows = world.rows
+    kept = run(world, others, shared=planned.summary.header.shared) if others.levers else None
     groups = [g for g in range(len(planned.summary.groups)) if planned.requests(g)]
     named = [planned.summary.groups[g][0] for g in groups]
     return {
         **_money(logged, planned, None),
+        "routing": kept and _routing(kept, planned, None),
         "mix": _mix(rows, side, rows.demand),
         "apps": {
-            app: {**_money(logged, planned, g), "mix": _mix(rows, side, rows.demand & (rows.app.codes == rows.app.code(app)))}
+            app: {
+                **_money(logged, planned, g),
+                "routing": kept and _routing(kept, planned, g),
+                "mix": _mix(rows, side, rows.demand & (rows.app.codes == rows.app.code(app))),
+            }
             for app, g in zip(named, groups, strict=True)
         },
         "router": router.version,
@@ -85,23 +96,58 @@ def _load(side: Side) -> Load:
 
 
 def _money(logged: Simulation, planned: Simulation, group: int | None) -> dict[str, Any]:
+    p95 = {"log": _p95(planned, group, "latency_logged_ms", logged.failures(group)), "plan": _p95(planned, group)}
+    return _beside(logged, planned, planned.saving(group), planned.quality_difference(group), group) | {
+        "saving_share": _estimate(planned.saving_share(group)),
+        "changed_share": planned.changed(group),
+        "p95_of_all_ms": p95,
+    }
+
+
+def _routing(kept: Simulation, planned: Simulation, group: int | None) -> dict[str, Any]:
+    """Return what ``planned`` brings beyond ``kept``, the same plan without its route; quality is unknown where that of either is."""
+    unknown = [found for found in (one.quality_difference(group) for one in (planned, kept)) if math.isnan(found.value)]
+    quality = unknown[0] if unknown else improves([(1, planned), (-1, kept)], group)
+    alone = _over(kept, planned)
+    return _beside(kept, planned, alone.saving(group), quality, group) | {
+        "saving_share": _estimate(alone.saving_share(group)),
+        "p95_of_all_ms": {"log": _p95(kept, group), "plan": _p95(planned, group)},
+    }
+
+
+def _over(kept: Simulation, planned: Simulation) -> Simulation:
+    """Return ``planned`` with the cost of ``kept`` in place of the log's."""
+    own, base = planned.summary, kept.summary
+    sums, daily = own.sums.copy(), own.daily.copy()
+    for array, of_base, names in ((sums, base.sums, MEASURES), (daily, base.daily, DAILY)):
+        cost = names.index("cost_pusd")
+        array[..., names.index("cost_difference_pusd")] = array[..., cost] - of_base[..., cost]
+    return Simulation(planned.name, replace(own, sums=sums, daily=daily, exposure=own.exposure - base.exposure))
+
+
+def _beside(before: Simulation, planned: Simulation, saving: Estimate, quality: Estimate, group: int | None) -> dict[str, Any]:
+    """Return what ``planned`` comes to beside what was ``before``."""
     requests, month = planned.requests(group), planned.per_month
-    cost = {"log": logged.cost(group).value, "plan": planned.cost(group).value}
-    saving = planned.saving(group)
-    a_month = replace(saving, value=saving.value * month, low=_times(saving.low, month), high=_times(saving.high, month), shares={})
-    p95 = {"log": planned.summary.latency_quantile(0.95, group, "latency_logged_ms"), "plan": planned.summary.latency_quantile(0.95, group)}
+    cost = {"log": before.cost(group).value, "plan": planned.cost(group).value}
     return {
         "requests": requests,
         "requests_per_month": requests * month,
         "usd_per_month": {who: usd * month for who, usd in cost.items()},
         "usd_per_1k": {who: 1_000 * usd / requests if requests else None for who, usd in cost.items()},
-        "saving_usd_per_month": _estimate(a_month),
-        "saving_share": _estimate(planned.saving_share(group)),
-        "quality_difference": _estimate(planned.quality_difference(group)),
-        "changed_share": planned.changed(group),
-        "failure_share": {"log": logged.failures(group), "plan": planned.failures(group)},
-        "p95_ms": {who: _number(ms) for who, ms in p95.items()},
+        "saving_usd_per_month": _estimate(_scaled(saving, month)),
+        "quality_difference": _estimate(quality),
+        "failure_share": {"log": before.failures(group), "plan": planned.failures(group)},
     }
+
+
+def _p95(simulation: Simulation, group: int | None, name: str = "latency_ms", failures: float | None = None) -> float | None:
+    """Return p95 of all requests [ms] from the latencies of those answered: a higher quantile of them, the more fail."""
+    answered = 1 - (simulation.failures(group) if failures is None else failures)
+    return _number(simulation.summary.latency_quantile(_P95 / answered, group, name)) if answered > _P95 else None
+
+
+def _scaled(found: Estimate, factor: float) -> Estimate:
+    return replace(found, value=found.value * factor, low=_times(found.low, factor), high=_times(found.high, factor), shares={})
 
 
 def _estimate(found: Estimate) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Production: everything that a gateway runs, in one folder: the bundle with what is expected of it, and the gateway's files beside.
 
 In: a plan that routes, and what is known: the world it was simulated in, its training and labels. Out: the folder, loaded again. Knows
-nothing of the command line, and turns nothing on: the first rollout is shadow.
+nothing of the command line, and turns nothing on: the first rollout is shadow, and where a rollout beyond that is running, a gateway takes
+what is written at once, so that this must be asked for.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from planner.labels import Labels
 from planner.policies import Plan
 from planner.prices import PriceBook
 from planner.router import Router
-from planner.router.rollout import Rollout, read, turned, write
+from planner.router.rollout import MODES, Rollout, read, turned, write
 from planner.simulation import World
 from planner.training import Training
 
-__all__ = ["Production", "export_gateway"]
+__all__ = ["Production", "check_rollout", "export_gateway", "what_is_on"]
 
 _NEEDS_LABELS = "It needs labels: export from them, not from a bundle."
 
@@ -71,14 +72,39 @@ class Production:
         prediction = self.evaluation.get("prediction")
         said = f" Expected: {expected(prediction)}" if prediction else ""
         return (
-            f"Wrote {self.folder} and loaded it again: router {self.router.version}; every app is in shadow, so nothing changes until "
-            f"somebody turns it on.{said} Next: planner preflight {self.folder} --proxy URL"
+            f"Wrote {self.folder} and loaded it again: router {self.router.version}. {what_is_on(self.folder)}{said} "
+            f"Next: planner preflight {self.folder} --proxy URL"
         )
 
     def _repr_html_(self) -> str:
         import html
 
         return f"<p>{html.escape(self.text)}</p>"
+
+
+def _beyond_shadow(folder: Path) -> dict[str, str]:
+    """Return app → mode of those of which more is on than shadow, by ``rollout.json`` in ``folder``, if there is one."""
+    file = folder / ROLLOUT
+    apps = read(file).apps if file.exists() else {}
+    return {app: own.mode for app, own in sorted(apps.items()) if MODES.index(own.mode) > MODES.index("shadow")}
+
+
+def check_rollout(folder: str | Path, replace: bool = False) -> None:
+    """Refuse to write over a folder of which something is on, unless to ``replace`` it; InputError for a rollout that cannot be read."""
+    running = _beyond_shadow(Path(folder))
+    if running and not replace:
+        apps = ", ".join(f"{app} is in {mode}" for app, mode in running.items())
+        fix = "another folder; or replace=True (--replace), with which running gateways take the new router at once"
+        raise InputError(f"{folder}, which is running: {apps}", "a folder in which no app is beyond shadow", fix)
+
+
+def what_is_on(folder: str | Path) -> str:
+    """Say in a sentence what ``rollout.json`` in ``folder`` has on."""
+    running = _beyond_shadow(Path(folder))
+    if not running:
+        return "No app is beyond shadow, so nothing changes until somebody turns it on."
+    apps = ", ".join(f"{app} is in {mode}" for app, mode in running.items())
+    return f"The rollout says that {apps}: running gateways take this router at once."
 
 
 def export_gateway(
@@ -90,6 +116,7 @@ def export_gateway(
     labels: Labels | None = None,
     book: PriceBook | None = None,
     evaluation: Mapping[str, Any] | None = None,
+    replace: bool = False,
 ) -> Production:
     """Write the folder that a LiteLLM proxy runs, and load it again as production does.
 
@@ -99,8 +126,10 @@ def export_gateway(
     world: the log, with outcomes, that the plan was simulated in; with it the bundle says what is expected, which ``verify`` reads.
     training, labels: of the router; with both there is a configuration without code, if LiteLLM is installed.
     book: rates and windows; by default those of ``world``, else today's. evaluation: JSON values that go into the manifest too.
+    replace: write over an earlier export though an app in it is beyond shadow.
 
-    Raises InputError for a plan that does not route by one router and for a folder of somebody else's; what ``predict`` and ``export`` do.
+    Raises InputError for a plan that does not route by one router, for a folder of somebody else's and one that is running; what
+    ``predict`` and ``export`` do.
 
     Examples
     --------
@@ -116,6 +145,7 @@ def export_gateway(
         raise InputError(f"a plan with {len(routes)} Route levers", "exactly one, which says what is exported")
     path, router = Path(folder), routes[0].router
     check_folder(path)
+    check_rollout(path, replace)
     seen = gateway_log(world.traffic) if world is not None else GatewayLog()
     nocode = _nocode(training, labels, router)
     known = dict(evaluation or {})

@@ -46,14 +46,20 @@ def bridge(
         planner bridge november december --invoice-last 41200 --invoice-this 38950 --json
     """
     from planner.followup.bridge import bridge as bridged
+    from planner.followup.bridge import checked
+    from planner.followup.verify import manifest_of
 
     if (invoice_last is None) != (invoice_this is None):
         given = "--invoice-last" if invoice_this is None else "--invoice-this"
         raise InputError(f"{given} alone", "--invoice-last and --invoice-this", "pass both or neither")
     invoices = None if invoice_last is None or invoice_this is None else (invoice_last, invoice_this)
-    silent = quiet or json
+    checked(invoices)
+    for folder in (bundle, bundle_last):
+        if folder is not None:
+            manifest_of(folder)
+    book, silent = book_of(prices), quiet or json
     logs = [traffic_at(log, silent) for log in (last, this)]
-    found = bridged(logs[0], logs[1], book=book_of(prices), invoices=invoices, bundle=bundle, bundle_last=bundle_last)
+    found = bridged(logs[0], logs[1], book=book, invoices=invoices, bundle=bundle, bundle_last=bundle_last)
     if picture is not None:
         from planner.figures.bridge import bridge as drawn
 

@@ -63,6 +63,9 @@ def export(
     gateway: Annotated[
         str | None, typer.Option("--gateway", metavar="litellm", help="Write the folder that this gateway runs, the bundle in it.")
     ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Write over a folder that is running; its gateways take the new router at once.")
+    ] = False,
     options: TrainingOptions,
     json: Json = False,
     quiet: Quiet = False,
@@ -79,13 +82,14 @@ def export(
     from planner.bundle import export as write
     from planner.bundle.gateway import BUNDLE, check_folder
     from planner.bundle.prediction import predict
-    from planner.bundle.production import export_gateway
+    from planner.bundle.production import check_rollout, export_gateway
     from planner.router import Router
 
     silent = quiet or json
     _check(method, gateway)
     if gateway:
         check_folder(out)
+        check_rollout(out, replace)
     elif _bundle_at(out / BUNDLE):
         raise InputError(
             f"'--out {out}', which a gateway runs", "the folder of a bundle", "add --gateway litellm, or choose another folder"
@@ -101,7 +105,9 @@ def export(
     with stages("writing", silent):
         if gateway and around is not None:
             book, known = book_of(options.prices), made.evaluation
-            done = export_gateway(around, out, world=world, training=made.training, labels=made.labels, book=book, evaluation=known)
+            done = export_gateway(
+                around, out, world=world, training=made.training, labels=made.labels, book=book, evaluation=known, replace=replace
+            )
             return _say(out, done.router, done.evaluation, done.files, done.nocode, json)
         evaluation = dict(made.evaluation)
         if world is not None and around is not None:
@@ -167,6 +173,7 @@ def _plan(path: Path | None, router: Router, routers: Mapping[str, Router]) -> P
 
 def _say(folder: Path, router: Router, evaluation: Mapping[str, Any], files: Mapping[str, str], nocode: NoCode | str, json: bool) -> None:
     from planner.bundle.gateway_readme import expected
+    from planner.bundle.production import what_is_on
 
     words = f"Wrote {folder} and loaded it again: router {router.version}, τ {router.tau!r}, reference {router.reference}, "
     words += f"candidates {', '.join(router.candidates)}."
@@ -177,6 +184,7 @@ def _say(folder: Path, router: Router, evaluation: Mapping[str, Any], files: Map
     told = [f"Expected: {expected(prediction)}"] if prediction else []
     following = f"planner decide --bundle {folder} < requests.jsonl"
     if files:
+        words += f" {what_is_on(folder)}"
         following = f"planner preflight {folder} --proxy URL"
     parts = [
         Part("folder", folder),

@@ -33,6 +33,12 @@ def gate(
     against: Annotated[
         str | None, typer.Option("--against", metavar="NAME", help="Whose answers of OLD, where there are several models'.")
     ] = None,
+    variant: Annotated[
+        str | None, typer.Option("--variant", metavar="NAME", help="To which prompt variant of NEW, where there are several.")
+    ] = None,
+    against_variant: Annotated[
+        str | None, typer.Option("--against-variant", metavar="NAME", help="To which prompt variant of OLD, where there are several.")
+    ] = None,
     prompt: Prompt = None,
     quality: QualityColumns = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Markdown, for a pull request or a CI summary.")] = False,
@@ -54,7 +60,8 @@ def gate(
     if markdown and json:
         raise InputError("'--markdown --json'", "one of the two", "drop one")
     new, old = (labels_at(path, prompt, quality) for path in (labels, baseline))
-    found = tested(new, old, margin=margin, model=model, against=against, seed=seed)
+    sides: dict[str, Any] = {"model": model, "against": against, "variant": variant, "against_variant": against_variant}
+    found = tested(new, old, margin=margin, seed=seed, **sides)
     if markdown:
         print(found.markdown, end="")
     else:

@@ -51,9 +51,12 @@ def verify(
         planner verify december --bundle production
         planner verify proxy.jsonl.zst --bundle production --precision 0.02 --json
     """
+    from planner.followup.verify import manifest_of
     from planner.followup.verify import verify as verified
 
-    found = verified(traffic_at(log, quiet or json), bundle, book=book_of(prices), precision=precision)
+    manifest_of(bundle, precision)
+    book = book_of(prices)
+    found = verified(traffic_at(log, quiet or json), bundle, book=book, precision=precision)
     if picture is not None:
         from planner.figures.verify import verify as drawn
 
@@ -103,7 +106,7 @@ def _number(row: Any, name: str) -> str:
 
 
 def _level(row: Any, name: str) -> str:
-    return f"{usd(row[name])}" if row["measure"] == "saving_share" else _number(row, name)
+    return usd(row[name]) if row["measure"] == "saving_share" and not missing(row[name]) else _number(row, name)
 
 
 def _between(row: Any) -> str:

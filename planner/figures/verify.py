@@ -22,15 +22,15 @@ __all__ = ["verify"]
 
 @styled
 def verify(found: Verification, *, note: str = "") -> Picture:
-    """Draw the share of the cost that routing saved, app by app; InputError where none was measured."""
-    table = found.table[found.table["measure"] == "saving_share"].iloc[::-1]
+    """Draw the share of the cost that routing saved, app by app where it is known; InputError where it is not."""
+    table = found.table[(found.table["measure"] == "saving_share") & found.table["difference"].notna()].iloc[::-1]
     if table.empty:
         raise InputError("a verification without a saving", "one with routed and kept requests that have a price")
     whole = table.iloc[-1]
-    known = not math.isnan(whole["low"])
-    title = f"Routing saved {share(whole['difference'])} of the cost" + (
-        f" ({share(whole['low'])} to {share(whole['high'])})" if known else ""
-    )
+    within = "" if math.isnan(whole["low"]) else f" ({share(whole['low'])} to {share(whole['high'])})"
+    title = f"Routing saved {share(whole['difference'])} of the cost{within}"
+    if whole["app"] != "all":
+        title = "What routing saved of the cost is known of some apps alone"
     said = [f"measured on {found.unit_kind}s that a lot kept as asked, {found.days:.0f} days", "lines: 95\u00a0%"]
     said += ["diamonds: predicted"] * int(table["predicted"].notna().any())
     said += ["orange: missed"] * int((table["verdict"] == "missed").any())

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from planner.errors import NeedsError
 from planner.traffic import Traffic
 
-__all__ = ["KEPT", "ROUTED", "Arms", "arms", "tags_said"]
+__all__ = ["KEPT", "ROUTED", "Arms", "arms", "routed_by", "tags_said"]
 
 #: The arms that a lot decides between; whom ``holdout`` keeps is kept for good, whom ``control`` keeps until the share grows.
 ROUTED, KEPT = "routed", ("holdout", "control")
@@ -134,6 +134,14 @@ def arms(traffic: Traffic, digest: str) -> Arms:
         unit_kind=str(found["kind"].mode().iloc[0]),
         left_out=dict(left_out.most_common()),
     )
+
+
+def routed_by(traffic: Traffic) -> dict[str, int]:
+    """Return how many of the users' requests in ``traffic`` each bundle routed, by the first eight digits of its digest."""
+    frame = traffic.frame("purpose", "tags")
+    said = _said(frame["tags"])
+    ours = (frame["purpose"] == "user") & (said["arm"] == ROUTED) & (said["bundle"] != "")
+    return {str(bundle): int(n) for bundle, n in said.loc[ours, "bundle"].value_counts().items()}
 
 
 def _said(tags: pd.Series[str]) -> pd.DataFrame:

@@ -17,32 +17,36 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from planner.errors import InputError, NeedsError
+from planner.followup.arms import routed_by
 from planner.followup.bridge_cells import INPUT, OUTPUT, Ledger, cells
 from planner.followup.bridge_ledger import Priced, ledgers
 from planner.followup.bridge_result import OVERHEAD, Bridge
 from planner.followup.bridge_shapley import FACTORS, split
-from planner.followup.verify import verify
+from planner.followup.verify import manifest_of, verify
 from planner.prices import PriceBook
 from planner.schema import EVIDENCE, TOKEN_BUCKETS
 from planner.stats import weakest
 from planner.traffic import Traffic
 from planner.units import DAYS_PER_MONTH, PUSD_PER_USD, usd_to_pusd
 
-__all__ = ["Bridge", "bridge"]
+__all__ = ["Bridge", "bridge", "checked"]
 
 F64 = NDArray[np.float64]
 _COLUMNS = ("app", "provider", "model", "service_tier", "timestamp", "status", "cache_hit", "weight", "purpose", "source_cost_usd")
 _MONTHS = ("last", "this")
+#: Share of the routed requests that another bundle may have routed, as in the minutes after an export, without a word.
+_STRAYS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class _Routing:
-    """What routing saved in a period [USD as billed], with its interval; ``note`` where it is not known."""
+    """What routing saved in a period [USD as billed], with its interval: nothing unless it ``ran``; ``note`` where it is not ``known``."""
 
     usd: float = 0.0
     low: float = 0.0
     high: float = 0.0
-    known: bool = False
+    ran: bool = False
+    known: bool = True
     note: str = ""
 
 
@@ -63,8 +67,9 @@ def bridge(
     book: list prices, each request at its own time, and at the same day and time of the other month.
     invoices: what was billed [USD], last and this; all parts are then in invoiced dollars, and what the logs do not explain is
         ``contract``. Without them a request costs what its log says, else the list price.
-    bundle: what routed this month; what routing saved is then measured on those whom a lot kept (``verify``). bundle_last: what routed last
-        month, by default the same.
+    bundle: what routed this month; what routing saved is then measured on those whom a lot kept (``verify``), each request at what it was
+        billed. bundle_last: what routed last month, by default the same. Where other bundles than these routed, or nobody was kept, routing
+        is no line, and a note says why.
 
     A part is the mean of what its change adds to the bill over every order in which the changes could have come (Shapley): no order is
     favoured, and from this month to the last every part has the opposite sign. Apps that only one month has are parts of their own. The
@@ -73,7 +78,7 @@ def bridge(
     """
     book = book or PriceBook.load()
     priced = ledgers(_table(last), _table(this), book)
-    scaled = [_invoiced(p, usd) for p, usd in zip(priced, _checked(invoices), strict=True)]
+    scaled = [_invoiced(p, usd) for p, usd in zip(priced, checked(invoices), strict=True)]
     named = [set(side.app.tolist()) for side in scaled]
     shared = named[0] & named[1]
     parts, apps = _shared([side.take(pd.Series(side.app).isin(shared).to_numpy()) for side in scaled])
@@ -83,11 +88,12 @@ def bridge(
             usd = _total(side.bill[side.app == app])
             lines[f"{name}: {app}"] = {"pusd": sign * usd}
             apps.append({"app": app, "last_pusd": 0 if sign > 0 else usd, "this_pusd": usd if sign > 0 else 0, name: sign * usd})
-    who = ((last, bundle_last or bundle, priced[0], scaled[0]), (this, bundle, priced[1], scaled[1]))
-    routed = [_routed(log, by, book, p, side) for log, by, p, side in who]
-    if routed[1].known:
+    who = ((last, bundle_last or bundle), (this, bundle))
+    costs = [_billed_usd(p, side) for p, side in zip(priced, scaled, strict=True)]
+    routed = [_routed(month, *each, cost) for month, each, cost in zip(_MONTHS, who, costs, strict=True)]
+    if routed[1].ran and all(r.known for r in routed):
         _insert_routing(lines, *routed)
-    elif bundle is not None and not routed[1].note:
+    elif bundle is not None and not routed[1].ran and routed[1].known:
         routed[1] = replace(routed[1], note="This month the bundle routed nothing.")
     evidence = weakest(*(_evidence(log, p) for log, p in zip((last, this), priced, strict=True)))
     for name, line in lines.items():
@@ -114,7 +120,8 @@ def _table(traffic: Traffic) -> pd.DataFrame:
     return frame.assign(app=frame["app"].where(frame["purpose"] == "user", OVERHEAD), cost_pusd=cost * PUSD_PER_USD)
 
 
-def _checked(invoices: Sequence[float] | None) -> tuple[float | None, float | None]:
+def checked(invoices: Sequence[float] | None) -> tuple[float | None, float | None]:
+    """Return both invoices [USD], None without; InputError unless they are two amounts above 0."""
     if invoices is None:
         return None, None
     if len(invoices) != 2 or not all(math.isfinite(x) and x > 0 for x in invoices):
@@ -148,21 +155,41 @@ def _shared(sides: list[Ledger]) -> tuple[dict[str, int], list[dict[str, Any]]]:
     return {name: sum(own[name] for own in split_up) for name in FACTORS}, rows
 
 
-def _routed(traffic: Traffic, bundle: str | Path | None, book: PriceBook, priced: Priced, ledger: Ledger) -> _Routing:
+def _billed_usd(priced: Priced, ledger: Ledger) -> F64:
+    """Return what each request was billed [USD], (n,); NaN where it has no cost."""
+    requests = np.where(ledger.requests > 0, ledger.requests, 1.0)
+    return np.asarray(np.where(priced.costed, ledger.bill / requests / PUSD_PER_USD, np.nan))
+
+
+def _routed(month: str, traffic: Traffic, bundle: str | Path | None, cost_usd: F64) -> _Routing:
     """Measure what routing saved in a log, in dollars as they were billed."""
     if bundle is None:
         return _Routing()
-    try:
-        found = verify(traffic, bundle, book=book)
-    except NeedsError:
+    ran, own = routed_by(traffic), str(manifest_of(bundle)["digest"])[:8]
+    routed, others = sum(ran.values()), [name for name in ran if name != own]
+    if sum(ran[name] for name in others) > _STRAYS * routed:
+        option = "--bundle-last" if month == "last" else "--bundle"
+        why = (
+            f"{routed - ran.get(own, 0):,} of {routed:,} routed requests of {month} month were routed by {', '.join(others)}, not by {own}"
+        )
+        return _unknown(f"{why}: what routing changed is not measured. Give the bundle that ran as {option}.")
+    if own not in ran:
         return _Routing()
+    try:
+        found = verify(traffic, bundle, cost_usd=cost_usd)
+    except NeedsError as error:
+        return _unknown(f"What routing saved {month} month is not measured: {error}")
+    alarms = " ".join(check.words for check in found.alarms)
     saving = found.estimate("saving_usd_per_month")
     if saving is None:
-        return _Routing(note="Nobody was kept to compare with: what routing saved is not measured.")
-    scale = found.days / DAYS_PER_MONTH * (_total(ledger.bill) / priced.listed_pusd if priced.listed_pusd else 1.0)
+        return _unknown(alarms or f"Nobody was kept to compare with in {month} month: what routing saved is not measured.")
+    scale = found.days / DAYS_PER_MONTH
     low, high = (math.nan if x is None else x * scale for x in (saving.low, saving.high))
-    note = " ".join(check.words for check in found.alarms)
-    return _Routing(saving.value * scale, low, high, True, note)
+    return _Routing(saving.value * scale, low, high, True, True, alarms)
+
+
+def _unknown(note: str) -> _Routing:
+    return _Routing(math.nan, math.nan, math.nan, True, False, note)
 
 
 def _insert_routing(lines: dict[str, dict[str, Any]], last: _Routing, this: _Routing) -> None:

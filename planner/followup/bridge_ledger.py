@@ -29,16 +29,20 @@ DEFAULTS: dict[str, Any] = {"service_tier": "standard", "cache_hit": False, "wei
 
 @dataclass(frozen=True, eq=False)
 class Priced:
-    """A Ledger, and of its rows how many have no cost at all (they are billed nothing), how many a cost of their own; list price [pUSD].
+    """A Ledger, and of its rows which have a cost (n,), the others being billed nothing, and how many state one of their own.
 
     ``assumed``: whether any of it rests on an assumed rate.
     """
 
     ledger: Ledger
-    uncosted: int
+    costed: NDArray[np.bool_]
     stated: int
-    listed_pusd: float
     assumed: bool
+
+    @property
+    def uncosted(self) -> int:
+        """How many rows have no cost at all."""
+        return int((~self.costed).sum())
 
 
 def days_of(timestamp: pd.Series[pd.Timestamp]) -> int:
@@ -99,7 +103,7 @@ def _priced(table: pd.DataFrame, own: NDArray[np.datetime64], other: NDArray[np.
         listed=listed,
         days=float(days_of(table["timestamp"])),
     )
-    return Priced(ledger, int(uncosted.sum()), int(own_cost.sum()), float(lists[0].sum()), bool((here.evidence[listed] > 0).any()))
+    return Priced(ledger, ~uncosted, int(own_cost.sum()), bool((here.evidence[listed] > 0).any()))
 
 
 def _models(table: pd.DataFrame, book: PriceBook) -> NDArray[np.object_]:

@@ -26,14 +26,22 @@ MARGIN = 0.02
 
 
 def gate(
-    new: Labels, baseline: Labels, *, margin: float = MARGIN, model: str | None = None, against: str | None = None, seed: int = 0
+    new: Labels,
+    baseline: Labels,
+    *,
+    margin: float = MARGIN,
+    model: str | None = None,
+    against: str | None = None,
+    variant: str | None = None,
+    against_variant: str | None = None,
+    seed: int = 0,
 ) -> Gate:
     """Test whether the ``new`` answers lose at most ``margin`` of quality against the ``baseline``'s, item by item.
 
     Parameters
     ----------
     new, baseline: graded answers to the same items. model, against: whose answers of either, where there are several models' (they may be
-        the same Labels twice).
+        the same Labels twice). variant, against_variant: to which prompt variant of either, where there are several.
     margin: above 0, below 1.
     seed: of the order in which units are bet on.
 
@@ -50,7 +58,7 @@ def gate(
     """
     if not 0 < margin < 1:
         raise InputError(f"margin {margin:g}", "a loss of quality above 0 and below 1", "for example 0.02")
-    found = pairs(new, baseline, model, against)
+    found = pairs(new, baseline, model, against, variant=variant, against_variant=against_variant)
     difference, weight = found.difference, found.weight
     units = grouped(difference, weight, found.unit, margin, seed)
     low, high = bounds(units, margin)

@@ -60,13 +60,26 @@ class Pairs:
         return self.items["weight"].to_numpy(float)
 
 
-def pairs(new: Labels, baseline: Labels, model: str | None = None, against: str | None = None) -> Pairs:
+def pairs(
+    new: Labels,
+    baseline: Labels,
+    model: str | None = None,
+    against: str | None = None,
+    *,
+    variant: str | None = None,
+    against_variant: str | None = None,
+) -> Pairs:
     """Pair the answers of ``model`` in ``new`` with those of ``against`` in ``baseline``; each may be left out where there is one.
 
-    Raises InputError where a side has several models and none is named, where an item is not in both or asks something else, where an
-    answer was not graded, and where graders, what they compared with, or right answers differ.
+    ``variant`` and ``against_variant`` are of prompts; without a name that is the prompt as it was, or the only one there is.
+
+    Raises InputError where a side has several models or named prompts and none is named, where an item is not in both or asks something
+    else, where an answer was not graded, and where graders, what they compared with, or right answers differ.
     """
-    (name, rows), (other, before) = _chosen(new, model, "model"), _chosen(baseline, against, "against")
+    (name, rows), (other, before) = (
+        _chosen(new, model, variant, ("model", "variant")),
+        _chosen(baseline, against, against_variant, ("against", "against_variant")),
+    )
     ids = baseline.items["request_id"]
     _same_items(new.items, baseline.items)
     for side, found, who in (("new", rows, name), ("baseline", before, other)):
@@ -86,8 +99,9 @@ def pairs(new: Labels, baseline: Labels, model: str | None = None, against: str 
     return Pairs(baseline.items, _known(rows, ids), _known(before, ids), unit, note, (name, other), grader)
 
 
-def _chosen(labels: Labels, model: str | None, option: str) -> tuple[str, pd.DataFrame]:
-    """Return a side's name and outcomes: of its model, and of its prompt variant where there is a single one."""
+def _chosen(labels: Labels, model: str | None, variant: str | None, options: tuple[str, str]) -> tuple[str, pd.DataFrame]:
+    """Return a side's name and outcomes, of its model and prompt variant."""
+    option, of_prompt = options
     if model is not None and model not in labels.models:
         raise InputError(f"{option} {model!r}", f"one of {', '.join(labels.models)}", did_you_mean(model, labels.models))
     if model is None and len(labels.models) != 1:
@@ -95,7 +109,14 @@ def _chosen(labels: Labels, model: str | None, option: str) -> tuple[str, pd.Dat
     name = model or labels.models[0]
     rows = labels.outcomes[labels.outcomes["model"] == name]
     variants = sorted(rows["prompt_variant"].unique())
-    variant = variants[0] if len(variants) == 1 else ""
+    shown = ", ".join(repr(each) for each in variants)
+    if variant is not None and variant not in variants:
+        raise InputError(f"{of_prompt} {variant!r}", f"one of {shown}", did_you_mean(variant, variants))
+    if variant is None and len(variants) > 1 and "" not in variants:
+        fix = f"name it with {of_prompt}= (--{of_prompt.replace('_', '-')})"
+        raise InputError(f"answers of {name} to the prompt variants {shown}", "one prompt variant a side", fix)
+    if variant is None:
+        variant = variants[0] if len(variants) == 1 else ""
     return (f"{name} ({variant})" if variant else name), rows[rows["prompt_variant"] == variant]
 
 

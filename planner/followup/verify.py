@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,9 @@ from numpy.typing import NDArray
 from planner.bundle.gateway import BUNDLE
 from planner.errors import InputError
 from planner.followup.arms import Arms, arms
-from planner.followup.verify_checks import Check, checks, same_unmoved
+from planner.followup.verify_checks import Check, checks, costed_alike, same_unmoved
 from planner.followup.verify_contrasts import Contrast, higher, likelier, saved, slower
-from planner.followup.verify_predicted import expected, other_levers, verdict
+from planner.followup.verify_predicted import expected, of_routing, other_levers, verdict
 from planner.followup.verify_result import Verification
 from planner.followup.verify_sides import Sample
 from planner.prices import PriceBook
@@ -29,9 +30,9 @@ from planner.prices.audit import audit
 from planner.router.load import read_manifest
 from planner.stats import REFUSE, WARN
 from planner.traffic import Traffic
-from planner.units import DAYS_PER_MONTH
+from planner.units import DAYS_PER_MONTH, PUSD_PER_USD
 
-__all__ = ["PRECISION", "Verification", "verify"]
+__all__ = ["PRECISION", "Verification", "manifest_of", "verify"]
 
 F64 = NDArray[np.float64]
 #: Half the width that the interval of the saved share should have where nothing is said.
@@ -40,7 +41,14 @@ _CONTRASTS = {"quality": higher, "failures": likelier, "p95_ms": slower}
 _COLUMNS = ("model", "status", "latency_ms", "quality", "weight")
 
 
-def verify(traffic: Traffic, bundle: str | Path, *, book: PriceBook | None = None, precision: float = PRECISION) -> Verification:
+def verify(
+    traffic: Traffic,
+    bundle: str | Path,
+    *,
+    book: PriceBook | None = None,
+    precision: float = PRECISION,
+    cost_usd: F64 | None = None,
+) -> Verification:
     """Compare the requests that ``bundle`` routed with those kept by lot.
 
     Parameters
@@ -49,37 +57,44 @@ def verify(traffic: Traffic, bundle: str | Path, *, book: PriceBook | None = Non
     bundle: what ran: a folder that ``planner export`` wrote, or the bundle in it.
     book: rates, as for ``audit``; each request is priced at its own time.
     precision: half the width of the interval wanted for the share saved; where it is wider, ``more_days`` says how long to wait.
+    cost_usd: (n,) what each row of ``traffic`` was billed [USD], NaN where it is not known, in place of the rates.
 
     Requests are compared within app, settings (the chance of being routed) and decision, and weighted to the mix of what was routed.
     Everybody keeps the drawn arm, whatever answered in the end. Where decisions are made by session, or units are single requests, those
     that keep their model are left out of the noise: their decision does not depend on the arm. What is compared is this log's own traffic:
-    its mix is given, and the interval is about what these very requests would have cost. Raises NeedsError where nothing was routed,
-    InputError for a bad ``precision``, BundleError.
+    its mix is given, and the interval is about what these very requests would have cost. Where requests of one arm lack a price more often
+    than chance has it, or more than one in a hundred does in either, the saving is NaN and a check an alarm: what routing did would choose
+    who has a price. p95 is of all requests, of which one that failed was never answered; it is NaN where more than 5 % of an arm fail.
+    Raises NeedsError where nothing was routed, InputError for a bad ``precision``, BundleError.
     """
-    if not 0 < precision < 1:
-        raise InputError(f"precision {precision:g}", "a share above 0 and below 1", "for example 0.05")
-    manifest = _manifest(Path(bundle))
+    manifest = manifest_of(bundle, precision)
     found = arms(traffic, manifest["digest"])
-    priced, frame = audit(traffic, book), traffic.frame(*_COLUMNS).iloc[found.position].reset_index(drop=True)
-    done = checks(found, frame["model"].to_numpy(object))
+    usd, prices = _costs(traffic, book) if cost_usd is None else (cost_usd, "as billed")
+    frame = traffic.frame(*_COLUMNS).iloc[found.position].reset_index(drop=True)
+    models = frame["model"].to_numpy(object)
+    done = checks(found, models)
+    failed = (frame["status"] != "ok").to_numpy(bool)
     values = {
-        "saving_share": np.where(priced.reason[found.position] == 0, priced.cost_pusd[found.position] / 1e12, np.nan),
+        "saving_share": usd[found.position],
         "quality": frame["quality"].to_numpy(float),
-        "failures": (frame["status"] != "ok").to_numpy(float),
-        "p95_ms": frame["latency_ms"].where(frame["status"] == "ok").to_numpy(float),
+        "failures": failed.astype(float),
+        "p95_ms": np.where(failed, np.inf, frame["latency_ms"].to_numpy(float)),
     }
     weight = frame["weight"].to_numpy(float)
     known_first = manifest["router"]["unit"] == "session" or len(np.unique(found.unit)) == len(found)
     if known_first:
-        kept_models = same_unmoved(_Compared(found, values, weight, split=False).sample("saving_share", ~found.moved))
+        kept_models = same_unmoved(_Compared(found, models, values, weight, split=False).sample("saving_share", ~found.moved))
         done = (*done, kept_models)
         known_first = not kept_models.alarm
-    compared = _Compared(found, values, weight, split=known_first)
+    compared = _Compared(found, models, values, weight, split=known_first)
     prediction = (manifest.get("evaluation") or {}).get("prediction") or {}
+    alone = of_routing(prediction)
     days = max(float((found.timestamp.max() - found.timestamp.min()) / np.timedelta64(1, "D")), 1 / 24)
-    table = _table(compared, prediction, days)
+    table = _table(compared, alone, days)
     half, units = _precision(table)
-    done = (*done, *_missing(values["saving_share"], compared, table))
+    unpriced = np.isnan(values["saving_share"])
+    costed = compared.costed(np.ones(len(found), bool))
+    done = (*done, *([costed] if costed else []), *_alone(unpriced, compared, table))
     return Verification(
         table=table,
         checks=done,
@@ -91,21 +106,32 @@ def verify(traffic: Traffic, bundle: str | Path, *, book: PriceBook | None = Non
         more_days=_more_days(half, units, days, precision),
         levers=other_levers(prediction),
         predicted=bool(prediction),
+        comparable=bool(alone),
         graded=int(np.isfinite(values["quality"]).sum()),
         bundle=str(manifest["digest"])[:12],
-        prices=priced.book.name,
+        prices=prices,
     )
 
 
-def _manifest(path: Path) -> dict[str, Any]:
+def manifest_of(bundle: str | Path, precision: float = PRECISION) -> dict[str, Any]:
+    """Return the manifest of a bundle or of the folder that it lies in: all that can be refused before a log is read."""
+    if not 0 < precision < 1:
+        raise InputError(f"precision {precision:g}", "a share above 0 and below 1", "for example 0.05")
+    path = Path(bundle)
     return read_manifest(path / BUNDLE if (path / BUNDLE).is_dir() else path)[0]
+
+
+def _costs(traffic: Traffic, book: PriceBook | None) -> tuple[F64, str]:
+    """Return what each request costs at the rates of its own time [USD], NaN without one, and the book's name."""
+    priced = audit(traffic, book)
+    return np.where(priced.reason == 0, priced.cost_pusd / PUSD_PER_USD, np.nan), priced.book.name
 
 
 class _Compared:
     """The requests of all measures; with ``split`` those that keep their model are told from those that are moved."""
 
-    def __init__(self, found: Arms, values: Mapping[str, F64], weight: F64, split: bool) -> None:
-        self.arms, self.routed, self.values, self.weight = found, found.routed, values, weight
+    def __init__(self, found: Arms, model: NDArray[np.object_], values: Mapping[str, F64], weight: F64, split: bool) -> None:
+        self.arms, self.routed, self.model, self.values, self.weight = found, found.routed, model, values, weight
         self.moved = found.moved if split else np.ones(len(found), bool)
         chance = np.unique(np.nan_to_num(found.chance, nan=-1.0), return_inverse=True)[1]
         by_app = pd.factorize(pd.MultiIndex.from_arrays([chance, found.app]))[0]
@@ -114,8 +140,25 @@ class _Compared:
 
     def sample(self, measure: str, rows: NDArray[np.bool_]) -> Sample:
         """Return the requests of ``rows`` that have a value of ``measure``."""
-        whole = Sample(self.values[measure], self.weight, self.arms.unit, self.routed, self.moved, self.levels)
-        return whole.take(rows & np.isfinite(self.values[measure]))
+        known = ~np.isnan(self.values[measure])
+        return self._sample(self.values[measure], self._latency_weight if measure == "p95_ms" else self.weight).take(rows & known)
+
+    def costed(self, rows: NDArray[np.bool_]) -> Check | None:
+        """Say whether those of ``rows`` without a cost are few and as many in both arms; None where there are none."""
+        unpriced = np.isnan(self.values["saving_share"])
+        whole = self._sample(unpriced.astype(float), self.weight)
+        return costed_alike(whole.take(rows), self.model[rows]) if (unpriced & rows).any() else None
+
+    def _sample(self, value: F64, weight: F64) -> Sample:
+        return Sample(value, weight, self.arms.unit, self.routed, self.moved, self.levels)
+
+    @property
+    def _latency_weight(self) -> F64:
+        """Count a failed request for as much as the answered ones are of which the latency is known."""
+        latency = self.values["p95_ms"]
+        failed, known = np.isinf(latency), np.isfinite(latency)
+        share = float(self.weight[known].sum() / max(float(self.weight[~failed].sum()), 1e-12))
+        return np.where(failed, share * self.weight, self.weight)
 
 
 def _table(compared: _Compared, prediction: Mapping[str, Any], days: float) -> pd.DataFrame:
@@ -126,6 +169,9 @@ def _table(compared: _Compared, prediction: Mapping[str, Any], days: float) -> p
         mine = np.isin(arm.app.astype(str), apps) if app == "all" else np.asarray(arm.app == app)
         money, per_month = compared.sample("saving_share", mine), float(compared.weight[mine].sum()) * DAYS_PER_MONTH / days
         found: dict[str, Contrast | None] = _money(saved(money), money, DAYS_PER_MONTH / days)
+        costed = compared.costed(mine)
+        if costed and costed.alarm:
+            found = {measure: one and replace(one, **_UNKNOWN) for measure, one in found.items()}
         found |= {measure: contrast(compared.sample(measure, mine)) for measure, contrast in _CONTRASTS.items()}
         for measure, one in found.items():
             if one is not None:
@@ -134,6 +180,7 @@ def _table(compared: _Compared, prediction: Mapping[str, Any], days: float) -> p
     return pd.DataFrame(rows, columns=list(_ROW))
 
 
+_UNKNOWN = dict.fromkeys(("routed", "asked", "difference", "low", "high"), math.nan)
 _ROW = (
     *("app", "measure", "routed", "asked", "difference", "low", "high", "units", "requests"),
     *("predicted", "predicted_low", "predicted_high", "verdict", "missed_by", "evidence"),
@@ -179,26 +226,24 @@ def _counts(found: Arms) -> pd.DataFrame:
     return counts.astype({"requests": int, "units": int})
 
 
-def _missing(usd: F64, compared: _Compared, table: pd.DataFrame) -> list[Check]:
-    """Count what is in no figure of money though the lot routed or kept it."""
-    unpriced = int(np.isnan(usd).sum())
-    found = [Check("prices", False, f"{unpriced:,} requests have no price and are in no figure of money.", unpriced)] if unpriced else []
-    money = compared.routed & np.isfinite(usd)
+def _alone(unpriced: NDArray[np.bool_], compared: _Compared, table: pd.DataFrame) -> list[Check]:
+    """Count what was routed and has a price, but has nobody to be compared with."""
+    money = compared.routed & ~unpriced
     whole, seen = float(compared.weight[money].sum()), table.loc[(table["app"] == "all") & (table["measure"] == "saving_share"), "requests"]
     alone = round(whole - float(seen.sum()))
-    if alone:
-        words = f"{alone:,} routed requests are left out: too few of their kind and settings were kept to compare with."
-        found.append(Check("kept enough", False, words, alone))
-    return found
+    words = f"{alone:,} routed requests are left out: too few of their kind and settings were kept to compare with."
+    return [Check("kept enough", False, words, alone)] if alone else []
 
 
 def _precision(table: pd.DataFrame) -> tuple[float, float]:
     """Return half the width of the interval of the share saved, and the units behind it; NaN and 0 where nothing was compared."""
-    found = table[(table["app"] == "all") & (table["measure"] == "saving_share")]
+    found = table[(table["app"] == "all") & (table["measure"] == "saving_share") & table["difference"].notna()]
     return (math.nan, 0.0) if found.empty else (float((found["high"] - found["low"]).iloc[0]) / 2, float(found["units"].iloc[0]))
 
 
 def _more_days(half: float, units: float, days: float, precision: float) -> int | None:
-    """Return how many more days like these the wanted precision takes: widths fall with the root of time; None where it is reached."""
+    """Return how many more days like these the wanted precision takes, None for none: widths fall with the root of time."""
+    if not units:
+        return None
     factor = WARN / max(units, 1.0) if units < REFUSE or math.isnan(half) else (half / precision) ** 2
     return math.ceil(days * (factor - 1)) if factor > 1 else None

@@ -17,12 +17,14 @@ from planner.followup.arms import Arms
 from planner.followup.verify_contrasts import alike
 from planner.followup.verify_sides import Sample
 
-__all__ = ["ALARM", "Check", "checks", "same_unmoved"]
+__all__ = ["ALARM", "Check", "checks", "costed_alike", "same_unmoved"]
 
 #: A sample-ratio mismatch below this p-value is an alarm (Fabijan et al., *KDD* 2019, use 0.0005 to 0.01), and so is its like elsewhere.
 ALARM = 0.001
 #: Standard errors that this is.
 _FAR = 3.29
+#: Share of an arm's requests without a price above which what they cost is not known.
+_UNPRICED = 0.01
 #: Units to be expected in either arm for the chi-square distribution to hold.
 _EXPECTED = 5.0
 
@@ -95,6 +97,25 @@ def _explored(explored: NDArray[np.bool_]) -> Check:
     count = int(explored.sum())
     words = f"{count:,} routed requests explored another model than decided; they count as routed."
     return Check("exploration", False, words if count else "No request explored.", count)
+
+
+def costed_alike(sample: Sample, model: NDArray[np.object_]) -> Check:
+    """Say whether requests without a price, ``value`` 1 of ``sample``, are few and as many in both arms; ``model`` (n,) answered them.
+
+    A model without a price is mostly one that requests were moved to. To leave its requests out would choose by what routing did whom to
+    compare, and compare the routed that are left with kept ones that would not have been left.
+    """
+    bare, weight = sample.value > 0, sample.weight
+    shares = [float(weight[bare & side].sum() / max(float(weight[side].sum()), 1e-12)) for side in (sample.routed, ~sample.routed)]
+    far = alike(sample)
+    names = pd.Series(model[bare]).value_counts().index.astype(str).tolist()
+    who = f"{', '.join(names[:3])}{' and others' if len(names) > 3 else ''}"
+    count = int(bare.sum())
+    words = f"{count:,} requests have no price ({shares[0]:.1%} of the routed, {shares[1]:.1%} of the kept)"
+    if max(shares) <= _UNPRICED and abs(far) <= _FAR:
+        return Check("prices", False, f"{words} and are in no figure of money: {who}.", count)
+    fix = f"answered by {who}; give rates with --prices, or see planner audit for what else the log lacks"
+    return Check("prices", True, f"{words}, {fix}. What routing saved is not known.", count)
 
 
 def same_unmoved(sample: Sample) -> Check:

@@ -7,7 +7,7 @@ side are combined as squares (Zou & Donner, *Statistics in Medicine* 27, 2008), 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,8 +99,11 @@ def alike(sample: Sample) -> float:
 
 
 def slower(sample: Sample, q: float = 0.95) -> Contrast | None:
-    """Return by how much routing raises the ``q`` quantile of ``value``."""
-    found = sides(sample)
+    """Return by how much routing raises the ``q`` quantile of ``value``, of which +∞ is one that lies above all others.
+
+    An arm's quantile that is +∞ is NaN, and so is the difference; without an interval where a limit of either is.
+    """
+    found = sides(replace(sample, value=np.isfinite(sample.value).astype(float)))
     if found is None:
         return None
     unmoved, values, ends = sample.routed & ~sample.moved, [], []
@@ -111,10 +114,11 @@ def slower(sample: Sample, q: float = 0.95) -> Contrast | None:
         at = _quantile(levels, value, q)
         own = limits(q, *_share_above(sample, found, arm, at))
         values.append(at)
-        ends.append([_quantile(levels, value, x) - at for x in own])
-    difference = values[0] - values[1]
-    low, high = _apart(difference, *ends)
-    return _contrast(found, difference, low, high, *values)
+        ends.append([_quantile(levels, value, x) - at if math.isfinite(at) else math.nan for x in own])
+    routed, asked = (at if math.isfinite(at) else math.nan for at in values)
+    low, high = _apart(routed - asked, *ends)
+    low, high = (low, high) if math.isfinite(low) and math.isfinite(high) else (math.nan, math.nan)
+    return _contrast(found, routed - asked, low, high, routed, asked)
 
 
 def _share_above(sample: Sample, found: Sides, arm: NDArray[np.bool_], at: float) -> tuple[float, float]:

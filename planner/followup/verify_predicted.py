@@ -10,11 +10,29 @@ import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
-__all__ = ["expected", "other_levers", "verdict"]
+__all__ = ["expected", "of_routing", "other_levers", "verdict"]
 
 _ESTIMATES = {"saving_share": "saving_share", "saving_usd_per_month_all": "saving_usd_per_month", "quality": "quality_difference"}
-_PAIRS = {"failures": "failure_share", "p95_ms": "p95_ms"}
+_PAIRS = {"failures": "failure_share", "p95_ms": "p95_of_all_ms"}
 _NOTHING = (math.nan, math.nan, math.nan)
+
+
+def of_routing(prediction: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what was predicted of routing alone, which is what an arm can show; empty where that was not written down.
+
+    With other levers in the plan it is what the plan brings beyond the same plan without its route: whom the lot keeps has these too.
+
+    >>> of_routing({"plan": {"levers": ["route"]}, "requests": 5})["requests"]
+    5
+    >>> of_routing({"plan": {"levers": ["route", "retry"]}, "requests": 5})
+    {}
+    >>> of_routing({"plan": {"levers": ["route", "retry"]}, "routing": {"requests": 4}, "apps": {"chat": {"routing": {"requests": 4}}}})
+    {'requests': 4, 'apps': {'chat': {'requests': 4}}}
+    """
+    if not other_levers(prediction):
+        return prediction
+    own = prediction.get("routing")
+    return {**own, "apps": {app: known.get("routing") or {} for app, known in (prediction.get("apps") or {}).items()}} if own else {}
 
 
 def expected(

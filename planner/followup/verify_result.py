@@ -26,7 +26,7 @@ MEASURES: Mapping[str, str] = {
     "saving_usd_per_month_all": "saved a month if all that the lot kept were routed too [USD]",
     "quality": "quality",
     "failures": "share of requests that fail",
-    "p95_ms": "p95 of latency [ms]",
+    "p95_ms": "p95 of latency [ms], failed requests being slower than all",
 }
 
 
@@ -40,11 +40,14 @@ class Verification:
         ``difference, low, high`` (95 %), ``units`` (effective, of the smaller side), ``requests`` (routed, compared), ``predicted,
         predicted_low, predicted_high, verdict`` (``holds`` where the difference to what was observed may be 0, ``missed`` or "") ``,
         missed_by`` (at least; above 0 where too much was predicted) ``, evidence``. Predicted dollars are those of this log's number of
-        requests. Unknown is NaN.
+        requests. Unknown is NaN: money where requests without a price are too many or more in one arm, p95 of an arm of which more than
+        5 % fail.
     checks: what was looked at first. left_out: why → rows of the log in no figure.
     counts: ``app, arm, requests, units``. unit_kind: what the lot was drawn for: session, user or request.
-    days: length of the log. precision: half the width wanted for the share saved. more_days: that this takes, None where it is reached.
+    days: length of the log. precision: half the width wanted for the share saved. more_days: that this takes, None where it is reached
+        or nothing was compared.
     levers: of the plan besides its routing, which no comparison of arms shows. predicted: whether the bundle holds a prediction.
+    comparable: whether it holds one of routing alone, which is what stands in the table.
     graded: requests with a quality. bundle, prices: what was looked at, and at which prices.
     """
 
@@ -58,6 +61,7 @@ class Verification:
     more_days: int | None
     levers: tuple[str, ...]
     predicted: bool
+    comparable: bool
     graded: int
     bundle: str
     prices: str
@@ -68,12 +72,12 @@ class Verification:
         return tuple(check for check in self.checks if check.alarm)
 
     def estimate(self, measure: str, app: str = "all") -> Estimate | None:
-        """Return the difference that routing makes to ``measure``, None where nothing was compared; InputError for an unknown name."""
+        """Return the difference that routing makes to ``measure``, None where it is not known; InputError for an unknown name."""
         for name, known in ((measure, list(MEASURES)), (app, ["all", *self.counts["app"].unique()])):
             if name not in known:
                 raise InputError(f"{name!r}", f"one of {', '.join(known)}", did_you_mean(name, known))
         row = self._row(measure, app)
-        if row is None:
+        if row is None or math.isnan(row["difference"]):
             return None
         low, high = (None if math.isnan(row[x]) else float(row[x]) for x in ("low", "high"))
         source = f"routed against kept {self.unit_kind}s of bundle {self.bundle}; {self.prices}"
@@ -107,6 +111,8 @@ class Verification:
         share = self._row("saving_share")
         if share is None:
             return "Nobody was kept to compare with, or nothing has a price: the saving is not measured."
+        if math.isnan(share["difference"]):
+            return "What routing saved is not known: requests without a price are too many, or more in one arm than in the other."
         month, whole = (self._row(f"saving_usd_per_month{x}") for x in ("", "_all"))
         said = f"Routing saved {_between(share, _percent)} of the cost, measured: {_between(month, _usd)} a month on what was routed"
         return f"{said}; {_between(whole, _usd)} if all that the lot kept were routed too."
@@ -129,7 +135,12 @@ class Verification:
 
     def _p95(self) -> str:
         row = self._row("p95_ms")
-        return "" if row is None else f"p95: {row['routed']:,.0f} ms, {_between(row, _ms)} ms against as asked, measured."
+        if row is None:
+            return ""
+        if math.isnan(row["difference"]):
+            arms = " and ".join(name for name, at in (("routed", "routed"), ("kept", "asked")) if math.isnan(row[at]))
+            return f"p95 is not known: of all requests, those that fail being never answered, more than 5% of the {arms} fail."
+        return f"p95 of all requests: {row['routed']:,.0f} ms, {_between(row, _ms)} ms against as asked, measured."
 
     def _prediction(self) -> str:
         if not self.predicted:
@@ -137,10 +148,17 @@ class Verification:
         row = self._row("saving_share")
         if row is None:
             return ""
+        others = ", ".join(self.levers)
+        if not self.comparable:
+            return (
+                f"The bundle predicts the whole plan alone, with {others}, which who is kept has too: export it again to compare routing."
+            )
         if math.isnan(row["predicted"]):
             return "Of these apps nothing was predicted."
         own = f"{_percent(row['predicted'])} saved"
         own += "" if math.isnan(row["predicted_low"]) else f" [{_percent(row['predicted_low'])}, {_percent(row['predicted_high'])}]"
+        if math.isnan(row["difference"]):
+            return f"Predicted were {own}; nothing was measured to compare with."
         if not row["verdict"]:
             return f"Predicted were {own}; without an interval nothing says whether that holds."
         if row["verdict"] == "missed":
@@ -148,12 +166,11 @@ class Verification:
             said = f"The prediction ({own}) is missed: at least {by} was saved."
         else:
             said = f"The prediction ({own}) holds: the difference to what was measured may be chance."
-        others = f" It is of the whole plan; who is kept has its other levers too ({', '.join(self.levers)})." if self.levers else ""
-        return said + others
+        return f"{said} It is of routing alone; who is kept has the plan's other levers too ({others})." if others else said
 
     def _wait(self) -> str:
         row = self._row("saving_share")
-        if row is None:
+        if row is None or math.isnan(row["difference"]):
             return ""
         few = (
             f"Only {row['units']:.0f} effective {self.unit_kind}s on the smaller side: intervals are rough, of 100 some 92 hold. "

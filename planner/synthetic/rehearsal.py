@@ -1,8 +1,8 @@
 """A rehearsal: the sample's next month, as an exported folder would have steered it.
 
 In: a folder that ``export_gateway`` wrote, with what its ``rollout.json`` says is on. Out: the log of that month as LiteLLM writes it, read
-by our own reader. Runs the exported bundle, its draws and what the hook writes, not the gateway: that is ``benchmarks/closed_loop``. What
-the plan does besides routing does not happen here.
+by our own reader. A request is decided on its own day. Runs the exported bundle, its draws and what the hook writes, not the gateway:
+that is ``benchmarks/closed_loop``. What the plan does besides routing does not happen here.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from planner.synthetic.log import build
 from planner.synthetic.payloads import parameters, session_of, tags_of, write
 from planner.synthetic.sample import MAPPING
 from planner.synthetic.served import served
-from planner.synthetic.world import APPS, DAYS, MODELS, SEED, App, model_at
+from planner.synthetic.world import APPS, DAYS, MODELS, SEED, START, App, model_at
 from planner.traffic import Traffic, read
 
 __all__ = ["rehearse"]
@@ -64,7 +64,7 @@ def rehearse(
         fix = f"planner rollout set {path} --app APP --mode canary"
         raise InputError(f"{path}, where no app is steered", "an app in canary or active", fix)
     log = build(requests, SEED + month if seed is None else seed, progress, month)
-    steered = Steered(router, rollout, read_manifest(path / "bundle")[0]["digest"])
+    steered = Steered(router, rollout, read_manifest(path / "bundle")[0]["digest"], month)
     model, stamps = log.column("model").copy(), []
     for i, row in enumerate(log.table.to_dict("records")):
         to, stamp = steered.one({str(k): v for k, v in row.items()}, log.drafts[i], _home(row, month))
@@ -80,11 +80,12 @@ def rehearse(
 
 @dataclass(frozen=True)
 class Steered:
-    """What a proxy runs: a router, its rollout, and the digest of the bundle."""
+    """What a proxy runs, so many months after the sample's: a router, its rollout, and the digest of the bundle."""
 
     router: Router
     rollout: Rollout
     digest: str
+    month: int = 1
 
     def one(self, row: Mapping[str, Any], draft: Draft, home: int) -> tuple[int | None, dict[str, Any] | None]:
         """Return the model that answers a request and what is written beside it, as the hook does; None, None where nothing is on."""
@@ -95,16 +96,17 @@ class Steered:
         request = asked(_data(row, draft, app), None, "acompletion", self.rollout.app_from)
         if request is None or request.model not in on.asks:
             return None, None
-        decision = self.router.decide(request.messages, request.metadata)
+        day = str(START + np.timedelta64(int(row["time_us"]) + self.month * DAYS * _DAY_US, "us"))[:10]
+        decision = self.router.decide(request.messages, request.metadata, at=day)
         asked_for = MODELS[home].name
-        assignment = assign(self.rollout, request.app, request.key, decision, asked_for, self._able(request) if on.explore else None)
+        assignment = assign(self.rollout, request.app, request.key, decision, asked_for, self._able(request, day) if on.explore else None)
         metadata = {"tags": tags_of(row, app)}
         stamp = stamped(metadata, request, assignment, decision, digest=self.digest, version=self.router.version, mode=on.mode)
         return _NAMES.index(assignment.model), stamp
 
-    def _able(self, request: Asked) -> list[str]:
-        """Return the candidates that can answer a request."""
-        can = self.router.scores(Requests.one(request.messages, request.metadata, self.router.unit), "").feasible[0]
+    def _able(self, request: Asked, day: str) -> list[str]:
+        """Return the candidates that can answer a request on an ISO date."""
+        can = self.router.scores(Requests.one(request.messages, request.metadata, self.router.unit), day).feasible[0]
         return [model for model, able in zip(self.router.candidates, can.tolist(), strict=True) if able]
 
 

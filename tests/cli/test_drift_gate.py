@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from followup.test_drift import periods
 from followup.test_gate import labels, marked
 
 from benchmarks.drift import exported
+from planner.labels import Labels
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +115,19 @@ def test_markdown_is_for_a_pull_request(graded: dict[str, Path], planner: Callab
     assert "| dimension | slice |" in ran.out
     both = planner("gate", "--labels", graded["same"], "--baseline", graded["old"], "--markdown", "--json")
     assert (both.code, both.out) == (2, "")
+
+
+def test_a_prompt_variant_is_an_option(planner: Callable[..., Any], tmp_path: Path) -> None:
+    """Two prompts of one model in one folder are compared by ``--variant`` and ``--against-variant``; without them code 2 says so."""
+    old = labels()
+    graded = ((1.0, "before"), (marked(np.arange(0, 600, 7)), "after"))
+    rows = pd.concat([labels(quality).outcomes.assign(prompt_variant=name) for quality, name in graded])
+    folder = Labels.of(old.items, rows).save(tmp_path / "both")
+    ran = planner("gate", "--labels", folder, "--baseline", folder, "--variant", "after", "--against-variant", "before")
+    assert ran.code == 1, ran.err
+    bare = planner("gate", "--labels", folder, "--baseline", folder)
+    assert (bare.code, bare.out) == (2, "")
+    assert "--variant" in bare.err
 
 
 def test_other_items_are_refused(graded: dict[str, Path], planner: Callable[..., Any]) -> None:

@@ -12,11 +12,15 @@ import pytest
 import yaml
 from support.exported import FLOOR, office
 from support.small import MODELS
+from support.steered import router
 
+from planner.bundle import export_gateway
 from planner.cli import main
+from planner.errors import InputError
+from planner.policies import Plan, Route
 from planner.router import Router
 from planner.router.load import read_manifest
-from planner.router.rollout import read
+from planner.router.rollout import read, turned, write
 
 PLAN = """\
 format: planner.plan
@@ -97,6 +101,38 @@ def test_again_is_the_same_and_leaves_the_rollout(desk: Path, inside: Callable[.
     assert "rollout.json: kept as it was" in out
     assert "Expected: " in out
     assert {app.mode for app in read(tmp_path / "a" / "rollout.json").apps.values()} == {"off"}
+
+
+def test_a_running_folder_is_written_over_only_where_asked(desk: Path, inside: Callable[..., Any], tmp_path: Path) -> None:
+    """While an app is beyond shadow an export is refused and nothing changes; with ``--replace`` it says what is on."""
+    folder = tmp_path / OUT
+    _, out, _ = inside("export", *of_labels(desk, folder))
+    assert "No app is beyond shadow" in " ".join(out.split())
+    write(folder / "rollout.json", turned(read(folder / "rollout.json"), ("chat",), mode="active"))
+    before = (folder / "bundle" / "manifest.json").read_bytes()
+    code, out, err = inside("export", *of_labels(desk, folder), "--tau", "5")
+    assert (code, out) == (2, "")
+    assert "chat is in active" in " ".join(err.split())
+    assert "--replace" in err
+    assert (folder / "bundle" / "manifest.json").read_bytes() == before
+    code, out, err = inside("export", *of_labels(desk, folder), "--tau", "5", "--replace")
+    assert code == 0, err
+    assert "The rollout says that chat is in active: running gateways take this router at once." in " ".join(out.split())
+    assert (folder / "bundle" / "manifest.json").read_bytes() != before
+    assert read(folder / "rollout.json").apps["chat"].mode == "active"
+
+
+def test_the_text_says_what_is_on(tmp_path: Path) -> None:
+    """What an export says of itself follows the rollout: shadow at first, then what was turned on, which it refuses to replace unasked."""
+    plan = Plan((Route(router()),), "route")
+    made = export_gateway(plan, tmp_path / OUT)
+    assert "No app is beyond shadow" in made.text
+    made.turn("active")
+    assert "No app is beyond shadow" not in made.text
+    with pytest.raises(InputError, match="default is in active"):
+        export_gateway(plan, tmp_path / OUT)
+    again = export_gateway(plan, tmp_path / OUT, replace=True)
+    assert "default is in active: running gateways take this router at once" in again.text
 
 
 def test_an_exported_folder_is_a_bundle_too(desk: Path, inside: Callable[..., Any], tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from followup.made_rollout import World, columns, digest, made_bundle
 from support.small import traffic_of
 
-PREDICTION = {"saving_share": {"value": 0.5, "low": 0.4, "high": 0.6}, "plan": {"levers": ["route", "retry"]}}
+PREDICTION = {"plan": {"levers": ["route", "retry"]}, "routing": {"saving_share": {"value": 0.5, "low": 0.4, "high": 0.6}}}
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def test_verify_is_words_and_a_table(rolled: Rolled, planner: Callable[..., Any]
     assert "Arms are as large as drawn" in words
     assert "Routing saved " in words
     assert "The prediction (50.0% saved [40.0%, 60.0%]) holds" in words
-    assert "who is kept has its other levers too (retry)" in words
+    assert "who is kept has the plan's other levers too (retry)" in words
     assert "all saved a request" in words
     assert max(map(len, ran.out.splitlines())) <= 100
     assert ran.err == ""
@@ -116,6 +116,25 @@ def test_what_cannot_be_compared_is_one_sentence(rolled: Rolled, planner: Callab
         assert (ran.code, ran.out) == (2, ""), arguments
         assert words in " ".join(ran.err.split()), arguments
         assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("verify", "nowhere", "--bundle", "{bundle}", "--precision", 2), "precision 2"),
+        (("verify", "nowhere", "--bundle", "{none}"), "manifest.json"),
+        (("bridge", "nowhere", "nowhere", "--bundle", "{none}"), "manifest.json"),
+        (("bridge", "nowhere", "nowhere", "--bundle", "{bundle}", "--bundle-last", "{none}"), "manifest.json"),
+        (("bridge", "nowhere", "nowhere", "--invoice-last", 1, "--invoice-this", -1), "two amounts above 0"),
+    ],
+)
+def test_a_log_is_read_last(
+    rolled: Rolled, planner: Callable[..., Any], tmp_path: Path, arguments: tuple[str | float, ...], words: str
+) -> None:
+    """What is wrong with the other arguments is said before a log is looked at."""
+    ran = planner(*(str(a).format(bundle=rolled.bundle, none=tmp_path) for a in arguments))
+    assert (ran.code, ran.out) == (2, "")
+    assert words in " ".join(ran.err.split())
 
 
 def test_helps_show_how_to_call(planner: Callable[..., Any]) -> None:

@@ -19,6 +19,7 @@ from planner.errors import InputError
 from planner.followup.bridge import Bridge, bridge
 from planner.followup.bridge_result import OVERHEAD, WORDS
 from planner.followup.bridge_shapley import FACTORS
+from planner.schema import TOKEN_BUCKETS
 from planner.traffic import Traffic
 from planner.units import usd_to_pusd
 
@@ -129,6 +130,49 @@ def test_routing_is_measured_on_those_a_lot_kept(months: tuple[Traffic, Traffic,
     assert "measured against those a lot kept" in found.text
     again = bridge(this, last, book=book(), bundle=bundle)
     assert "This month the bundle routed nothing." in again.text
+
+
+def test_what_other_requests_cost_does_not_scale_routing(months: tuple[Traffic, Traffic, Path, float], tmp_path: Path) -> None:
+    """Requests of a model without a list price that state twice the bill leave the routing line as it is, to the cent."""
+    bundle = months[2]
+
+    def beside(log: Traffic, name: str) -> Traffic:
+        frame = log.frame("app", "session_id", "provider", "model", "timestamp", "tags", "action", "action_propensities", *TOKEN_BUCKETS)
+        video = frame.iloc[:2_000].assign(app="video", model="nobody-knows", session_id=None, source_cost_usd=0.02)
+        video = video.assign(tags=None, action=None, action_propensities=None)
+        return traffic_of(tmp_path / name, pd.concat([frame.assign(source_cost_usd=np.nan), video], ignore_index=True))
+
+    plain = bridge(months[0], months[1], book=book(), bundle=bundle).table.set_index("line").loc["routing"]
+    found = bridge(beside(months[0], "last"), beside(months[1], "this"), book=book(), bundle=bundle)
+    assert found.usd[1] > 2 * bridge(months[0], months[1], book=book()).usd[1]
+    own = found.table.set_index("line").loc["routing"]
+    assert [own[x] for x in ("usd", "low", "high")] == pytest.approx([plain[x] for x in ("usd", "low", "high")], rel=1e-6)
+
+
+def test_routing_is_in_dollars_as_billed(months: tuple[Traffic, Traffic, Path, float]) -> None:
+    """An invoice of half the list price halves what routing saved and its interval."""
+    last, this, bundle, _ = months
+    plain = bridge(last, this, book=book(), bundle=bundle)
+    halved = bridge(last, this, book=book(), bundle=bundle, invoices=(plain.usd[0] / 2, plain.usd[1] / 2))
+    rows = [found.table.set_index("line").loc["routing", ["usd", "low", "high"]].to_numpy(float) for found in (plain, halved)]
+    assert rows[1] == pytest.approx(rows[0] / 2, rel=1e-6)
+
+
+def test_what_another_bundle_routed_is_not_taken_for_nothing(tmp_path: Path) -> None:
+    """Where another bundle routed a month, routing is no line and the note names option and bundle; with the bundle that ran it is one."""
+    ran, new = made_bundle(tmp_path / "ran"), made_bundle(tmp_path / "new", {"saving_share": {"value": 0.1}})
+    before = columns(World(sessions=800, seed=1, shares=(0.5, 0.5)), digest(ran))
+    before["timestamp"] -= pd.Timedelta(days=30)
+    last = traffic_of(tmp_path / "last", before)
+    this = rolled_out(tmp_path / "this", World(sessions=800, seed=2, shares=(0.5, 0.5)), digest(new))
+    found = bridge(last, this, book=book(), bundle=new)
+    assert "routing" not in lines(found)
+    assert f"by {digest(ran)[:8]}, not by {digest(new)[:8]}" in found.text
+    assert "as --bundle-last" in found.text
+    assert "routing" in lines(bridge(last, this, book=book(), bundle=new, bundle_last=ran))
+    wrong = bridge(last, this, book=book(), bundle=ran)
+    assert "routing" not in lines(wrong)
+    assert "Give the bundle that ran as --bundle." in wrong.text
 
 
 def test_without_anybody_kept_routing_is_not_measured(tmp_path: Path) -> None:

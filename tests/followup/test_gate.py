@@ -138,6 +138,25 @@ def test_repeats_are_one_item() -> None:
     assert found.difference.value == pytest.approx(-0.5)
 
 
+def test_a_prompt_variant_is_named() -> None:
+    """Answers to two named prompts are compared by naming them; without a name both are listed, and so is what a wrong name may be."""
+    old = labels()
+    both = Labels.of(
+        old.items,
+        pd.concat(
+            [labels(q).outcomes.assign(prompt_variant=v) for q, v in ((1.0, "old prompt"), (marked(np.arange(0, N, 7)), "new prompt"))]
+        ),
+    )
+    with pytest.raises(InputError, match=r"prompt variants 'new prompt', 'old prompt'.*--variant"):
+        gate(both, both)
+    with pytest.raises(InputError, match=r"against_variant 'older prompt'.*Did you mean 'old prompt'"):
+        gate(both, both, variant="new prompt", against_variant="older prompt")
+    found = gate(both, both, variant="new prompt", against_variant="old prompt")
+    assert found.verdict == "fail"
+    assert found.names == ("gpt-5.4 (new prompt)", "gpt-5.4 (old prompt)")
+    assert gate(both, old, variant="old prompt").verdict == "pass"
+
+
 def test_sessions_are_one_unit() -> None:
     """Turns of a session are one witness: four turns each leave a quarter of the units, and wider bounds for what they share."""
     session = {"session_id": [f"s{i // 4}" for i in range(N)]}

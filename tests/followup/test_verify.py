@@ -26,7 +26,8 @@ from planner.prices.audit import audit
 #: What a request costs of what it cost as asked: list prices of the three models are in proportion.
 RATIO = {BIG: 1.0, MINI: 0.2, NANO: 0.04}
 #: An expected saving, as in a manifest.
-PREDICTION = {"saving_share": {"value": 0.5, "low": 0.4, "high": 0.6}, "plan": {"levers": ["route", "response_cache"]}}
+HALF = {"saving_share": {"value": 0.5, "low": 0.4, "high": 0.6}}
+PREDICTION = {"saving_share": {"value": 0.8, "low": 0.7, "high": 0.9}, "plan": {"levers": ["route", "response_cache"]}, "routing": HALF}
 
 
 @pytest.fixture(scope="module")
@@ -124,17 +125,21 @@ def test_every_row_is_counted(verified: Verified) -> None:
 
 
 def test_a_prediction_holds_or_is_missed(verified: Verified, tmp_path: Path) -> None:
-    """What the bundle expects stands beside what was measured; levers that the kept have too are named."""
+    """What the bundle expects of routing alone stands beside what was measured; levers that the kept have too are named."""
     held = verified()
     row = held.table.set_index(["app", "measure"]).loc[("all", "saving_share")]
     assert (row["predicted"], row["verdict"], row["missed_by"]) == (0.5, "holds", 0.0)
-    assert "who is kept has its other levers too (response_cache)" in held.text
+    assert "It is of routing alone; who is kept has the plan's other levers too (response_cache)" in held.text
     missed, words = verify_with(tmp_path / "b", {"saving_share": {"value": 0.9, "low": 0.85, "high": 0.95}})
     assert missed == "missed"
     assert "points less was saved" in words
     met, words = verify_with(tmp_path / "d", {"saving_share": {"value": 0.9, "low": 0.4, "high": 1.0}})
     assert met == "holds"
     assert "the difference to what was measured may be chance" in words
+    whole = {name: value for name, value in PREDICTION.items() if name != "routing"}
+    unsaid, words = verify_with(tmp_path / "e", whole)
+    assert unsaid == ""
+    assert "predicts the whole plan alone, with response_cache" in words
     assert verify_with(tmp_path / "c", None) == ("", "The bundle holds no prediction to compare with: export it with --log.")
 
 
@@ -202,8 +207,8 @@ def test_more_days_make_the_wanted_precision(verified: Verified) -> None:
 
 
 def test_quality_failures_and_p95_are_compared(verified: Verified) -> None:
-    """A rollout that fails four times as often, takes 20 points of quality and is three times as slow is shown to, on its own side of 0."""
-    found = verified(World(failing=4.0, graded=0.5, worse=0.2, slower=3.0, shares=(0.5, 0.5), sessions=3_000))
+    """A rollout that fails twice as often, takes 20 points of quality and is three times as slow is shown to, on its own side of 0."""
+    found = verified(World(failing=2.0, graded=0.5, worse=0.2, slower=3.0, shares=(0.5, 0.5), sessions=3_000))
     rows = found.table[found.table["app"] == "all"].set_index("measure")
     assert rows.loc["quality", "high"] < 0
     assert rows.loc["failures", "low"] > 0
@@ -211,6 +216,67 @@ def test_quality_failures_and_p95_are_compared(verified: Verified) -> None:
     none = verified(World(sessions=300, shares=(0.5, 0.5)))
     assert none.estimate("quality") is None
     assert "No answer was graded" in none.text
+
+
+def test_a_model_without_a_price_leaves_no_saving(verified: Verified) -> None:
+    """Where what requests were moved to has no price, the saving is NaN and the check, an alarm, names the model; others stand."""
+    found = verified(World(shares=(0.5, 0.5)), lambda log: log.assign(model=log["model"].replace(MINI, "mystery")))
+    assert check(found, "prices").alarm
+    assert "answered by mystery; give rates with --prices" in check(found, "prices").words
+    money = found.table[found.table["measure"].str.startswith("saving")]
+    assert len(money)
+    assert money[["difference", "low", "high", "missed_by"]].isna().all(axis=None)
+    assert found.estimate("saving_share") is None
+    assert found.more_days is None
+    assert "What routing saved is not known" in found.text
+    assert "Routing saved" not in found.text
+    assert found.estimate("failures") is not None
+
+
+def test_a_few_requests_without_a_price_are_counted(verified: Verified) -> None:
+    """A request in two hundred without a price, in both arms alike, is a number beside the saving; as many in one arm are an alarm."""
+    every = np.arange(20_000) % 200 == 0
+
+    def unknown(log: pd.DataFrame) -> pd.DataFrame:
+        return log.assign(model=np.where(every[: len(log)], "mystery", log["model"]))
+
+    def unknown_moved(log: pd.DataFrame) -> pd.DataFrame:
+        return log.assign(model=np.where((log["model"] != BIG) & (np.arange(len(log)) % 50 == 0), "mystery", log["model"]))
+
+    few = verified(World(shares=(0.5, 0.5)), unknown)
+    assert not check(few, "prices").alarm
+    assert few.estimate("saving_share") is not None
+    moved = verified(World(shares=(0.5, 0.5)), unknown_moved)
+    assert check(moved, "prices").count < 0.01 * len(every)
+    assert check(moved, "prices").alarm
+
+
+def test_slow_answers_that_become_failures_are_not_faster(verified: Verified) -> None:
+    """Where the slowest moved requests fail, p95 of all requests is what it was; where more than 5 % fail, it is not known."""
+
+    def cut(at_ms: float) -> Callable[[pd.DataFrame], pd.DataFrame]:
+        return lambda log: log.assign(status=np.where((log["model"] != BIG) & (log["latency_ms"] > at_ms), "transport", "ok"))
+
+    world = World(shares=(0.5, 0.5), slower=1.3)
+    whole, few, many = (verified(world, cut(at)).table for at in (np.inf, 5_500.0, 2_500.0))
+    rows = [t[t["app"] == "all"].set_index("measure").loc["p95_ms"] for t in (whole, few, many)]
+    assert rows[0]["low"] > 0
+    assert (rows[1]["routed"], rows[1]["asked"]) == (rows[0]["routed"], rows[0]["asked"])
+    assert math.isnan(rows[2]["difference"])
+    assert rows[2]["asked"] == rows[0]["asked"]
+    assert "more than 5% of the routed fail" in verified(world, cut(2_500.0)).text
+
+
+def test_a_failure_counts_as_much_as_the_latencies_that_are_known(verified: Verified) -> None:
+    """Where a log knows the latency of one answer in ten, failures do not crowd them out: p95 is known, about where it was."""
+
+    def sparse(log: pd.DataFrame) -> pd.DataFrame:
+        known = (np.arange(len(log)) % 10 == 0) | (log["status"] != "ok")
+        return log.assign(latency_ms=log["latency_ms"].where(known))
+
+    world = World(shares=(0.5, 0.5), sessions=3_000)
+    rows = [verified(world, change).table.set_index(["app", "measure"]).loc[("all", "p95_ms")] for change in (lambda log: log, sparse)]
+    assert rows[1]["routed"] == pytest.approx(rows[0]["routed"], rel=0.1)
 
 
 def test_something_else_between_the_arms_is_an_alarm(verified: Verified) -> None:

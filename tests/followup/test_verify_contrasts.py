@@ -109,6 +109,24 @@ def test_what_routing_costs_tells_nothing_of_as_asked(seed: int, price: float) -
     assert bills[0] == pytest.approx(bills[1], rel=1e-6, nan_ok=True)
 
 
+@given(st.integers(0, 50), st.floats(0.0, 0.04))
+def test_what_was_never_answered_is_slower_than_all(seed: int, share: float) -> None:
+    """A quantile with requests that were never answered is the one with very slow answers in their place, interval included."""
+    sample = made(seed, 400, holdout=0.4).latency
+    never = np.random.default_rng(seed).random(len(sample.value)) < share
+    found, finite = (slower(replace(sample, value=np.where(never, far, sample.value))) for far in (np.inf, 1e12))
+    assert found is not None
+    assert finite is not None
+    if max(finite.routed, finite.asked) >= 1e12:
+        assert np.isnan(found.difference)
+        return
+    assert (found.routed, found.asked, found.units) == (finite.routed, finite.asked, finite.units)
+    if np.isfinite(found.low):
+        assert (found.low, found.high) == pytest.approx((finite.low, finite.high))
+    elif np.isfinite(finite.low):
+        assert max(-finite.low, finite.high) > 1e11
+
+
 def test_apps_that_are_routed_more_do_not_look_cheaper() -> None:
     """Without an effect, arms of different mixes have different means, and the saving is 0 all the same."""
     n = 600

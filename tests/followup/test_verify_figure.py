@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from followup.made_rollout import World, columns, digest, made_bundle, rolled_out
+from support.steered import MINI
 
 from planner.errors import InputError
 from planner.figures.verify import verify as draw
@@ -50,6 +51,13 @@ def test_failed_checks_stand_in_the_picture(rolled: tuple[Traffic, Path], tmp_pa
     lacking = log[routed | ~log["session_id"].str[-1].isin(list("02468"))]
     found = verify(traffic_of(tmp_path / "lacking", lacking.reset_index(drop=True)), rolled[1])
     assert any("CHECK FAILED: arm sizes" in text.get_text() for text in draw(found).texts)
+    bare = verify(traffic_of(tmp_path / "bare", log.assign(model=log["model"].replace(MINI, "mystery"))), rolled[1])
+    with pytest.raises(InputError, match="without a saving"):
+        draw(bare)
+    one_app = log.assign(model=np.where((log["app"] == "search") & (log["model"] == MINI), "mystery", log["model"]))
+    some = verify(traffic_of(tmp_path / "some", one_app), rolled[1])
+    assert draw(some).title == "What routing saved of the cost is known of some apps alone"
+    assert some.table.set_index(["app", "measure"]).loc[("chat", "saving_share"), "difference"] > 0
     alone = verify(traffic_of(tmp_path / "alone", log[routed].reset_index(drop=True)), rolled[1])
     with pytest.raises(InputError, match="without a saving"):
         draw(alone)

@@ -6,8 +6,14 @@ import math
 
 import numpy as np
 import pytest
+from support.exported import Office, office
 
-from planner.followup.verify_predicted import expected, verdict
+from planner.bundle.prediction import predict
+from planner.followup.verify_predicted import expected, of_routing, verdict
+from planner.outcomes import fit_outcomes
+from planner.policies import ExactCache, Plan, Retry, Route
+from planner.prices import PriceBook
+from planner.simulation import World, run
 
 
 @pytest.mark.parametrize("widths", [(1.0, 1.0), (3.0, 1.0), (1.0, 4.0), (0.0, 1.0)])
@@ -44,3 +50,56 @@ def test_dollars_follow_the_requests_and_shares_do_not() -> None:
     both = expected({"apps": apps}, money, ["a", "b"], "all", 400.0)
     assert both[0] == 80.0
     assert math.isnan(both[1])
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Office:
+    """Return the office."""
+    return office(tmp_path_factory.mktemp("office"))
+
+
+@pytest.fixture(scope="module")
+def world(made: Office) -> World:
+    """Open it."""
+    book = PriceBook.load()
+    return World(made.traffic, fit_outcomes(made.traffic, made.labels, made.training), book, book.date)
+
+
+def test_routing_is_predicted_beyond_the_other_levers(made: Office, world: World) -> None:
+    """What is compared with arms is the plan's saving, failures and quality less those of the same plan without its route."""
+    router = made.training.router
+    levers = (Retry({"transport": 2}), ExactCache(3_600, apps=("desk",)))
+    whole, kept = run(world, Plan((Route(router), *levers), "careful")), run(world, Plan(levers, "kept"))
+    told = predict(world, Plan((Route(router), *levers), "careful"), router)
+    found = of_routing(told)
+    assert kept.saving().value != 0
+    for app, group in [("all", None), *((name, whole.summary.groups.index((name,))) for name in ("chat", "desk"))]:
+        saved = kept.cost(group).value - whole.cost(group).value
+        assert expected(found, "saving_share", ["chat", "desk"], app)[0] == pytest.approx(saved / kept.cost(group).value)
+        monthly = expected(found, "saving_usd_per_month_all", ["chat", "desk"], app, whole.requests(group) * whole.per_month)
+        assert monthly[0] == pytest.approx(saved * whole.per_month)
+        assert monthly[1] < monthly[0] < monthly[2]
+        assert expected(found, "failures", ["chat", "desk"], app)[0] == pytest.approx(whole.failures(group) - kept.failures(group))
+    assert found["saving_share"]["low"] < found["saving_share"]["value"] < found["saving_share"]["high"]
+    assert told["saving_share"]["value"] != pytest.approx(found["saving_share"]["value"])
+
+
+def test_a_route_alone_is_the_whole_prediction(made: Office, world: World) -> None:
+    """A plan that only routes predicts of its arms what it predicts at all; beside a cache that hardly acts that hardly changes."""
+    router = made.training.router
+    alone = predict(world, Plan((Route(router),), "route"), router)
+    assert alone["routing"] is None
+    assert of_routing(alone) is alone
+    idle = of_routing(predict(world, Plan((Route(router), ExactCache(1, capacity=1, apps=("desk",))), "route and idle"), router))
+    for name in ("saving_share", "saving_usd_per_month", "quality_difference"):
+        assert idle[name]["value"] == pytest.approx(alone[name]["value"], rel=0.01)
+
+
+def test_p95_is_of_all_requests(made: Office, world: World) -> None:
+    """With a share f that fails, p95 of all requests is the quantile 0.95 / (1 − f) of those answered, as in the log itself."""
+    told = predict(world, Plan((Route(made.training.router),), "route"), made.training.router)
+    frame = made.traffic.frame("status", "latency_ms")
+    latency = np.where(frame["status"] == "ok", frame["latency_ms"], np.inf)
+    assert 0 < (frame["status"] != "ok").mean() < 0.05
+    assert told["p95_of_all_ms"]["log"] == pytest.approx(float(np.quantile(latency, 0.95, method="inverted_cdf")), rel=0.01)
+    assert told["p95_of_all_ms"]["log"] > run(world, Plan()).summary.latency_quantile(0.95)

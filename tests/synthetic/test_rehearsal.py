@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -16,14 +17,14 @@ from planner.bundle import Production, export_gateway
 from planner.errors import InputError
 from planner.router import Router
 from planner.router.assign import assign
-from planner.router.rollout import read
+from planner.router.rollout import read, write
 from planner.simulation import World
 from planner.synthetic import build, rehearse
 from planner.synthetic.labels import answered
 from planner.synthetic.log import Log
 from planner.synthetic.served import served
 from planner.synthetic.verdicts import cost_usd
-from planner.synthetic.world import APPS, DAYS, MODELS, SEED, model_at
+from planner.synthetic.world import APPS, DAYS, MODELS, SEED, START, model_at
 from planner.traffic import Traffic
 
 REQUESTS = 6_000
@@ -97,7 +98,19 @@ def test_every_request_went_where_the_bundle_sends_it(production: Production, af
     """Loaded again, the router and the rollout decide every written request as the log says that they did."""
     router, rollout = Router.load(production.bundle), read(production.folder / "rollout.json")
     home, known = {a.name: a.models[-1][0] for a in APPS}, 0
-    columns = ["app", "session_id", "user", "request_id", "tags", "action", "model", "action_propensities", "messages", "has_tools"]
+    columns = [
+        "timestamp",
+        "app",
+        "session_id",
+        "user",
+        "request_id",
+        "tags",
+        "action",
+        "model",
+        "action_propensities",
+        "messages",
+        "has_tools",
+    ]
     for row in after.frame(*columns, "response_format", "max_tokens").to_dict("records"):
         said = dict(t.removeprefix("planner-").split(":", 1) for t in json.loads(row["tags"]) if t.startswith("planner-"))
         if not said:
@@ -105,13 +118,31 @@ def test_every_request_went_where_the_bundle_sends_it(production: Production, af
             continue
         known += 1
         beside = {"app": row["app"], "tools": row["has_tools"], "response_format": row["response_format"], "max_tokens": row["max_tokens"]}
-        decision = router.decide(json.loads(row["messages"]), beside)
+        decision = router.decide(json.loads(row["messages"]), beside, at=str(row["timestamp"].date()))
         key = {"session": row["session_id"], "user": row["user"], "request": row["request_id"]}[said["unit"]]
         assigned = assign(rollout, row["app"], key, decision, home[row["app"]])
         assert (said["decided"], said["arm"], row["action"]) == (decision.model, assigned.arm, assigned.model)
         assert row["model"] == row["action"]
         assert json.loads(row["action_propensities"]) == assigned.propensities
     assert known > 0.88 * REQUESTS
+
+
+def test_a_request_is_decided_on_its_own_day(production: Production, work_folder: Path) -> None:
+    """Candidates that retire in the middle of the month answer before, and from that day on neither by decision nor by exploration."""
+    router = Router.load(production.bundle)
+    day = str(START.astype("datetime64[D]") + np.timedelta64(DAYS + DAYS // 2, "D"))
+    stay = {router.reference, *dict(router.references).values(), *(m for a in APPS for m, _ in a.models)}
+    pairs = zip(router.candidates, router.capabilities, strict=True)
+    can = tuple(can if model in stay else replace(can, retires=day) for model, can in pairs)
+    route = planner.policies.Route(replace(router, capabilities=can))
+    made = export_gateway(planner.Plan((route,), "route"), work_folder / "retiring")
+    rollout = read(production.folder / "rollout.json")
+    apps = {app: replace(own, explore=0.5, floor_passed=router.candidates) for app, own in rollout.apps.items()}
+    write(made.folder / "rollout.json", replace(rollout, apps=apps))
+    frame = rehearse(made.folder, work_folder / "retiring.jsonl.zst", 2_000).frame("timestamp", "action", "tags")
+    moved = frame["tags"].str.contains("planner-arm:routed") & ~frame["action"].isin(stay)
+    assert moved.sum() > 20
+    assert frame.loc[moved, "timestamp"].max() < pd.Timestamp(day, tz="UTC")
 
 
 def test_verify_measures_the_saving_that_the_generator_knows(production: Production, after: Traffic) -> None:
