@@ -24,7 +24,8 @@ _CENTS = 10
 _NAMES = {
     "usd": "dollars",
     "input_tokens": "input tokens",
-    "cache_read_tokens": "cached tokens",
+    "cache_read_tokens": "cached tokens, billed",
+    "prompt_cache_tokens": "cached tokens, simulated",
     "output_tokens": "output tokens",
     "failures": "failures",
     "calls": "calls",

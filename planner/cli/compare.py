@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from planner.cli.bills import ContractFile, InvoiceCost, Invoices, Skus, beside
 from planner.cli.common import At, Json, Log, Quiet, day, pairs
 from planner.cli.options import TrainingOptions, with_training_options
-from planner.cli.output import Part, grid, missing, show, stages, usd, wrap
+from planner.cli.output import Part, grid, missing, percent, show, stages, usd, wrap
 from planner.cli.worlds import opened, plans_at
+from planner.schema import EVIDENCE
 
 if TYPE_CHECKING:
     from planner.comparison import Comparison, Interactions, Waterfall
 
-__all__ = ["Labelled", "PlanFile", "compare", "span"]
+__all__ = ["Labelled", "PlanFile", "answered", "compare", "evidence", "open_ended", "span"]
 
 #: What is told of second actions, by its column.
 _ACTS = {"certain": "certain", "possible": "possible", "keyed": "prevented by keys"}
@@ -45,11 +47,18 @@ def compare(
         str | None, typer.Option("--order", metavar="LEVER,...", help="Put the levers in in this order; default: as the file has them.")
     ] = None,
     at: At = None,
+    contract: ContractFile = None,
+    invoice: Invoices = None,
+    invoice_cost: InvoiceCost = "effective",
+    sku: Skus = None,
     options: TrainingOptions,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Plans beside today, each app's best static model and the gateway's own heuristic router; what each lever brings.
+    """Plans beside today; what each lever brings, and what a router or a cascade adds over the best simple rule.
+
+    A plan with a route lever stands beside each app's best static model and the gateway's own heuristic router, one with a cascade beside
+    each of its models alone as well; a plan with neither, beside the log as it is.
 
     [bold]Examples[/bold]
 
@@ -73,19 +82,24 @@ def compare(
             progress(plan.name, i / len(given))
             plays = Plays(world, [plan])
             apart.append((waterfall(world, plan, order=named, plays=plays), interactions(world, plan, plays=plays)))
-    show(_parts(found, apart), json)
+    parts = _parts(found, apart)
+    show([*parts[:1], *beside(world.traffic, world.book, contract, invoice, invoice_cost, sku), *parts[1:]], json)
 
 
 def span(row: Mapping[Any, Any], name: str, low: str, high: str, write: Callable[[Any], str]) -> str:
-    """Write a value with its limits, where it has some that differ.
+    """Write a value with its limits, where it has some that differ; [–] says that it should have some and too little is known.
 
     >>> span({"x": 1.0, "a": 0.5, "b": 2.0}, "x", "a", "b", str), span({"x": 0.0, "a": None, "b": None}, "x", "a", "b", str)
     ('1.0 [0.5, 2.0]', '0.0')
+    >>> span({"x": 3.0, "a": None, "b": None}, "x", "a", "b", str)
+    '3.0 [–]'
     """
     value, bottom, top = (row[k] for k in (name, low, high))
     if missing(value):
         return "unknown"
-    return write(value) if missing(bottom) or bottom == top else f"{write(value)} [{write(bottom)}, {write(top)}]"
+    if missing(bottom):
+        return f"{write(value)} [–]" if value else write(value)
+    return write(value) if bottom == top else f"{write(value)} [{write(bottom)}, {write(top)}]"
 
 
 def _parts(found: Comparison, apart: Sequence[tuple[Waterfall, Interactions]]) -> list[Part]:
@@ -93,11 +107,34 @@ def _parts(found: Comparison, apart: Sequence[tuple[Waterfall, Interactions]]) -
     head = f"All at {header.price_book} prices of {header.price_date}; * is beaten by no other in cost, quality and p95:"
     return [
         Part("text", found.text, "\n".join(map(wrap, found.head))),
-        Part("plans", found.table, f"{head}\n{_plans(found.table)}{_twice(found.table)}"),
+        Part("plans", found.table, f"{head}\n{open_ended(_plans(found.table))}{_twice(found.table)}"),
         Part("waterfalls", [w.table for w, _ in apart], "\n\n".join(_waterfall(w) for w, _ in apart)),
         Part("interactions", [i.table for _, i in apart], "\n\n".join(wrap(i.text) for _, i in apart)),
         Part("header", header),
     ]
+
+
+def open_ended(table: str) -> str:
+    """Say below a table what [–] means, where it is there."""
+    return f"{table}\n[–]: no interval; too few users ask for what changes, or no label tells." if "[–]" in table else table
+
+
+def answered(table: Any) -> dict[str, Any]:
+    """Return the column of requests that a cache of answers serves, where there are any."""
+    return {"hit_share": ("from cache", percent)} if (table["hit_share"] > 0).any() else {}
+
+
+def evidence(row: Mapping[Any, Any]) -> str:
+    """Say how a saving is known: as most of it is, and how much of it otherwise.
+
+    >>> evidence({"evidence": "assumed", "saving_measured": 0.0, "saving_estimated": 19.04, "saving_assumed": 0.03})
+    'estimated, $0.03 assumed'
+    """
+    parts = {name: row[f"saving_{name}"] for name in EVIDENCE if row[f"saving_{name}"]}
+    if not parts:
+        return str(row["evidence"])
+    first, *rest = sorted(parts, key=lambda name: -abs(parts[name]))
+    return ", ".join([first, *(f"{usd(parts[name])} {name}" for name in rest)])
 
 
 def _plans(table: Any) -> str:
@@ -115,6 +152,7 @@ def _plans(table: Any) -> str:
         "shift": ("quality [95 %]", str),
         "p95_ms": ("p95 [ms]", lambda ms: "–" if missing(ms) else f"{ms:,.0f}"),
         **({"perceived_p95_ms": ("perceived", lambda ms: "–" if missing(ms) else f"{ms:,.0f}")} if streams else {}),
+        **answered(table),
     }
     return grid(shown, columns)
 
@@ -144,15 +182,16 @@ def _waterfall(found: Waterfall) -> str:
                 for r in records
             ]
             for name in ("saving", "alone", "last")
-        }
+        },
+        known=[evidence(r) for r in records],
     )
     columns: dict[str, Any] = {
         "lever": ("lever", str),
         "saving": ("saves a month, in order", str),
         "alone": ("alone", str),
         "last": ("last", str),
-        "evidence": ("evidence", str),
+        "known": ("evidence", str),
     }
     head, *more = found.text.split("\n")
     assumed = more[len(found.steps) :]
-    return "\n".join([wrap(head), grid(shown, columns), *map(wrap, assumed)])
+    return "\n".join([wrap(head), open_ended(grid(shown, columns)), *map(wrap, assumed)])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from planner.cli.bills import ContractFile, InvoiceCost, Invoices, Skus, beside
 from planner.cli.common import At, Json, Log, Quiet, day, pairs
 from planner.cli.compare import Labelled, PlanFile
 from planner.cli.options import TrainingOptions, with_training_options
@@ -49,6 +50,10 @@ def optimize(
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write the plan (YAML).")] = None,
     at: At = None,
+    contract: ContractFile = None,
+    invoice: Invoices = None,
+    invoice_cost: InvoiceCost = "effective",
+    sku: Skus = None,
     options: TrainingOptions,
     json: Json = False,
     quiet: Quiet = False,
@@ -74,7 +79,8 @@ def optimize(
         found = optimised(early, late, space, limits, journal=journal, evaluations=evaluations, seed=options.seed, progress=progress)
     if out and found.plan:
         found.plan.write(out, _bundles(plan, start, found.plan))
-    show(_parts(found, out if found.plan else None), json)
+    parts = _parts(found, out if found.plan else None)
+    show([*parts[:1], *beside(world.traffic, world.book, contract, invoice, invoice_cost, sku), *parts[1:]], json)
 
 
 def settings(given: Sequence[str]) -> dict[str, tuple[Any, ...]]:

@@ -1,7 +1,7 @@
 """How verbs speak: parts that are a sentence or a table for people and a value for programs, and progress on stderr.
 
-In: values, and how a person should see them. Out: text of at most 100 columns or one JSON object on stdout. Knows nothing
-of what is said.
+In: values, and how a person should see them. Out: text of at most 100 columns and tables as wide as the terminal, or one JSON object on
+stdout. Knows nothing of what is said.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import itertools
 import json
 import math
 import re
+import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,6 +37,8 @@ __all__ = [
 ]
 
 WIDTH = 100
+#: A column of words gets no narrower than this, unless its words are.
+_WORDS = 16
 #: Column → (heading, how to write a value).
 Columns: TypeAlias = Mapping[str, tuple[str, Callable[[Any], str]]]
 
@@ -122,7 +125,9 @@ def plain(value: Any) -> Any:
 
 
 def grid(rows: Any, columns: Columns) -> str:
-    """Lay out a DataFrame: words to the left, numbers to the right; the first column gives way when it is too wide.
+    """Lay out a DataFrame: words to the left, numbers to the right; what is too wide goes on in a further line, nothing is cut.
+
+    The width is that of the terminal, at least 100 columns. Words give way first, then intervals, which break before their bracket.
 
     >>> import pandas as pd
     >>> print(grid(pd.DataFrame({"app": ["chat"], "usd": [12.5]}), {"app": ("app", str), "usd": ("spend", usd)}))
@@ -132,17 +137,50 @@ def grid(rows: Any, columns: Columns) -> str:
     body = [[write(row[name]) for name, (_, write) in columns.items()] for row in rows.to_dict("records")]
     lines = [[heading for heading, _ in columns.values()], *body]
     right = [bool(body) and all(_numeric(line[i]) for line in body) for i in range(len(columns))]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
-    over = sum(widths) + 2 * (len(widths) - 1) - WIDTH
-    if over > 0:
-        widest = widths.index(max(widths))
-        widths[widest] = max(widths[widest] - over, 8)
-    return "\n".join("  ".join(map(_cell, line, widths, right)).rstrip() for line in lines)
+    widths = _narrowed([[line[i] for line in lines] for i in range(len(columns))], right)
+    return "\n".join(text for line in lines for text in _laid(line, widths, right))
 
 
-def _cell(text: str, width: int, right: bool) -> str:
-    text = text if len(text) <= width else text[: width - 1] + "…"
-    return text.rjust(width) if right else text.ljust(width)
+def _narrowed(cells: Sequence[Sequence[str]], right: Sequence[bool]) -> list[int]:
+    """Return the width of each column: no wider than it needs, and all together no wider than the terminal if that can be."""
+    widths = [max(map(len, column)) for column in cells]
+    least = [
+        max((len(part) for text in column for part in _parts(text, number)), default=0) if number else min(width, _WORDS)
+        for column, number, width in zip(cells, right, widths, strict=True)
+    ]
+    for numbers in (False, True):
+        while (over := sum(widths) + 2 * (len(widths) - 1) - _width()) > 0:
+            loose = [i for i in range(len(widths)) if right[i] is numbers and widths[i] > least[i]]
+            if not loose:
+                break
+            widest = max(loose, key=lambda i: widths[i])
+            widths[widest] = max(widths[widest] - over, least[widest])
+    return widths
+
+
+def _laid(line: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> Iterator[str]:
+    """Yield the lines of the terminal that one line of a table takes."""
+    broken = [
+        [text] if len(text) <= width else _parts(text, True) if number else _folded(text, width)
+        for text, width, number in zip(line, widths, right, strict=True)
+    ]
+    for texts in itertools.zip_longest(*broken, fillvalue=""):
+        cells = (t.rjust(w) if number else t.ljust(w) for t, w, number in zip(texts, widths, right, strict=True))
+        yield "  ".join(cells).rstrip()
+
+
+def _parts(text: str, number: bool) -> list[str]:
+    value, bracket, rest = text.partition(" [")
+    return [value, f"[{rest}"] if number and bracket else [text]
+
+
+def _folded(text: str, width: int) -> list[str]:
+    indent = " " * (len(text) - len(text.lstrip()) + 2)
+    return textwrap.wrap(text, width, subsequent_indent=indent, drop_whitespace=True) or [text]
+
+
+def _width() -> int:
+    return max(shutil.get_terminal_size((WIDTH, 0)).columns, WIDTH)
 
 
 def _numeric(text: str) -> bool:

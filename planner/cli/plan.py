@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from planner.cli.bills import ContractFile, InvoiceCost, Invoices, Skus
+from planner.cli.bills import beside as billed
 from planner.cli.common import At, Json, Log, Prices, Quiet, book_of, day, traffic_at
 from planner.cli.output import Part, bar, beside, grid, show, spoken, usd, wrap
 
@@ -27,6 +29,10 @@ def plan(
     log: Log,
     apps: Annotated[Path | None, typer.Option("--apps", metavar="FILE", help="apps.yaml; without it a draft, every guess assumed.")] = None,
     at: At = None,
+    contract: ContractFile = None,
+    invoice: Invoices = None,
+    invoice_cost: InvoiceCost = "effective",
+    sku: Skus = None,
     prices: Prices = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -43,11 +49,12 @@ def plan(
     from planner.traffic.apps import Apps
 
     when, known = day(at), Apps.load(apps) if apps else None
-    traffic = traffic_at(log, quiet or json)
+    traffic, book = traffic_at(log, quiet or json), book_of(prices)
     with bar("looking for changes", quiet or json, unit=" requests") as progress:
-        found = recommend(traffic, book=book_of(prices), apps=known, at=when, progress=progress)
+        found = recommend(traffic, book=book, apps=known, at=when, progress=progress)
     parts = [
         Part("text", found.text, _head(found)),
+        *billed(traffic, book, contract, invoice, invoice_cost, sku),
         Part("changes", found.table, _changes(found)),
         Part("combined", found.combined, _combined(found)),
         Part("routing", found.ceiling, _routing(found.ceiling)),
@@ -78,7 +85,7 @@ def _changes(found: Recommendations) -> str:
 
 def _change(ranked: Ranked) -> str:
     saving, change = ranked.saving, ranked.change
-    interval = [] if saving.low is None or saving.high is None else [f"[{usd(saving.low)}, {usd(saving.high)}]"]
+    interval = ["no interval"] if saving.low is None or saving.high is None else [f"[{usd(saving.low)}, {usd(saving.high)}]"]
     steps = [f"{name}: {usd(value)} a month" for name, value in ranked.steps]
     what = change.what.removeprefix("test first: ")
     right = [what, *steps, f"Effort {change.effort}", f"Risk: {change.risk}"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from planner.cli.common import At, Json, Log, Quiet, day, traffic_at
-from planner.cli.compare import Labelled, PlanFile, span
+from planner.cli.compare import Labelled, PlanFile, answered, open_ended, span
 from planner.cli.options import TrainingOptions, with_training_options
 from planner.cli.output import Part, bar, grid, show, usd, wrap
 from planner.cli.worlds import opened, plans_at
@@ -70,7 +70,7 @@ def replay(
             client=client,
             progress=progress,
         )
-    show(_parts(found), json)
+    show(_parts(found, int(world.traffic.meta.get("quarantined", 0))), json)
 
 
 def _client(address: str | None) -> AbstractContextManager[Any]:
@@ -89,12 +89,14 @@ def _client(address: str | None) -> AbstractContextManager[Any]:
     return client
 
 
-def _parts(found: Simulation) -> list[Part]:
-    header = found.summary.header
+def _parts(found: Simulation, aside: int) -> list[Part]:
+    from planner.comparison.silence import set_aside
+
+    header, words = found.summary.header, f"{found.text} {set_aside(aside)}" if aside else found.text
     head = f"At {header.price_book} prices of {header.price_date}, a month:"
     return [
-        Part("text", found.text, wrap(found.text)),
-        Part("by_app", found.table, f"{head}\n{_by_app(found.table)}"),
+        Part("text", words, wrap(words)),
+        Part("by_app", found.table, f"{head}\n{open_ended(_by_app(found.table))}"),
         Part("header", header),
     ]
 
@@ -110,5 +112,6 @@ def _by_app(table: Any) -> str:
         "usd_per_month": ("$ a month", usd),
         "saving": ("saves", str),
         "shift": ("quality", str),
+        **answered(table),
     }
     return grid(shown, columns)

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from planner.cli.bills import ContractFile, InvoiceCost, Invoices, Skus, beside
 from planner.cli.common import At, Json, Quiet, day, traffic_at
+from planner.cli.compare import open_ended, span
 from planner.cli.options import Tau, TrainingOptions, with_training_options
-from planner.cli.output import Part, grid, missing, percent, show, stages, usd, wrap
+from planner.cli.output import Part, grid, percent, show, stages, usd, wrap
 from planner.cli.training import matched
 from planner.cli.worlds import training_of, world_of
 from planner.errors import InputError
@@ -49,6 +51,10 @@ def simulate(
     bundle: Annotated[Path | None, typer.Option("--bundle", metavar="DIR", help="The router of this bundle, not one trained now.")] = None,
     tau: Tau = None,
     at: At = None,
+    contract: ContractFile = None,
+    invoice: Invoices = None,
+    invoice_cost: InvoiceCost = "effective",
+    sku: Skus = None,
     options: TrainingOptions,
     json: Json = False,
     quiet: Quiet = False,
@@ -60,6 +66,7 @@ def simulate(
         planner simulate proxy.jsonl.zst --labels answers
         planner simulate november --labels answers --bundle router --tau 5
         planner simulate november --labels answers --floor 0.005 --at as-logged
+        planner simulate november --labels answers --contract contracts.yaml --invoice cost_2026-11.csv
         planner simulate --labels bench.csv --reference gpt-5 --expected-output gpt-5=300,gpt-5-mini=300
     """
     from planner.router import Router
@@ -81,7 +88,8 @@ def simulate(
     routers = {**kept, **(training.rules if training else {}), "learned": chosen if tau is None else chosen.with_tau(tau)}
     world = world_of(traffic, table, training, options.prices, when, options.seed, silent)
     parts = _parts(_compared(world, routers, arguments["floor"], silent), routers, log, training, arguments["apps"])
-    show([*parts, _twice(world)], json)
+    dollars = beside(traffic, world.book, contract, invoice, invoice_cost, sku)
+    show([*parts[:1], *dollars, *parts[1:], _twice(world)], json)
 
 
 def _traffic(log: str | None, labels: Labels | None, reference: str | None, output: Mapping[str, float], quiet: bool) -> Traffic:
@@ -155,6 +163,10 @@ def _basis(learned: Simulation, routers: Mapping[str, Router], labelled: bool) -
         elif isinstance(router.scorer, AlwaysRule):
             said.append(f"'{name}' is {router.candidates[int(router.scorer.row.argmax())]} for every request it may decide.")
     said.append("'models of today' is each app on the model it uses last; what a router adds is the difference to it.")
+    if "per app" in routers:
+        said.append(
+            "'per app' is fitted to labels and certified on them; 'best static per app' of planner compare is chosen on predictions."
+        )
     final = routers["learned"]
     return " ".join([*said, f"'learned' is router {final.version} at τ {final.tau!r}."])
 
@@ -182,8 +194,8 @@ def _table(rows: Any, first: str = "plan") -> str:
     records = rows.to_dict("records")
     shown = rows.assign(
         evidence=[_mix(r) for r in records],
-        saving=[_between(r, "saving_usd_per_month", "saving_low", "saving_high", usd) for r in records],
-        shift=[_between(r, "quality_difference", "quality_low", "quality_high", "{:+.3f}".format) for r in records],
+        saving=[span(r, "saving_usd_per_month", "saving_low", "saving_high", usd) for r in records],
+        shift=[span(r, "quality_difference", "quality_low", "quality_high", "{:+.3f}".format) for r in records],
     )
     columns: dict[str, Any] = {
         "plan": (first, str),
@@ -193,7 +205,7 @@ def _table(rows: Any, first: str = "plan") -> str:
         "shift": ("quality change [95 %]", str),
         "changed_share": ("moved", percent),
     }
-    return grid(shown, columns)
+    return open_ended(grid(shown, columns))
 
 
 def _mix(row: Mapping[str, Any]) -> str:
@@ -201,10 +213,3 @@ def _mix(row: Mapping[str, Any]) -> str:
     total = row["usd_per_month"]
     parts = ((k[0], row[f"usd_{k}"]) for k in EVIDENCE)
     return " ".join(f"{100 * v / total:.0f}{k}" for k, v in parts if total and v / total >= 0.005) or "–"
-
-
-def _between(row: Mapping[str, Any], value: str, low: str, high: str, write: Any) -> str:
-    middle, bottom, top = (row[k] for k in (value, low, high))
-    if missing(middle):
-        return "unknown"
-    return str(write(middle)) if missing(bottom) or bottom == top else f"{write(middle)} [{write(bottom)}, {write(top)}]"

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-__all__ = ["HIT", "MISS", "PARTS", "RESTS_ON", "UNPROVEN", "judge", "lever_verdicts"]
+__all__ = ["HIT", "MISS", "PARTS", "RESTS_ON", "UNPROVEN", "WORDS", "judge", "lever_verdicts"]
 
 HIT, MISS, UNPROVEN = "hit", "miss", "unproven"
 #: Part of the simulator → the measures that test it.
@@ -23,6 +23,11 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "retries": ("calls",),
     "latency": ("latency_p50_ms", "latency_p95_ms"),
     "model ratios": (),
+}
+#: What a measure is called where a reader may take it for another one.
+WORDS: Mapping[str, str] = {
+    "prompt_cache_tokens": "cached tokens, by the simulated cache alone,",
+    "cache_read_tokens": "cached tokens, as billed,",
 }
 #: Lever → the parts it rests on; the log cannot show what a lever with none would do.
 RESTS_ON: Mapping[str, tuple[str, ...]] = {
@@ -58,7 +63,8 @@ def judge(table: pd.DataFrame, switches: pd.DataFrame) -> pd.DataFrame:
     """Return one row a part and app (and "all"): tested, missed, verdict and reason.
 
     A part misses in an app where a measure lies outside the interval at the level of all apps together and is off by more than 5 %; it
-    misses as a whole where it misses anywhere. Model ratios are tested by the natural experiments.
+    misses as a whole where it misses anywhere, and is unproven where one of its measures could be judged nowhere. Model ratios are tested
+    by the natural experiments.
     """
     found = []
     for part, measures in PARTS.items():
@@ -93,6 +99,9 @@ def _row(part: str, app: str, rows: pd.DataFrame) -> dict[str, object]:
         told = missed[missed["app"] != "all"] if (missed["app"] != "all").any() else missed
         worst = told.iloc[int(off[told.index].to_numpy().argmax())]
         return {**base, "verdict": MISS, "reason": _told(worst)}
+    blind = sorted({*rows["measure"]} - {*tested["measure"]}) if len(rows) else []
+    if len(tested) and blind:
+        return {**base, "verdict": UNPROVEN, "reason": f"too few users or requests in the first period to judge {', '.join(blind)}"}
     if len(tested):
         return {**base, "verdict": HIT, "reason": f"{len(tested)} of {len(tested)} predictions hold"}
     why = "too few users or requests in the first period for an interval" if len(rows) and part != "model ratios" else _NOTHING[part]
@@ -100,8 +109,18 @@ def _row(part: str, app: str, rows: pd.DataFrame) -> dict[str, object]:
 
 
 def _told(row: pd.Series) -> str:
-    between = f"[{row['low']:,.4g}, {row['high']:,.4g}]"
-    return f"{row['measure']} in {row['app']}: predicted {row['predicted']:,.4g} {between}, was {row['actual']:,.4g}"
+    predicted, low, high, actual = (_plain(row[name]) for name in ("predicted", "low", "high", "actual"))
+    return f"{WORDS.get(row['measure'], row['measure'])} in {row['app']}: predicted {predicted} [{low}, {high}], was {actual}"
+
+
+def _plain(x: float) -> str:
+    """Write a number whole from 100 on and to three digits below, never as a power of ten.
+
+    >>> _plain(1_312_044.0), _plain(3148.3), _plain(0.0201)
+    ('1,312,044', '3,148', '0.0201')
+    """
+    places = 0 if not x or abs(x) >= 100 else max(2 - int(np.floor(np.log10(abs(x)))), 0)
+    return f"{x:,.{places}f}"
 
 
 def lever_verdicts(parts: pd.DataFrame) -> pd.DataFrame:

@@ -23,13 +23,15 @@ __all__ = ["MIN_REQUESTS", "cut_at", "earlier"]
 #: Fewer requests than this on either side are no period.
 MIN_REQUESTS = 100
 _COLUMNS = tuple(n for n in TRAFFIC.names if n not in ("messages", "response", "prefix_blocks"))
+#: The share of a log's time that comes first unless said.
+_USUAL = 0.7
 _FIX = "name a day of the log, or the share of its time that comes first: --split 0.7"
 
 
 def cut_at(timestamp: NDArray[np.datetime64], split: float | str | dt.date) -> np.datetime64:
     """Return the moment at which the last period begins: after a share of the log's time, or at the start of a day (UTC).
 
-    Raises InputError for a split that is neither, and where one side has fewer than 100 requests.
+    Raises InputError for a split that is neither, and, with a split that would do, where one side has fewer than 100 requests.
 
     >>> times = np.arange(np.datetime64("2026-11-01T00:00", "us"), np.datetime64("2026-11-11T00:00", "us"), np.timedelta64(1, "h"))
     >>> cut_at(times, 0.5), cut_at(times, "2026-11-06")
@@ -44,9 +46,21 @@ def cut_at(timestamp: NDArray[np.datetime64], split: float | str | dt.date) -> n
         raise InputError(
             f"a split at {str(cut)[:16]} with {counts[0]:,} requests before and {counts[1]:,} after",
             f"at least {MIN_REQUESTS} on either side; the log reaches from {str(start)[:16]} to {str(end)[:16]}",
-            _FIX,
+            _advice(timestamp),
         )
     return cut
+
+
+def _advice(timestamp: NDArray[np.datetime64]) -> str:
+    """Name the share nearest to the default that leaves enough on either side, or say that none does."""
+    ordered, n = np.sort(timestamp), len(timestamp)
+    if n < 2 * MIN_REQUESTS:
+        return f"no split does: the log has {n:,} requests, and two periods need {2 * MIN_REQUESTS}"
+    for share in sorted((x / 100 for x in range(1, 100)), key=lambda x: abs(x - _USUAL)):
+        before = int(np.searchsorted(ordered, _moment(share, ordered[0], ordered[-1])))
+        if min(before, n - before) >= MIN_REQUESTS:
+            return f"--split {share:g} leaves {before:,} before and {n - before:,} after"
+    return "no share of its time does: its requests come too close together; read a longer log"
 
 
 def _moment(split: float | str | dt.date, start: np.datetime64, end: np.datetime64) -> np.datetime64:

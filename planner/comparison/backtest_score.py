@@ -130,12 +130,14 @@ def share_within(share: float, error: Error, m: float, level: float = LEVEL) -> 
 def quantile_within(counts: NDArray[np.int64], q: float, error: Error, m: float, level: float = LEVEL) -> tuple[float, float]:
     """Return between what the ``q`` quantile of ``m`` later requests lies, read off the predicted histogram ``counts``.
 
-    ``error`` is that of the share above the quantile.
+    ``error`` is that of the share above the quantile. NaN where so few requests could all lie on one side of it by chance.
     """
     if np.isnan(error.variance) or not counts.any():
         return np.nan, np.nan
     variance = max(error.ahead(m), q * (1 - q) * (1 / error.n + 1 / max(m, 1e-9)))
     low, high = limits(q, variance, error.freedom, level)
+    if np.isnan(low):
+        return np.nan, np.nan
     return latency_ms(position(counts, low), 0.0), latency_ms(position(counts, high), 1.0)
 
 

@@ -50,9 +50,9 @@ def _cached(context: Context, app: str) -> Change | None:
         f"answer {app}'s exact repeats from a response cache ({LIFETIME_HOURS} h)",
         hits,
         _not_called,
-        "assumed",
+        "estimated" if context.timed else "assumed",
         f"low: {'let the gateway keep its answers longer' if cached else 'switch on an exact cache in the gateway for this app'}",
-        "an answer may be a day old and is the same for every user; at which temperature it was asked is not in the log",
+        "an answer may be a day old and is the same for every user; planner does not read temperatures",
         f"same app, model, messages and logged parameters, first answer complete and at most {LIFETIME_HOURS} h old",
     )
 

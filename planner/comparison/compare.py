@@ -18,16 +18,23 @@ import numpy as np
 import pandas as pd
 
 from planner.comparison.contrast import comparable
-from planner.comparison.credit import CASCADE, GATEWAY, ROUTING, Credit, credit, simple_plans, without
+from planner.comparison.credit import CASCADE, GATEWAY, ROUTING, STATIC, Credit, credit, simple_plans, without
 from planner.comparison.noninferiority import noninferior, statement, unmeasured
 from planner.comparison.pareto import pareto
 from planner.comparison.plays import Plays
+from planner.comparison.silence import set_aside
 from planner.errors import InputError
 from planner.policies import Plan
 from planner.simulation import Simulation, World
 from planner.simulation.side_effects import SideEffects, as_logged, repeats, side_effects
 
 __all__ = ["Comparison", "compare"]
+
+#: What sets this static rule apart from the one that a training fits.
+_CHOSEN = (
+    f"'{STATIC}' is each app's cheapest model whose mean predicted quality on this log is within the floor; "
+    "'per app' of planner simulate is fitted to labels and certified on them."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +80,18 @@ class Comparison:
             return "Nothing can be chosen: without labels the quality of no plan is known."
         limit = f"loses less than {self.floor:g} of quality by its 95 % interval (each read alone)"
         if self.best is None:
-            return f"Keep today's models: no plan saves money by its 95 % interval and {limit}."
+            head = "Nothing is sure" if self._unsure else "Keep today's models"
+            return f"{head}: no plan saves money by its 95 % interval and {limit}.{self._unsure}"
         return f"Of the plans of which each {limit}, '{self.best.name}' saves most."
+
+    @property
+    def _unsure(self) -> str:
+        """Name the plans whose saving has no interval, with the reason."""
+        open_ = self._rows[self._rows["saving_low"].isna() & (self._rows["saving_usd_per_month"] != 0)]["plan"].tolist()
+        if not open_:
+            return ""
+        names = ", ".join(f"'{name}'" for name in open_)
+        return f" Of {names} the saving has no interval: what changes there is asked by too few users."
 
     @property
     def text(self) -> str:
@@ -159,6 +176,10 @@ def _in_world(
     unsure = {p.name for p in plans if unmeasured(world, p)}
     acts = {p.name: side_effects(world, p, world.replayed(p)) for p in plans if repeats(world, p)}
     told = {Plan().name: as_logged(world), **acts} if acts else {}
+    if aside := int(world.traffic.meta.get("quarantined", 0)):
+        notes.append(set_aside(aside))
+    if STATIC in simple:
+        notes.append(_CHOSEN)
     return _side_by_side(tuple(simulations), floor, tuple(credits), tuple(dict.fromkeys(notes)), unsure, told)
 
 
@@ -189,7 +210,8 @@ def _side_by_side(
     if acts:
         twice = pd.DataFrame([{"plan": n, **{f"twice_{k}": v for k, v in asdict(a).items()}} for n, a in acts.items()])
         rows = rows.merge(twice, on="plan", how="left")
-    return Comparison(simulations, floor, rows, credits, notes, acts or {})
+    untold = (simulations[0].untold,) if simulations[0].untold else ()
+    return Comparison(simulations, floor, rows, credits, (*notes, *untold), acts or {})
 
 
 def _credited(found: Credit, prefix: str) -> dict[str, Any]:

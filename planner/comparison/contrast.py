@@ -38,7 +38,7 @@ def saves(terms: Terms, group: int | None = None) -> Estimate:
     Costs of plans are linear in their buckets, so that the sum is read as the saving of one plan whose difference to the log it is.
     """
     comparable(terms)
-    first = terms[0][1].summary
+    first = replace(terms[0][1].summary, header=replace(terms[0][1].summary.header, shared=_shared(terms)))
     at, daily = MEASURES.index("cost_difference_pusd"), DAILY.index("cost_difference_pusd")
     cost, daily_cost = MEASURES.index("cost_pusd"), DAILY.index("cost_pusd")
     sums, days = first.sums.copy(), first.daily.copy()
@@ -77,7 +77,7 @@ def improves(terms: Terms, group: int | None = None) -> Estimate:
         return Estimate(value, evidence="assumed", source="predictions; no held-out label corrects them")
     weights = [s.summary.pair("label_weight_micro", group).astype(float) for _, s in left]
     found = jackknife(whole, statistic, np.column_stack([bucket_requests(left[0][1].summary, group), *weights]))
-    if left[0][1].summary.header.shared:
+    if _shared(left):
         found = two_way(found, _by_day(left, group, sums, statistic))
     return _estimate(found, min(labels), f"predictions corrected on {min(labels)} held-out labels")
 
@@ -88,17 +88,18 @@ def slows(plan: Simulation, other: Simulation, q: float = 0.95, group: int | Non
     own, base = plan.summary, other.summary
     names = ("latency", "latency_buckets", "latency_daily")
     arrays: dict[str, Any] = {name: _beside(getattr(own, name), getattr(base, name)) for name in names}
+    arrays["header"] = replace(own.header, shared=_shared([(1, plan), (-1, other)]))
     return Simulation("difference", replace(own, **arrays)).latency_difference(q, group)
 
 
 def comparable(terms: Terms) -> None:
-    """Raise InputError unless all terms are about the same requests at the same prices, kept by day or not."""
+    """Raise InputError unless all terms are about the same requests at the same prices, and all kept by day where users share state."""
     if not terms:
         raise InputError("no simulations", "at least one")
-    first = terms[0][1]
+    first, shared = terms[0][1], _shared(terms)
     for _, other in terms[1:]:
         reason = first.summary.header.comparable(other.summary.header)
-        if not reason and first.summary.header.shared != other.summary.header.shared:
+        if not reason and shared and first.summary.daily.shape != other.summary.daily.shape:
             reason = "sums by day in one of them alone"
         if reason:
             raise InputError(
@@ -106,6 +107,11 @@ def comparable(terms: Terms) -> None:
                 "plans over the same log at the same prices",
                 "simulate both again",
             )
+
+
+def _shared(terms: Terms) -> bool:
+    """Say whether users share state under any of the plans: then days carry their part of the chance, else users alone do."""
+    return any(s.summary.header.shared for _, s in terms)
 
 
 def _columns(summary: Summary, group: int | None) -> NDArray[np.int64]:

@@ -71,6 +71,21 @@ class Limits:
         ]
         return np.array([-1.0 if x is None else x for x in spare])
 
+    def short(self, found: Measured) -> tuple[str, ...]:
+        """Say of each limit that the plan is not surely inside how far it is outside at worst."""
+        said = (
+            (found.more_failures, "{:.2%} more failures, where {:.2%} are the limit", self.more_failures),
+            (found.quality_low, "a quality of {:+.4f} at worst, where {:+.4f} is the limit", -(self.floor or 0.0)),
+            (
+                found.p95_ms if found.p95_high is None else found.p95_high,
+                "a p95 of {:,.0f} ms at worst, where {:,.0f} is the limit",
+                self.p95_ms,
+            ),
+        )
+        names = ("failures", "quality", "p95")
+        outside = zip(self.spare(found) < 0, names, said, strict=True)
+        return tuple(f"a {name} that is not known" if x is None else words.format(x, y) for out, name, (x, words, y) in outside if out)
+
     def allow(self, found: Measured) -> bool:
         """Say whether a plan is within all limits."""
         return not found.refused and bool((self.spare(found) >= 0).all())
@@ -91,7 +106,8 @@ class Optimised:
     """``plan`` is the cheapest that was allowed where it was searched, None without one.
 
     ``searched`` and ``reported`` are its simulations on the earlier and on the later period, ``holds`` whether it keeps to the limits on
-    the later one too. ``whole``: every plan of the space was tried.
+    the later one too. ``whole``: every plan of the space was tried. ``nearest``: where none was allowed, the plan that misses its limits
+    by least, and those limits, in words.
     """
 
     plan: Plan | None
@@ -102,6 +118,7 @@ class Optimised:
     size: int
     whole: bool
     _trials: pd.DataFrame = field(repr=False)
+    nearest: str = ""
 
     @property
     def table(self) -> pd.DataFrame:
@@ -114,7 +131,7 @@ class Optimised:
         tried = f"all {self.size:,}" if self.whole else f"{len(self._trials):,} of {self.size:,}"
         head = f"Of {tried} plans, searched on the earlier period:"
         if self.plan is None or self.searched is None or self.reported is None:
-            return f"{head} none {self.limits.words}, surely. Keep today's."
+            return " ".join([f"{head} none {self.limits.words}, surely. Keep today's.", self.nearest]).rstrip()
         words = "; ".join(lever.words() for lever in self.plan.levers) or "the log as it is"
         before, after = (between(s.saving(), s.per_month) for s in (self.searched, self.reported))
         lines = [f"{head} the cheapest that surely {self.limits.words} is: {words}."]
@@ -210,7 +227,8 @@ def optimize(
     plan = None if best is None else space.plan(best)
     searched, reported = (None, None) if plan is None else (run(early, plan), run(late, plan))
     holds = plan is not None and limits.allow(measure(late, plan, run(late, Plan()).failures()))
-    return Optimised(plan, searched, reported, holds, limits, len(space), whole, _trials(search, limits))
+    nearest = _nearest(search, limits) if plan is None else ""
+    return Optimised(plan, searched, reported, holds, limits, len(space), whole, _trials(search, limits), nearest)
 
 
 def _evolve(search: _Search, limits: Limits, seed: int) -> None:
@@ -246,6 +264,16 @@ def _evolve(search: _Search, limits: Limits, seed: int) -> None:
         )
     except _SpentError:
         return
+
+
+def _nearest(search: _Search, limits: Limits) -> str:
+    """Name the plan that is outside its limits by the smallest share of one, of equals the cheapest, and the limits that it misses."""
+    tried = {picks: m for picks, m in search.found.items() if not m.refused and m.usd is not None}
+    if not tried:
+        return ""
+    best = max(tried, key=lambda p: (float(limits.spare(tried[p]).min()), -(tried[p].usd or 0.0)))
+    words = "; ".join(lever.words() for lever in search.space.plan(best).levers) or "the log as it is"
+    return f"Nearest is: {words}; it would cost ${tried[best].usd:,.2f} a month, and has {', '.join(limits.short(tried[best]))}."
 
 
 def _trials(search: _Search, limits: Limits) -> pd.DataFrame:

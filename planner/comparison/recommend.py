@@ -89,8 +89,8 @@ def recommend(
 
 def _ranked(context: Context, change: Change) -> Ranked:
     pusd = saved_pusd(context, change.rows, change.edit)
-    among = context.app_rows(change.app, context.open)
-    saving = money(context, change.rows, pusd, change.evidence, change.source, among)
+    among = context.app_rows(change.app, context.rows.demand)
+    saving = money(context, change.rows, pusd, change.evidence, change.source, among, change.shared)
     steps = tuple((name, usd_sum(saved_pusd(context, change.rows, edit)) * context.per_month) for name, edit in change.steps)
     return Ranked(change, context.apps[change.app].owner, saving, steps)
 
@@ -99,15 +99,19 @@ def _combined(context: Context, found: list[Change]) -> Estimate:
     """Apply the changes that alter no answer one after another, each to what those before it left; a step that loses is skipped."""
     state, total = context.logged, np.zeros(len(context.rows), np.int64)
     shares: dict[str, float] = {}
+    shared = False
     for change in sorted((c for c in found if c.combines), key=lambda c: ORDER.index(c.kind)):
         saved = saved_pusd(context, change.rows, change.edit, state)
         if saved.sum() > 0:
             state = change.edit(state, change.rows)
             total[change.rows] += saved
+            shared = shared or change.shared
             evidence = weakest(change.evidence, context.evidence)
             shares[evidence] = shares.get(evidence, 0.0) + usd_sum(saved) * context.per_month
-    rows, everyone = np.flatnonzero(total), np.flatnonzero(context.open)
-    found_sum = money(context, rows, total[rows], weakest("estimated", *shares), f"in this order: {', '.join(ORDER)}", everyone)
+    rows = np.flatnonzero(total)
+    reached = np.flatnonzero(np.isin(context.rows.app.codes, np.unique(context.rows.app.codes[rows])) & context.rows.demand)
+    order = f"in this order: {', '.join(ORDER)}"
+    found_sum = money(context, rows, total[rows], weakest("estimated", *shares), order, reached, shared)
     return replace(found_sum, shares=shares)
 
 

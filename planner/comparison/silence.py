@@ -18,7 +18,7 @@ from planner.prices.provider_rules import prompt_cache
 from planner.schema import STATUSES
 from planner.stats import BUCKETS, effective_clusters
 
-__all__ = ["notes", "period"]
+__all__ = ["notes", "period", "set_aside"]
 
 _WEEK = 7.0
 
@@ -27,7 +27,7 @@ def notes(context: Context, drafted: bool) -> Iterator[str]:
     """Yield what is not known, most important first; ``drafted``: the apps are guesses from the log."""
     yield from _short(context)
     if context.aside:
-        yield f"{context.aside:,} rows of the source were set aside when it was read and are in no figure: planner read says why."
+        yield set_aside(context.aside)
     yield from _unpriced(context)
     yield from _patience(context)
     yield from _unreadable(context)
@@ -39,6 +39,15 @@ def notes(context: Context, drafted: bool) -> Iterator[str]:
         yield f"Only {clusters:.0f} effective {context.rows.cluster_unit}s: {care}."
     if drafted:
         yield "What apps may do is guessed from the log: draft apps.yaml with Apps.draft(traffic).save(path), correct it, and pass it."
+
+
+def set_aside(rows: int) -> str:
+    """Say that so many rows of the source are not in the log.
+
+    >>> set_aside(9)
+    '9 rows of the source were set aside when it was read and are in no figure: planner read says why.'
+    """
+    return f"{rows:,} rows of the source were set aside when it was read and are in no figure: planner read says why."
 
 
 def _short(context: Context) -> Iterator[str]:

@@ -19,10 +19,15 @@ from planner.comparison.noninferiority import unmeasured
 from planner.comparison.plays import Plays
 from planner.errors import InputError, did_you_mean
 from planner.policies import Plan
+from planner.schema import EVIDENCE
 from planner.simulation import Simulation, World
 from planner.stats import Estimate
 
 __all__ = ["Step", "Waterfall", "between", "lever_names", "part", "places", "waterfall"]
+
+
+#: Why one lever has intervals of different width.
+_DAYS = "Beside levers whose users share state, as a cache, days count as well as users: so 'last' is less sure than 'alone' may be."
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +72,8 @@ class Waterfall:
         lines = [
             f"{s.lever}: {self._said(s.saving)} in this place, {self._said(s.alone)} alone, {self._said(s.last)} last." for s in self.steps
         ]
+        if self.planned.summary.header.shared and len(self.steps) > 1:
+            lines.append(_DAYS)
         lines += [f"What '{words}' does to answers is assumed to be nothing: no label measured it." for words in self.assumed]
         return "\n".join([head, *lines])
 
@@ -160,13 +167,15 @@ def lever_names(plan: Plan) -> list[str]:
 
 
 def between(saving: Estimate, factor: float = 1.0) -> str:
-    """Write an amount of money with its interval, where it has one.
+    """Write an amount of money with its interval, or say that it has none.
 
     >>> between(Estimate(-12.5, -20.0, -5.0, "estimated")), between(Estimate(3.0), 2.0)
-    ('−$12.50 [−$20.00, −$5.00]', '$6.00')
+    ('−$12.50 [−$20.00, −$5.00]', '$6.00 (no interval)')
     """
     value, *limits = (f"{'−' if x < 0 else ''}${abs(x * factor):,.2f}" for x in (saving.value, saving.low, saving.high) if x is not None)
-    return f"{value} [{', '.join(limits)}]" if limits and limits[0] != limits[1] else value
+    if not limits:
+        return f"{value} (no interval)" if saving.value else value
+    return value if limits[0] == limits[1] else f"{value} [{', '.join(limits)}]"
 
 
 def _position(name: str, names: Sequence[str]) -> int:
@@ -180,6 +189,7 @@ def _row(lever: str, saving: Estimate, quality: Estimate, slower: Estimate, mont
         "lever": lever,
         **_scaled("saving", saving, month),
         "evidence": saving.evidence,
+        **{f"saving_{name}": saving.shares.get(name, 0.0) * month for name in EVIDENCE},
         "quality": quality.value,
         "quality_low": quality.low,
         "quality_high": quality.high,

@@ -26,7 +26,7 @@ from planner.simulation import noise
 from planner.simulation.accounting import price_date
 from planner.simulation.flows import Switches, tau_grid
 from planner.simulation.intervals import quality_shift
-from planner.simulation.side import Side
+from planner.simulation.side import Side, unlike
 from planner.simulation.summarise import labelled_values, paired_values, part_costs, weigh_cost
 from planner.simulation.summary import LABELLED, MICRO, PAIRED, SummaryHeader, add_up
 from planner.simulation.world import World
@@ -170,7 +170,7 @@ def trace(world: World, router: Router, *, app: str | None = None, points: int =
     rows = world.rows.take(inside)
     scores = world.block.scores(router)
     steered = route.steered(world.block, scores) & inside
-    sides = [world.side(sent) for sent in _each(world.rows, router, steered)]
+    sides = [unlike(world.side(sent), world.logged) for sent in _each(world.rows, router, steered)]
     moves = _switches(scores.take(inside), steered[inside], points, router.tau)
     sums = moves.by_bucket(rows.bucket, np.stack([_values(world, side)[inside] for side in sides], axis=1))
     parts = np.stack([part_costs(world.rows, side)[inside] for side in sides], axis=1)

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.simulation import noise
-from planner.simulation.summary import DAILY, LABELLED, MICRO, NANO, PAIRED, Summary
+from planner.simulation.summary import DAILY, LABELLED, MEASURES, MICRO, NANO, PAIRED, Summary
 from planner.stats import LAGS, Interval, jackknife, two_way, weekdays
 
-__all__ = ["Statistic", "bucket_requests", "money", "quality", "quality_level", "quality_shift"]
+__all__ = ["Statistic", "bucket_requests", "money", "quality", "quality_level", "quality_shift", "total", "touched"]
 
 #: A pure function from sums (k, …) to values (k, …').
 Statistic: TypeAlias = Callable[[NDArray[Any]], NDArray[np.float64]]
@@ -47,26 +47,60 @@ def quality_shift(s: NDArray[Any]) -> NDArray[np.float64]:
 def money(summary: Summary, statistic: Statistic, group: int | None, extensive: bool) -> Interval:
     """Return a statistic of (cost difference, logged cost) [pUSD], token ratios resampled with their labels.
 
-    Where users share state, one of them moves more than what is saved on the own requests (``together``), and days add what everybody
-    asks at once: of a total with their volume, but for what the day of the week explains; of a share at the log's volume.
+    The clusters that count are the users of the groups in which the plan changes anything: those of other groups say nothing of a change
+    that never reaches them. So a plan that changes one group has there the interval that it has in all.
     """
-    difference = summary.measure("cost_difference_pusd", group).sum(axis=1)
-    logged = summary.measure("cost_pusd", group).sum(axis=1) - difference
-    both = np.column_stack([difference, logged]).astype(float)
-    exposure = summary.exposure.astype(object).sum(axis=0) if group is None else summary.exposure[group]
-    moved = noise.shift(summary.samples, exposure)
+    groups = [group] if group is not None else touched(summary)
+    whole = groups if extensive or group is not None else [*range(len(summary.groups))]
+    sums = summary.sums[whole].astype(object).sum(axis=(0, 2))
+    difference, cost = (sums[:, MEASURES.index(n)] for n in ("cost_difference_pusd", "cost_pusd"))
+    exposure = summary.exposure[whole].astype(object).sum(axis=0)
+    counted = noise.clusters(_concerned(summary, groups), summary.samples, exposure)
+    both = np.column_stack([difference, cost - difference]).astype(float)
+    days = summary.daily[whole].astype(float).sum(axis=0) if summary.header.shared else None
+    return total(both, counted, days, statistic, extensive, noise.columns(summary.samples), noise.shift(summary.samples, exposure))
+
+
+def touched(summary: Summary) -> list[int]:
+    """Return the groups in which the plan costs anything else than was logged; all of them where it does so in none."""
+    at = MEASURES.index("cost_difference_pusd")
+    changed = summary.sums[..., at].any(axis=(1, 2)) | summary.exposure.any(axis=(1, 2))
+    return np.flatnonzero(changed).tolist() or [*range(len(summary.groups))]
+
+
+def _concerned(summary: Summary, groups: list[int]) -> NDArray[np.float64]:
+    """Return the users' requests of every bucket, of all groups and of these: (buckets, 2)."""
+    asked = summary.sums[..., MEASURES.index("requests_micro")].astype(float).sum(axis=2)
+    return np.column_stack([asked.sum(axis=0), asked[groups].sum(axis=0)])
+
+
+def total(
+    both: NDArray[np.float64],
+    counted: NDArray[np.float64],
+    days: NDArray[np.float64] | None,
+    statistic: Statistic,
+    extensive: bool,
+    labels: NDArray[np.int64] | None = None,
+    shift: Statistic | None = None,
+) -> Interval:
+    """Return a statistic of (cost difference, logged cost), ``both`` (buckets, 2) [pUSD].
+
+    ``counted`` (buckets, k) are what counts as clusters, and ``days`` (blocks, DAILY) where users share state, else None. Then one of
+    them moves more than what is saved on the own requests (``together``), and days add what everybody asks at once: of a total with
+    their volume, but for what the day of the week explains; of a share at the log's volume. ``shift`` says what a resample of ``labels``
+    adds to the difference.
+    """
     gone, cost = both.sum(axis=0)
-    factor = together(-gone / max(cost, 1.0)) if summary.header.shared else 1.0
+    factor = 1.0 if days is None else together(-gone / max(cost, 1.0))
+    moved: Statistic = shift or (lambda s: np.zeros(len(s)))
 
     def resampled(s: NDArray[Any]) -> NDArray[np.float64]:
         return statistic(np.column_stack([gone + factor * (s[:, 0] - gone) + moved(s[:, 2:]), s[:, 1]]))
 
-    sums = np.hstack([both, noise.columns(summary.samples)])
-    weights = noise.clusters(bucket_requests(summary, group), summary.samples, exposure)
-    users = jackknife(sums, resampled, weights, extensive=extensive)
-    if not summary.header.shared:
+    sums = both if labels is None else np.hstack([both, labels])
+    users = jackknife(sums, resampled, counted, extensive=extensive)
+    if days is None:
         return users
-    days = _daily(summary, group)
     requests, gone_on, left = (days[:, DAILY.index(n)] for n in ("requests_micro", "cost_difference_pusd", "cost_pusd"))
     per_day = np.column_stack([gone_on, left - gone_on])
     if extensive:

@@ -32,7 +32,8 @@ def latency_difference(summary: Summary, q: float, group: int | None = None, nam
     """Return the ``q`` quantile under the plan less that of the log [ms], with its 95 % interval.
 
     Paired: each bucket moves both at once. How much a quantile gives way when the share of slower requests moves is the slope between
-    its own limits.
+    its own limits. Where times lie in two heaps, as with a batch beside people who wait, there is no one slope: so no limit is further
+    than that of two quantiles apart, from the limits of each (Zou & Donner, *Statistics in Medicine* 27, 2008).
     """
     own, logged = (_tails(summary, q, group, n) for n in (name, TIMES[TIMES.index(name) + 1]))
     names = (name, TIMES[TIMES.index(name) + 1])
@@ -70,7 +71,9 @@ def _paired(summary: Summary, pair: tuple[Tail, Tail], names: tuple[str, str], g
     both = replace(pair[0].share, value=value, brings=own - logged, filled=pair[0].share.filled | pair[1].share.filled, clusters=clusters)
     se = np.sqrt(both.variance)
     half = stdtrit(both.freedom, 0.975) * se
-    return Interval(value, value - half, value + half, se, clusters)
+    below = np.minimum(half, np.hypot(read[0].value - read[0].low, read[1].high - read[1].value))
+    above = np.minimum(half, np.hypot(read[0].high - read[0].value, read[1].value - read[1].low))
+    return Interval(value, value - below, value + above, se, clusters)
 
 
 def _brings(found: Tail, read: Interval) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from planner.policies import Plan
 from planner.schema import EVIDENCE, STATUSES
+from planner.simulation.side import unlike
 from planner.simulation.world import World
 
 __all__ = ["ledger"]
@@ -21,7 +22,7 @@ def ledger(world: World, plan: Plan) -> pd.DataFrame:
 
     ``quality`` is what a label says where one graded this very answer, else predicted: it is not corrected on labels as means are.
     """
-    side, rows = world.played(plan), world.rows
+    side, rows = unlike(world.played(plan), world.logged), world.rows
     graded = world.outcomes.measured(rows, side.model)
     return pd.DataFrame(
         {

@@ -106,7 +106,11 @@ def check_parts(traffic: Traffic, plan: Plan, rows: int = ROWS) -> None:
         raise InputError(f"{traffic.folder} with no rows", "at least one request", "look at the quarantine of planner read")
     for lever in plan.levers:
         if lever.key in _WHOLE:
-            raise InputError(f"{lever.key} in parts of the log", "levers that do not look at all requests at once", "simulate it whole")
+            raise InputError(
+                f"{lever.key} in parts of the log",
+                "levers that do not look at all requests at once",
+                "simulate it whole, in the shell: planner compare",
+            )
 
 
 def summary_of(

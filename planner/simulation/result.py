@@ -53,8 +53,10 @@ class Simulation:
         """Cost of the log's period [USD], with how much of it is measured, estimated and assumed."""
         parts = self.summary.measure("cost_pusd", group).sum(axis=0)
         shares = {name: int(p) / PUSD_PER_USD for name, p in zip(EVIDENCE, parts, strict=True)}
+        saved = self.summary.measure("cost_difference_pusd", group).astype(bool).sum(axis=0)
+        known = {name: shares[name] or float(x) for name, x in zip(EVIDENCE, saved, strict=True)}
         return Estimate(
-            int(parts.sum()) / PUSD_PER_USD, evidence=_worst(shares), shares=shares, n=round(self.requests(group)), source=self._prices
+            int(parts.sum()) / PUSD_PER_USD, evidence=_worst(known), shares=shares, n=round(self.requests(group)), source=self._prices
         )
 
     def saving(self, group: int | None = None) -> Estimate:
@@ -110,6 +112,10 @@ class Simulation:
         """Share of requests that end in one of the four failure kinds or are cancelled."""
         return self._share(self.summary.measure("failures_micro", group), group)
 
+    def hits(self, group: int | None = None) -> float:
+        """Share of requests that a cache in front of the providers answers, the log's own hits among them."""
+        return self._share(self.summary.measure("hits_micro", group), group)
+
     def unpriced(self, group: int | None = None) -> float:
         """Rows of the log without a price: they are in no figure of money, on neither side."""
         return float(self.summary.measure("unpriced_micro", group).sum()) / MICRO
@@ -139,22 +145,20 @@ class Simulation:
         """The simulation in a few sentences, evidence named."""
         cost, quality = self.cost(), self.quality_difference()
         days = self.summary.header.days
-        lines = [f"{self.name}: ${cost.value * self.per_month:,.0f} a month at {self._prices} ({_parts(cost, self.per_month)})."]
+        lines = [f"{self.name}: {dollars(cost.value * self.per_month)} a month at {self._prices} ({_parts(cost, self.per_month)})."]
         saving = self.saving()
         if self.changed():
             lines.append(f"It sends {self.changed():.0%} of requests to another model.")
         if self.changed() or saving.value or self.unmeasured():
-            low, high = (f"${_times(x, self.per_month):,.0f}" if x is not None else "?" for x in (saving.low, saving.high))
             worth = f"unknown: {quality.source or 'no labels'}" if np.isnan(quality.value) else quality.format("+.4f")
-            lines.append(
-                f"Saving ${saving.value * self.per_month:,.0f} [{low}, {high}] a month ({_parts(saving, self.per_month)}); quality {worth}."
-            )
+            lines.append(f"Saving {self._saved(saving)} a month ({_parts(saving, self.per_month)}); quality {worth}.")
         if self.changed() and saving.shares.get("assumed"):
             lines.append(ASSUMED)
+        if self.hits():
+            lines.append(f"{self.hits():.1%} of requests are answered from a cache of answers.")
         if self._streams and not self._as_logged("perceived_ms", None):
             lines.append(self._wait)
-        if self.unpriced():
-            lines.append(f"{self.unpriced():,.0f} rows of the log have no price and are in no figure; planner.audit says why.")
+        lines += [self.untold] if self.untold else []
         if days < WEEK:
             lines.append(f"The log covers {days:.1f} days; a month is assumed to be like it.")
         if self.clusters < WARN:
@@ -164,6 +168,21 @@ class Simulation:
 
     def _repr_html_(self) -> str:
         return f"<p class='mathjax_ignore'>{html.escape(self.text)}</p>{self.table.to_html(index=False, float_format='{:,.4g}'.format)}"
+
+    @property
+    def untold(self) -> str:
+        """Which rows of the log are in no figure of money, in one sentence; empty where all have a price."""
+        if not self.unpriced():
+            return ""
+        rows = f"{self.unpriced():,.0f} rows of the log have no price"
+        return f"{rows}: they count as requests and are in no figure of money; planner.audit says why."
+
+    def _saved(self, saving: Estimate) -> str:
+        """Write what is saved a month with its interval, or why there is none."""
+        value = dollars(saving.value * self.per_month)
+        if saving.low is None or saving.high is None:
+            return f"{value} (no interval: too few users in what changes)"
+        return f"{value} [{dollars(saving.low * self.per_month)}, {dollars(saving.high * self.per_month)}]"
 
     @property
     def _streams(self) -> bool:
@@ -239,6 +258,7 @@ class Simulation:
             "quality_high": quality.high,
             "quality_labels": level.n,
             "failure_share": self.failures(group),
+            "hit_share": self.hits(group),
             **tokens,
             **{f"p{p}_ms": self.summary.latency_quantile(p / 100, group) for p in (50, 95, 99)},
             "perceived_p95_ms": self.summary.latency_quantile(0.95, group, "perceived_ms"),
@@ -247,8 +267,21 @@ class Simulation:
         }
 
 
+def dollars(usd: float) -> str:
+    """Write an amount whole from $100 on, with cents from 10 cents on, to two digits below.
+
+    >>> dollars(1234.5), dollars(3.6), dollars(-0.058), dollars(0)
+    ('$1,234', '$3.60', '-$0.058', '$0.00')
+    """
+    size = abs(usd)
+    shown = (
+        f"{size:,.0f}" if size >= 100 else f"{size:.2f}" if size >= 0.1 or not size else np.format_float_positional(float(f"{size:.2g}"))
+    )
+    return f"{'-' if usd < 0 else ''}${shown}"
+
+
 def _parts(estimate: Estimate, factor: float) -> str:
-    """Name the parts of a sum of dollars by evidence, for example ``$210 measured, $40 estimated``."""
+    """Name the parts of a sum of dollars by evidence, for example ``$210.00 measured, $40.00 estimated``."""
     return ", ".join(f"${v * factor:,.2f} {k}" for k, v in estimate.shares.items() if v) or f"all {estimate.evidence}"
 
 

@@ -15,9 +15,10 @@ from planner.outcomes import Calls
 from planner.outcomes.latency import Latency
 from planner.outcomes.speed import whole_and_first
 from planner.prices import Priced
+from planner.schema import EVIDENCE
 from planner.traffic.rows import Coded, Rows
 
-__all__ = ["Side", "perceived", "settled"]
+__all__ = ["Side", "perceived", "settled", "unlike"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +53,16 @@ class Side:
         """Return the requests at these positions."""
         columns: dict[str, Any] = {name: values[at] for name, values in vars(self).items() if name != "model"}
         return replace(self, model=Coded(self.model.codes[at], self.model.values), **columns)
+
+
+def unlike(side: Side, logged: Side) -> Side:
+    """Return ``side`` with every request that costs something else than it did in the log at best estimated.
+
+    The one rule for money of what did not happen, whatever made the difference: a price tier, an answer from a cache, another model. What
+    is measured is the bill of requests that stay as they were logged; what is assumed stays assumed.
+    """
+    other = side.cost_pusd != logged.cost_pusd
+    return replace(side, evidence=np.maximum(side.evidence, np.where(other, EVIDENCE.index("estimated"), 0)).astype(np.int8))
 
 
 def settled(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from planner.simulation.result import Simulation
 from planner.simulation.side import Side
 from planner.simulation.summarise import summarise
 from planner.simulation.world import World, send
-from planner.traffic import Traffic
+from planner.traffic import Traffic, needs_every_row
 
 __all__ = ["LARGE", "run", "simulate", "simulate_in_parts"]
 
@@ -135,7 +134,7 @@ def told(world: World, plan: Plan, side: Side, *, shared: bool = False) -> Simul
     """Add up what ``plan`` came to, ``side``."""
     held, header = world.labelled, world.header(plan)
     labelled = send(held.rows, world.intents(plan, held)) if held else None
-    return Simulation(plan.name, summarise(world, replace(header, shared=header.shared or shared), side, labelled))
+    return Simulation(plan.name, summarise(world, header, side, labelled, by_day=header.shared or shared))
 
 
 def checked(world: World, plan: Plan) -> None:
@@ -148,6 +147,9 @@ def _check(world: World, plan: Plan, apps: Sequence[str], logged: Sequence[str],
         raise NeedsError("stream needs to know how soon answers begin, which these outcomes do not say", fix="fit them on the log")
     named = list(dict.fromkeys(n for need in plan.needs for n in need.split("|")))
     uses = {m for lever in plan.levers for m in lever.uses}
+    shared = [lever.key for lever in plan.levers if lever.key != "retry" or getattr(lever, "budget", None) is not None]
+    if world.traffic.meta.get("samples") and (said := needs_every_row(world.traffic, shared)):
+        raise NeedsError(" ".join(said), fix="simulate it on the whole log, or leave the lever out")
     plan.check(apps, {*logged, *(m for m in uses if _has_price(world, m))}, world.traffic.filled(*named), providers)
 
 

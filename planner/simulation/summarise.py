@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from planner.outcomes import Holdout
 from planner.schema import EVIDENCE, TOKEN_BUCKETS
 from planner.simulation.noise import PARTS
-from planner.simulation.side import Side
+from planner.simulation.side import Side, unlike
 from planner.simulation.summary import (
     BINS_PER_DECADE,
     DAILY,
@@ -43,15 +43,24 @@ Timed: TypeAlias = Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]
 _DAILY = [MEASURES.index(n) for n in ("requests_micro", "cost_difference_pusd", "cost_pusd")]
 
 
-def summarise(world: World, header: SummaryHeader, side: Side, sent_labelled: Coded | None, at: NDArray[np.int64] | None = None) -> Summary:
-    """Add up one plan's side, beside the logged one, per group × bucket (× evidence), and per group × day if the header says so.
+def summarise(
+    world: World,
+    header: SummaryHeader,
+    side: Side,
+    sent_labelled: Coded | None,
+    at: NDArray[np.int64] | None = None,
+    *,
+    by_day: bool | None = None,
+) -> Summary:
+    """Add up one plan's side, beside the logged one, per group × bucket (× evidence), and per group × day if so asked.
 
-    Of all rows, or those ``at`` these positions alone.
+    Of all rows, or those ``at`` these positions alone; ``by_day`` is whether users share state unless said.
     """
+    by_day = header.shared if by_day is None else by_day
     rows, logged = world.rows, world.logged
     if at is not None:
         rows, logged, side = rows.take(at), logged.take(at), side.take(at)
-    place, groups = world.place(rows), len(world.groups)
+    side, place, groups = unlike(side, logged), world.place(rows), len(world.groups)
     shape = (groups, BUCKETS)
     labelled = np.zeros((*shape, len(LABELLED)), np.int64)
     held = world.outcomes.holdout
@@ -59,7 +68,7 @@ def summarise(world: World, header: SummaryHeader, side: Side, sent_labelled: Co
         labelled = add_up(labelled_values(held, sent_labelled), (world.place(held.rows), held.rows.bucket), shape)
     measures, pairs = _measures(rows, side, logged), paired_values(rows, side, logged)
     timed = _timed(rows, side, logged)
-    days = (groups, BLOCKS if header.shared else 0)
+    days = (groups, BLOCKS if by_day else 0)
     cell = (place, blocks(rows.timestamp))
     return Summary(
         header,
@@ -71,8 +80,8 @@ def summarise(world: World, header: SummaryHeader, side: Side, sent_labelled: Co
         latency_buckets=_coarse(rows, timed, (place, rows.bucket), shape),
         exposure=_exposure(world, rows, side, place),
         samples=world.samples,
-        daily=add_up(np.hstack([measures[:, _DAILY], pairs]), cell, days) if header.shared else np.zeros((*days, len(DAILY)), np.int64),
-        latency_daily=_coarse(rows, timed if header.shared else (), cell, days),
+        daily=add_up(np.hstack([measures[:, _DAILY], pairs]), cell, days) if by_day else np.zeros((*days, len(DAILY)), np.int64),
+        latency_daily=_coarse(rows, timed if by_day else (), cell, days),
     )
 
 
@@ -108,6 +117,7 @@ def _measures(rows: Rows, side: Side, logged: Side) -> NDArray[np.int64]:
             weigh_cost(w, side.cost_pusd) - weigh_cost(w, logged.cost_pusd),
             _whole(asked, side.outcome != 0, MICRO),
             _whole(w, ~side.priced, MICRO),
+            _whole(asked, (side.outcome == 0) & (side.calls == 0), MICRO),
         ]
     )
 

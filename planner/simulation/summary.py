@@ -40,7 +40,10 @@ __all__ = [
 #: Quality is summed in 10⁻⁹ and weights in 10⁻⁶, as integers.
 NANO, MICRO = 1_000_000_000, 1_000_000
 #: Sums per group × bucket × evidence; the difference is to the log at the same prices.
-MEASURES = ("rows", "requests_micro", "calls", *TOKEN_BUCKETS, "cost_pusd", "cost_difference_pusd", "failures_micro", "unpriced_micro")
+MEASURES = (
+    "rows", "requests_micro", "calls", *TOKEN_BUCKETS,
+    "cost_pusd", "cost_difference_pusd", "failures_micro", "unpriced_micro", "hits_micro",
+)  # fmt: skip
 #: Sums per group × bucket, each request beside its own logged self; quality only where both sides are predicted.
 PAIRED = (
     "quality_weight_micro", "quality_nano", "quality_logged_nano",
@@ -48,7 +51,7 @@ PAIRED = (
 )  # fmt: skip
 #: Sums per group × bucket over held-out labelled rows: weight, and weighted (measured − predicted) under plan and log.
 LABELLED = ("label_rows", "label_weight_micro", "residual_nano", "residual_logged_nano")
-#: Sums per group × block of time, of a plan with shared state. Labels belong to users; days say nothing of them.
+#: Sums per group × block of time, where a plan shares state. Labels belong to users; days say nothing of them.
 DAILY = ("requests_micro", "cost_difference_pusd", "cost_pusd", *PAIRED)
 #: What has a histogram of weights [10⁻⁶]: the users' answered requests, until the whole answer and until it begins to show.
 TIMES = ("latency_ms", "latency_logged_ms", "perceived_ms", "perceived_logged_ms")
@@ -62,7 +65,7 @@ FINE_PER_COARSE = 25
 
 @dataclass(frozen=True, slots=True)
 class SummaryHeader:
-    """What a Summary is about; two that are compared must agree in all but plan and outcomes."""
+    """What a Summary is about; two that are compared must agree in all but plan, outcomes, and whether users share state under the plan."""
 
     traffic: str
     plan: str
@@ -85,8 +88,9 @@ class SummaryHeader:
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """Integer sums of G groups, B buckets, P pairs of models, and D blocks of time: 0 unless the header says that state is shared.
+    """Integer sums of G groups, B buckets, P pairs of models, and D blocks of time.
 
+    D is 0 unless users share state, under this plan or one that it is set against.
     ``sums`` (G, B, 3, MEASURES), ``paired`` (G, B, PAIRED), ``labelled`` (G, B, LABELLED); ``latency`` (G, TIMES, bins) and
     ``latency_buckets`` (G, B, TIMES, coarse bins); for the labels' own sampling ``exposure`` (G, P, noise.PARTS) [pUSD] and
     ``samples`` (P, B, ratios.SAMPLED); ``daily`` (G, D, DAILY) and ``latency_daily`` (G, D, TIMES, coarse bins).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 from comparison.back_logs import columns, log_of
 
 from planner.comparison.backtest import GIVEN, Backtest, backtest
+from planner.comparison.backtest_levers import judge
+from planner.comparison.backtest_periods import cut_at
 from planner.errors import InputError
 from planner.policies import ExactCache, Hedge, Plan, PromptCache, Retry
 from planner.traffic import Traffic
@@ -174,3 +177,43 @@ def test_the_azure_trace(real_data: Path, tmp_path: Path) -> None:
     assert found.verdict("answer lengths") == "hit"
     for sentence in ("100% of the requests name no model", "The log covers", "Not tested: latency"):
         assert sentence in found.text
+
+
+def test_too_few_requests_judge_no_tail(tmp_path: Path) -> None:
+    """Of 300 requests of 20 users a p95 has no interval, nor is it a miss: what rests on it is unproven, and on."""
+    frame = columns(300, failing=0.0).assign(user=[f"u{i % 20}" for i in range(300)])
+    found = run(tmp_path, frame, split=0.6)
+    tails = found.table[found.table["measure"] == "latency_p95_ms"]
+    assert len(tails)
+    assert tails["low"].isna().all()
+    assert row(found, "all", "latency_p50_ms")["hit"] is True
+    assert found.verdict("latency") == "unproven"
+    assert "to judge latency_p95_ms" in found.text
+    assert found.off(Plan((Hedge(1_000.0),))) == {}
+
+
+def test_a_refused_split_names_one_that_works() -> None:
+    """The advice after a split that leaves too little is one that leaves enough, or says that none does."""
+    times = np.datetime64("2026-11-01", "us") + np.sort(np.random.default_rng(0).random(260)) ** 2 * np.timedelta64(
+        20 * 86_400_000_000, "us"
+    )
+    with pytest.raises(InputError, match="--split") as refused:
+        cut_at(times, 0.7)
+    share = re.search(r"--split ([\d.]+) leaves ([\d,]+) before and ([\d,]+) after", str(refused.value))
+    assert share is not None
+    cut = cut_at(times, share[1])
+    assert [int((times < cut).sum()), int((times >= cut).sum())] == [int(share[2]), int(share[3])]
+    with pytest.raises(InputError, match="No split does: the log has 150 requests"):
+        cut_at(times[:150], 0.7)
+
+
+def test_two_predictions_of_cached_tokens_have_two_names() -> None:
+    """A miss of the simulated cache says that it is that one's, in plain digits."""
+    row = {"app": "ops", "requests": 900.0, "measure": "prompt_cache_tokens", "predicted": 1_312_044.0, "low": 1.2e6, "high": 1.4e6}
+    table = pd.DataFrame([row | {"actual": 1_992_704.0, "hit": False, "hit_together": False}]).astype(
+        {"hit": object, "hit_together": object}
+    )
+    parts = judge(table, pd.DataFrame(columns=["app", "measure", "predicted", "actual", "hit", "low"]))
+    (told,) = parts[(parts["part"] == "prompt cache") & (parts["app"] == "ops")]["reason"]
+    assert "by the simulated cache alone" in told
+    assert "predicted 1,312,044 [1,200,000, 1,400,000], was 1,992,704" in told

@@ -243,3 +243,13 @@ def test_a_killed_search_goes_on_and_ends_the_same(world, tmp_path: Path) -> Non
 
 def _lines(path: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def test_where_none_fits_the_nearest_is_named(halves) -> None:
+    """A latency that no plan keeps to is said, with the plan that comes nearest and how far it is off."""
+    found = optimize(*halves, Space.of(Plan((Timeout(60_000.0), Hedge(2_000.0)), "all")), Limits(None, p95_ms=1.0))
+    assert found.plan is None
+    tried = found.table[found.table["refused"] == ""]
+    least = tried["p95_high"].fillna(tried["p95_ms"]).min()
+    assert f"and has a p95 of {least:,.0f} ms at worst, where 1 is the limit" in found.text
+    assert "Nearest is: " in found.text
