@@ -22,7 +22,7 @@ from scipy.special import betaln
 
 from planner.router.guard_bounds import Count
 from planner.router.guard_windows import spent
-from planner.router.guardrails import FEW, LEAST, LEVEL, WINDOW, judged
+from planner.router.guardrails import DRIFT, LEAST, LEVEL, WINDOW, judged
 from planner.router.rollout import GUARDRAILS, Guardrail
 from planner.router.tallies import SCALES
 
@@ -45,6 +45,7 @@ class Scenario:
     name: what is simulated. requests: of each rollout. share: that is routed.
     excess: (5,) what is added to the rates of routed answers from request ``since`` on.
     factor: what multiplies the rates of both arms in the middle fifth: an incident.
+    risen: (5,) what is added to the rates of both arms, of which the log knows nothing.
     session: requests that share an arm and, with probability ``together``, their fate.
     """
 
@@ -56,6 +57,7 @@ class Scenario:
     factor: float = 1.0
     session: int = 1
     together: float = 0.0
+    risen: F64 = field(default_factory=lambda: np.zeros(5))
 
 
 def simulate(scenario: Scenario, paths: int = PATHS, seed: int = 0) -> Ints:
@@ -91,7 +93,8 @@ def _stopped(scenario: Scenario, rng: np.random.Generator) -> int:
 def _rates(scenario: Scenario, metric: int, routed: NDArray[np.bool_]) -> F64:
     at = np.arange(len(routed))
     incident = np.where((at >= 0.4 * len(at)) & (at < 0.6 * len(at)), scenario.factor, 1.0)
-    return np.asarray(RATES[metric] * incident + scenario.excess[metric] * (routed & (at >= scenario.since)), np.float64)
+    usual = (RATES[metric] + scenario.risen[metric]) * incident
+    return np.asarray(usual + scenario.excess[metric] * (routed & (at >= scenario.since)), np.float64)
 
 
 def _windows(routed: NDArray[np.bool_]) -> list[int]:
@@ -114,12 +117,12 @@ def _alarm(n: Ints, hits: Ints, metric: int, alpha: float, alone: bool) -> int |
     The evidence is at most what it is at any one pair of rates: where that is too little, production need not be asked.
     """
     margin, base = float(MARGINS[metric]), float(RATES[metric])
-    both = (n[1] >= FEW) | (not alone)
-    above = np.where(both, hits[0] * n[1] - hits[1] * n[0] > margin * n[0] * n[1], hits[0] > (base + margin) * n[0])
+    both, limit = n[1] > 0, base + margin + DRIFT
+    above = np.where(both, hits[0] * n[1] - hits[1] * n[0] > margin * n[0] * n[1], alone & (hits[0] > limit * n[0]))
     looks = np.flatnonzero(above & (hits[0] >= LEAST))
     (n0, n1), (h0, h1), both = n[:, looks], hits[:, looks], both[looks]
     pooled = np.clip((h0 + h1 - margin * n0) / (n0 + n1), 1e-9, 1 - margin - 1e-9)
-    found = _mixture(n0, h0) - _likelihood(n0, h0, np.where(both, pooled, base) + margin)
+    found = _mixture(n0, h0) - _likelihood(n0, h0, np.where(both, pooled + margin, limit))
     found += np.where(both, _mixture(n1, h1) - _likelihood(n1, h1, pooled), 0.0)
     for at in looks[found >= -log(alpha)].tolist():
         arms = [Count(int(n[arm, at]), int(hits[arm, at])) for arm in (0, 1)]
@@ -145,6 +148,8 @@ def more(**points: float) -> F64:
     return np.array([points.get(name, 0.0) / 100 for name in GUARDRAILS])
 
 
+#: What a log cannot know: slow answers 5 → 15 %, invalid JSON 1 → 10 %.
+RISEN = more(slow=10, schema=9)
 NULLS = (
     Scenario("both arms alike", 10_000, 0.5),
     Scenario("both arms alike, 10 % routed", 10_000, 0.1),
@@ -152,11 +157,16 @@ NULLS = (
     Scenario("routed worse by exactly the margins", 10_000, 0.5, MARGINS),
     Scenario("both arms alike, five times as bad for a while", 10_000, 0.5, factor=5.0),
     Scenario("both arms alike, sessions of 5 that share half of their fate", 10_000, 0.5, session=5, together=0.5),
+    Scenario("both arms alike, 10 points worse than the log, 95 % routed", 10_000, 0.95, risen=RISEN),
+    Scenario("10 points worse than the log, all routed", 10_000, 1.0, risen=RISEN),
 )
 FAULTS = (
     *(Scenario(f"errors +{k} points", 20_000, 0.5, more(error=k)) for k in (3, 5, 10, 30)),
     Scenario("errors +5 points, 10 % routed", 40_000, 0.1, more(error=5)),
     Scenario("errors +5 points, 95 % routed", 40_000, 0.95, more(error=5)),
+    Scenario("errors +30 points, 95 % routed", 20_000, 0.95, more(error=30)),
+    Scenario("errors +5 points, all routed", 20_000, 1.0, more(error=5)),
+    Scenario("errors +30 points, all routed", 20_000, 1.0, more(error=30)),
     Scenario("errors +5 points after 20,000 good requests", 40_000, 0.5, more(error=5), since=20_000),
     Scenario("slow +10 points", 20_000, 0.5, more(slow=10)),
     Scenario("invalid JSON +10 points, of 30 % that ask for it", 20_000, 0.5, more(schema=10)),

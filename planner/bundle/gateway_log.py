@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from planner.router.litellm_shape import kept
 from planner.stats import draws
-from planner.text.checks import json_problem
 from planner.traffic import Traffic
 
 __all__ = ["MARGINS", "GatewayLog", "gateway_log"]
@@ -41,7 +41,7 @@ class GatewayLog:
     ----------
     asks: app → model groups that its requests ask for, the most frequent first.
     behind: group → the model that answers it most often, where no router of ours moved the request. served: model → provider.
-    guardrails: app → what ``rollout.json`` keeps: margin, baseline, and the limit [ms] of slow answers.
+    guardrails: app → what ``rollout.json`` keeps: margin, baseline as far as it is known, and the limit [ms] of slow answers.
     app_from: how the log was told what an app is; None: by its tags.
     """
 
@@ -83,9 +83,10 @@ def _guardrails(rows: pd.DataFrame, traffic: Traffic) -> dict[str, dict[str, flo
     ended = answered["finish_reason"].dropna()
     if len(ended):
         found["length"] = {"baseline": _share(ended == "length")}
-    broken = _broken(answered[answered["response_format"] != "text"], traffic)
+    shaped = answered[answered["response_format"].isin(["json_object", "json_schema"])]
+    broken = _broken(shaped, traffic)
     if broken is not None:
-        found["schema"] = {"baseline": broken}
+        found["schema"] = {"baseline": broken} if (shaped["response_format"] == "json_object").all() else {}
     return {name: {**own, "margin": MARGINS[name]} for name, own in found.items()}
 
 
@@ -94,8 +95,13 @@ def _share(flags: Any) -> float:
 
 
 def _broken(rows: pd.DataFrame, traffic: Traffic) -> float | None:
-    """Return the share of answers in a format that are no JSON, of some drawn by request id; None where the log keeps no answers."""
+    """Return the share of answers in a format that are no JSON, of some drawn by request id; None where the log keeps no answers.
+
+    Each is checked as the gateway checks it. A log keeps no schemas: of answers to one it can say no more than this, which is no baseline
+    for a gateway that applies them.
+    """
     order = np.argsort(draws.uniform(0, draws.key(rows["request_id"].tolist()), "schema"), kind="stable")[:_READ]
     at = np.sort(rows["place"].to_numpy()[order])
     answers = [a for a in traffic.take(at, "response")["response"].to_pylist() if a is not None] if len(at) else []
-    return _share([json_problem(a) is not None for a in answers]) if answers else None
+    checked = [ok for ok in (kept("", a) for a in answers) if ok is not None]
+    return _share([not ok for ok in checked]) if checked else None

@@ -7,6 +7,7 @@ written and running settings. Changes nothing. Knows nothing of calls.
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -85,22 +86,44 @@ def listed(proxy: Proxy, groups: Sequence[str], callback: str) -> Iterator[Check
         yield Check("hook", callback, None, "this key may not see the callbacks", "ask with the gateway's master key")
         return
     loaded = callback in {str(c.get("name")) for c in proxy.settings.get("callbacks", ()) if isinstance(c, dict)}
-    fix = "" if loaded else "add it to litellm_settings.callbacks, or use config_classifier.yaml or config_nocode.yaml instead"
-    yield Check("hook", callback, loaded or None, "loaded" if loaded else "not among the callbacks", fix)
+    automatic = next((str(d.get("model_name")) for d in proxy.deployments or () if _automatic(d)), None)
+    if loaded or automatic is None:
+        fix = "" if loaded else "add it to litellm_settings.callbacks, or use config_classifier.yaml or config_nocode.yaml instead"
+        yield Check("hook", callback, loaded, "loaded" if loaded else "not among the callbacks: nothing would be routed", fix)
+    else:
+        yield Check(
+            "hook", callback, None, f"not among the callbacks; the group {automatic} routes by itself", "only what asks for it is routed"
+        )
+
+
+def _automatic(deployment: Mapping[str, Any]) -> bool:
+    """Say whether a deployment chooses among others, as those of config_classifier.yaml and config_nocode.yaml do."""
+    return str((deployment.get("litellm_params") or {}).get("model", "")).startswith("auto_router/")
 
 
 def stated_quotas(proxy: Proxy) -> dict[str, dict[str, float]]:
-    """Return the quotas that the deployments state, summed over those of a group; a group with an unlimited one has none."""
+    """Return the quotas that the deployments state, summed over those of a group.
+
+    A group has none where one of its deployments is unlimited, or states what is no number, as the name of a variable.
+    """
     found: dict[str, dict[str, list[float | None]]] = {}
     for deployment in proxy.deployments or ():
         stated = {**(deployment.get("model_info") or {}), **(deployment.get("litellm_params") or {})}
         own = found.setdefault(str(deployment.get("model_name")), {name: [] for name in _STATED.values()})
         for theirs, name in _STATED.items():
-            own[name].append(float(stated[theirs]) if stated.get(theirs) else None)
+            own[name].append(_positive(stated.get(theirs)))
     return {
         group: {name: sum(v for v in values if v is not None) for name, values in own.items() if values and None not in values}
         for group, own in found.items()
     }
+
+
+def _positive(value: Any) -> float | None:
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        return None
+    return found if 0 < found < math.inf else None
 
 
 def quotas(peaks: Peaks, limits: Quotas, models: Sequence[str]) -> Iterator[Check]:
@@ -126,15 +149,28 @@ def retirements(router: Router, proxy: Proxy, book: PriceBook, today: dt.date) -
     """Check that no candidate has retired, by the bundle, the gateway's own list and the price book."""
     for model, can in zip(router.candidates, router.capabilities, strict=True):
         infos = [d.get("model_info") or {} for d in proxy.deployments or () if d.get("model_name") == model]
-        dates = sorted({d for d in (can.retires, *(str(i.get("deprecation_date") or "") for i in infos)) if d})
-        said = _said(model, book)
-        if not dates:
+        stated = {d for d in (can.retires, *(str(i.get("deprecation_date") or "") for i in infos)) if d}
+        dates, said = sorted(d for d in stated if _is_date(d)), _said(model, book)
+        unread = sorted(d for d in stated if not _is_date(d))
+        if unread and not any(dt.date.fromisoformat(d) <= today for d in dates):
+            yield Check(
+                "retirement", model, None, f"retires on {unread[0]!r:.40}, which is no date", "look it up: a date is year-month-day"
+            )
+        elif not dates:
             yield Check("retirement", model, None if said else True, said or "none announced", "choose a successor" if said else "")
-            continue
-        days = (dt.date.fromisoformat(dates[0]) - today).days
-        over, soon = days <= 0, days <= _SOON_DAYS
-        fix = f"train without {model}, or with its successor" if soon else ""
-        yield Check("retirement", model, not over, f"{'retired' if over else 'retires'} on {dates[0]}, in {days} days", fix)
+        else:
+            days = (dt.date.fromisoformat(dates[0]) - today).days
+            over, soon = days <= 0, days <= _SOON_DAYS
+            fix = f"train without {model}, or with its successor" if soon else ""
+            yield Check("retirement", model, not over, f"{'retired' if over else 'retires'} on {dates[0]}, in {days} days", fix)
+
+
+def _is_date(text: str) -> bool:
+    try:
+        dt.date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _said(model: str, book: PriceBook) -> str | None:

@@ -7,7 +7,8 @@ Knows nothing of how requests are routed.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -85,15 +86,16 @@ def set_(
     from planner.router.live import ROLLOUT
     from planner.router.rollout import read, turned, write
 
-    file = _file(folder)
-    before = read(file)
     given: dict[str, Any] = {"mode": mode, "share": share, "explore": explore, "asks": tuple(ask) if ask else None}
     behind: dict[str, Any] = {"share": mirror_share, "usd_per_day": mirror_usd}
     changed, mirrored = ({k: v for k, v in values.items() if v is not None} for values in (given, behind))
     if not changed and not mirrored and holdout is None:
         raise InputError("nothing to change", "at least one of --mode, --share, --explore, --ask, --mirror-share, --holdout")
-    after = turned(before, names, holdout=holdout, mirror=mirrored, **changed)
-    write(file, after)
+    file = _file(folder)
+    with _alone(folder):
+        before = read(file)
+        after = turned(before, names, holdout=holdout, mirror=mirrored, **changed)
+        write(file, after)
     words = f"Wrote {folder / ROLLOUT}: " + "; ".join(f"{name} {_said(after.apps[name])}" for name in names) + "."
     if after.holdout != before.holdout:
         words += f" The holdout is {percent(after.holdout)} now, {percent(before.holdout)} before: some sessions change sides."
@@ -141,7 +143,8 @@ def resume(folder: Folder, names: Names = None, json: Json = False) -> None:
         return
     (folder / STOP).unlink(missing_ok=True)
     if before.rollout is not None and before.rollout.stop:
-        write(_file(folder), replace(before.rollout, stop=False))
+        with _alone(folder):
+            write(_file(folder), replace(read(_file(folder)), stop=False))
     words = f"{folder} runs again." if before.stopped else f"{folder} was not stopped."
     if before.alarms:
         words += f" Still stopped by alarms: {', '.join(before.alarms)}; when they are understood, resume each with --app."
@@ -154,6 +157,18 @@ def _file(folder: Path) -> Path:
     if not (folder / ROLLOUT).exists():
         raise InputError(f"{folder}, in which there is no {ROLLOUT}", "a folder that planner export --gateway litellm wrote")
     return folder / ROLLOUT
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let no other command change the rollout meanwhile: what it set would be lost."""
+    from planner.router.guard_files import locked
+
+    try:
+        with locked(folder, WAIT_S):
+            yield
+    except BlockingIOError as error:
+        raise InputError(f"{folder}, which another command changes", "one at a time", "try again") from error
 
 
 def _wait(folder: Path, words: str, follows: Callable[[Worker], bool], what: str, json: bool) -> None:

@@ -30,6 +30,11 @@ class Events:
         self._new: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
 
+    def forked(self, worker: str) -> None:
+        """Count for another process: what this one counted is its own to write, and its lock may be held by a thread that is not here."""
+        self.worker, self._lock = worker, threading.Lock()
+        self.totals, self._new = Counter(), Counter()
+
     def count(self, event: str, error: BaseException | str) -> None:
         """Count one event of the kind ``event``."""
         kind = error if isinstance(error, str) else type(error).__name__

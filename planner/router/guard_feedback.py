@@ -31,6 +31,10 @@ class Feedback:
         self._lock = threading.Lock()
         self._place = self._end()
 
+    def forked(self) -> None:
+        """Take thumbs for another process: about nothing that was asked of this one."""
+        self._asked, self._lock = OrderedDict(), threading.Lock()
+
     def remember(self, ids: Sequence[str], app: str, arm: str) -> None:
         """Keep whose request goes by any of ``ids``."""
         whose = [app, arm]

@@ -48,10 +48,10 @@ def append(path: Path, line: str) -> None:
 def locked(path: Path, wait_s: float = 0.0) -> Iterator[None]:
     """Hold the lock file ``path`` against other processes and threads; BlockingIOError when it is not to be had within ``wait_s``.
 
-    It ends with the process, however that ends.
+    It ends with the process, however that ends. A folder can be held itself, by whoever can read it.
     """
     _folder(path.parent)
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    file = os.open(path, os.O_RDONLY) if path.is_dir() else os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         end = time.monotonic() + wait_s
         while True:

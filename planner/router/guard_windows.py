@@ -25,6 +25,14 @@ class Window(NamedTuple):
     start: int = 1
     window: int = 1
 
+    @classmethod
+    def of(cls, value: Any) -> Window:
+        """Read what was written as JSON; ValueError or TypeError for anything else."""
+        mark, start, window = value
+        if not isinstance(mark, str) or not all(type(n) is int and 0 < n < 1 << 53 for n in (start, window)):
+            raise ValueError("no window")
+        return cls(mark, start, window)
+
 
 def spent(number: int) -> float:
     """Return the share of the error that test ``number`` (from 1) may use: 1/(k(k + 1)), which sums to 1 over all that ever come.
@@ -90,15 +98,8 @@ class Windows:
     def _read(self) -> None:
         try:
             found = json.loads(self.path.read_bytes())
-            self._known |= {str(app): _window(one) for app, one in found.items()} | self._unwritten
+            self._known |= {str(app): Window.of(one) for app, one in found.items()} | self._unwritten
         except FileNotFoundError:
             return
         except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
             self._failed("windows unreadable", error)
-
-
-def _window(value: Any) -> Window:
-    mark, start, window = value
-    if not isinstance(mark, str) or not all(type(n) is int and 0 < n < 1 << 53 for n in (start, window)):
-        raise ValueError("no window")
-    return Window(mark, start, window)

@@ -2,13 +2,14 @@
 
 In: answers with their arm, thumbs, the rollout's margins. Out: alarms, as files that every process of the gateway sees, after which the
 app goes back to where it was asked until somebody takes the file away. Who is routed is drawn, so the arms differ in nothing but
-the routing: ``routed`` against ``holdout`` and ``control`` together; while there are fewer than FEW of those, and as far as they do not
-speak against it, against the log's baseline. All that is routed counts, also what the router leaves where it was: a margin is one of
-the app. The counts are tested every second, since the start of the settings and in windows that end when the smaller arm has WINDOW
-answers, so that what goes wrong after a long good time is found too. All false alarms of an app, over all metrics, looks, windows,
-restarts and changes of the rollout, together have the probability LEVEL at most, where answers fail independently of each other. That
-a few of one session fail together is no alarm by itself: there must be LEAST bad ones (``benchmarks/guardrails.py`` measures both).
-Knows nothing of gateways.
+the routing: ``routed`` is tested against ``holdout`` and ``control`` together, whatever the log said. The log's baseline serves only while
+nothing at all was left alone, as with a holdout of 0: then a rate is an alarm only DRIFT above what would be one, since nobody can tell
+a routing that does harm from a day that is worse than the log. All that is routed counts, also what the router leaves where it was: a
+margin is one of the app. The counts are tested every second, since the start of the settings and in windows that end when the smaller
+arm has WINDOW answers, so that what goes wrong after a long good time is found too. All false alarms of an app, over all metrics, looks,
+windows, restarts and changes of the rollout, together have the probability LEVEL at most, where answers fail independently of each
+other, and, without any left alone, today's rate is no more than DRIFT above the log's. That a few of one session fail together is no
+alarm by itself: there must be LEAST bad ones (``benchmarks/guardrails.py`` measures all of this). Knows nothing of gateways.
 """
 
 from __future__ import annotations
@@ -33,12 +34,14 @@ from planner.router.guard_windows import Window, Windows, spent
 from planner.router.rollout import AppRollout, Guardrail, Rollout
 from planner.router.tallies import SCALES, Outcome, Tallies
 
-__all__ = ["FEW", "LEAST", "LEVEL", "ROUTED", "UNROUTED", "WINDOW", "Alarm", "Guard", "alarm_file", "judged"]
+__all__ = ["DRIFT", "LEAST", "LEVEL", "ROUTED", "UNROUTED", "WINDOW", "Alarm", "Guard", "alarm_file", "judged"]
 
 #: The probability that an app without any fault is ever stopped.
 LEVEL = 0.01
-#: Answers left alone below which the log's baseline stands for them; answers of the smaller arm that end a window.
-FEW, WINDOW = 500, 5_000
+#: How far today's rate may be above the log's where nothing was left alone to measure it: a choice; traffic changes as much by itself.
+DRIFT = 0.10
+#: Answers of the smaller arm that end a window.
+WINDOW = 5_000
 #: Bad routed answers without which there is no alarm.
 LEAST = 20
 ROUTED, UNROUTED = "routed", ("holdout", "control")
@@ -55,7 +58,7 @@ class Alarm:
     ----------
     guardrail, scale: what was counted, and since when: ``start`` or ``window``.
     routed, unrouted: what was counted of either arm; ``against``: ``unrouted`` or ``baseline``.
-    above: lower bound of how far the routed rate is above the other; ``margin``: how far it may be.
+    above: lower bound of how far the routed rate is above the other; ``margin``: how far it may be, DRIFT aside.
     alpha: the probability that this bound is ever too high.
     """
 
@@ -88,21 +91,20 @@ def judged(routed: Count, unrouted: Count, guardrail: Guardrail, alpha: float, *
     Parameters
     ----------
     alpha: the probability of ever being wrong, however often this is asked.
-    alone: whether the baseline may stand for fewer than FEW unrouted answers.
+    alone: whether the baseline may stand for unrouted answers where there are none.
 
     >>> against, above = judged(Count(2_100, 126), Count(2_100, 21), Guardrail(margin=0.02, baseline=0.01), 0.0005)
     >>> against, round(above, 4)
     ('unrouted', 0.0203)
     """
-    enough = -log(alpha)
+    enough, margin = -log(alpha), guardrail.margin
     if routed.hits < LEAST:
         return None
-    if unrouted.n >= FEW or not alone:
-        sure = evidence(routed, unrouted, guardrail.margin) >= enough
-        return ("unrouted", max(excess(routed, unrouted, alpha), guardrail.margin)) if sure else None
-    holds = evidence_above(unrouted, guardrail.baseline) <= 0
-    sure = holds and evidence_above(routed, guardrail.baseline + guardrail.margin) >= enough
-    return ("baseline", max(lower(routed, alpha) - guardrail.baseline, guardrail.margin)) if sure else None
+    if unrouted.n:
+        return ("unrouted", max(excess(routed, unrouted, alpha), margin)) if evidence(routed, unrouted, margin) >= enough else None
+    if not alone or guardrail.baseline is None or evidence_above(routed, guardrail.baseline + margin + DRIFT) < enough:
+        return None
+    return "baseline", max(lower(routed, alpha) - guardrail.baseline, margin + DRIFT)
 
 
 def alarm_file(state: Path, app: str) -> Path:
@@ -132,6 +134,13 @@ class Guard:
         self._unwritten: dict[str, Alarm] = {}
         self._over: dict[str, Window] = {}
         self._warned = False
+
+    def forked(self, worker: str) -> None:
+        """Guard for another process."""
+        self.worker = worker
+        self.events.forked(worker)
+        self._tallies.forked(worker)
+        self._feedback.forked()
 
     def observe(self, app: str, arm: str, outcome: Outcome, ids: Sequence[str] = ()) -> None:
         """Count an answer of ``app``; ``ids`` are those that feedback may call it by. Other arms are not counted."""

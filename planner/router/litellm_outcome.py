@@ -7,16 +7,13 @@ it was sent. What cannot be read is unknown, not bad. Knows nothing of apps, arm
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Callable, Mapping
-from functools import lru_cache
+from collections.abc import Mapping
 from typing import Any
 
-from planner.errors import PlannerError
 from planner.router.litellm_request import unit_of
+from planner.router.litellm_shape import kept, shape_of
 from planner.router.mirror import Today
 from planner.router.tallies import Outcome
-from planner.text.checks import json_problem, schema_check
 from planner.text.messages import content_text
 
 __all__ = ["ids_of", "outcome", "sent_of", "today"]
@@ -24,12 +21,17 @@ __all__ = ["ids_of", "outcome", "sent_of", "today"]
 _CUT = ("length", "max_tokens", "max_output_tokens")
 
 
-async def outcome(kwargs: Mapping[str, Any], answer: Any) -> Outcome:
-    """Return what the guard counts of an answer; a format that was asked for is checked outside the event loop."""
-    finish, text = _finish(answer), _text(answer)
-    shape = _shape(_body(kwargs) or {})
-    kept = None if shape is None or not text else await asyncio.to_thread(_kept, shape, text)
-    return Outcome(False, _latency_ms(kwargs), finish in _CUT, kept)
+async def outcome(kwargs: Mapping[str, Any], answer: Any, *, shaped: bool = True) -> Outcome:
+    """Return what the guard counts of an answer; where it is ``shaped``, the format asked for is checked outside the event loop.
+
+    Of a stream that its client left nothing is known but that no error was seen: its time and its end are those of the client.
+    """
+    if _left(kwargs):
+        return Outcome(False, None, None, None)
+    shape = shape_of(_body(kwargs) or {}) if shaped else None
+    text = _text(answer) if shape is not None else None
+    valid = None if shape is None or not text else await asyncio.to_thread(kept, shape, text)
+    return Outcome(False, _latency_ms(kwargs), _finish(answer) in _CUT, valid)
 
 
 def sent_of(kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -85,34 +87,15 @@ def _metadata(kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
     return (kwargs.get("litellm_params") or {}).get("metadata") or {}
 
 
+def _left(kwargs: Mapping[str, Any]) -> bool:
+    """Say whether the client went away before the answer's end, which LiteLLM logs as a success."""
+    about = _logged(kwargs).get("error_information") or {}
+    return about.get("error_class") == "ClientDisconnected" or str(about.get("error_code")) == "499"
+
+
 def _latency_ms(kwargs: Mapping[str, Any]) -> float | None:
     start, end = _logged(kwargs).get("startTime"), _logged(kwargs).get("endTime")
     return (end - start) * 1e3 if isinstance(start, float) and isinstance(end, float) and end >= start else None
-
-
-def _shape(body: Mapping[str, Any]) -> str | None:
-    """Return the JSON schema asked for as text, "" for any JSON, None for no format."""
-    text, config = body.get("text"), body.get("output_config")
-    found = body.get("response_format") or (text.get("format") if isinstance(text, Mapping) else None)
-    found = found or body.get("output_format") or (config.get("format") if isinstance(config, Mapping) else None)
-    kind = found.get("type") if isinstance(found, Mapping) else None
-    if not isinstance(found, Mapping) or kind not in ("json_object", "json_schema"):
-        return None
-    inner = found.get("json_schema")
-    schema = inner.get("schema") if isinstance(inner, Mapping) else found.get("schema")
-    return json.dumps(schema, sort_keys=True) if isinstance(schema, Mapping) else ""
-
-
-def _kept(shape: str, text: str) -> bool | None:
-    try:
-        return _check(shape)(text) is None
-    except (PlannerError, RecursionError):  # a schema that is none says nothing about the answer
-        return None
-
-
-@lru_cache(64)
-def _check(shape: str) -> Callable[[str], str | None]:
-    return schema_check(json.loads(shape)) if shape else json_problem
 
 
 def _finish(answer: Any) -> str | None:

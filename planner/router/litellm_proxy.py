@@ -1,17 +1,21 @@
 """What a hook asks the LiteLLM proxy around it: which groups there are, who may use them, which one holds a stored conversation.
 
-In: model groups, the caller's key, ids of answers. Out: yes, no or a name. Outside a running proxy every group is known and allowed.
-Written against LiteLLM's own functions, which are no promised interface: where one is gone, the caller's request goes as asked.
-Knows nothing of rollouts or routers.
+In: model groups, the caller's key, ids of answers. Out: yes, no or a name. Outside a running proxy every group is known, and allowed
+to a key without limits. Written against LiteLLM's own functions, which are no promised interface: where one is gone, the caller's request
+goes as asked. Knows nothing of rollouts or routers.
 """
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 __all__ = ["behind", "filters_tags", "holder", "knows", "may_call", "router"]
+
+#: How providers date a snapshot of a model.
+_DATE = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{8})$")
 
 
 def router() -> Any:
@@ -25,29 +29,59 @@ def knows(group: str) -> bool:
     return found is None or group in found.model_names or group in (found.model_group_alias or {})
 
 
-def behind(group: str) -> str:
-    """Return the model behind the group, without its provider, as the log has it; the group's own name where that is none or several."""
+def behind(group: str, known: Collection[str] = ()) -> str:
+    """Return the model behind the group, without its provider, as the log has it; the group's own name where that is none or several.
+
+    A deployment goes by the first of its names that is ``known``: its model, its base model (an Azure deployment has a name of its own),
+    either without a date; else by its model.
+    """
     deployments = getattr(router(), "model_list", None) or ()
-    found = {str(d["litellm_params"]["model"]).partition("/") for d in deployments if d.get("model_name") == group}
-    names = {model or provider for provider, _, model in found}
+    names = {_named(d, known) for d in deployments if d.get("model_name") == group}
     return names.pop() if len(names) == 1 else group
 
 
-async def may_call(auth: Any, group: str) -> bool:
-    """Say whether the caller's key, and its team, may use the model group."""
-    if not (getattr(auth, "models", None) or getattr(auth, "team_models", None)):
-        return True
-    from litellm.proxy._types import ProxyException
-    from litellm.proxy.auth.auth_checks import can_key_call_model, can_object_call_model
+def _named(deployment: Mapping[str, Any], known: Collection[str]) -> str:
+    params, info = deployment["litellm_params"], deployment.get("model_info") or {}
+    full = [str(name) for name in (params["model"], info.get("base_model"), params.get("base_model")) if name]
+    names = [name.partition("/")[2] or name for name in full]
+    return next((name for name in (*names, *(_DATE.sub("", n) for n in names)) if name in known), names[0])
 
+
+async def may_call(auth: Any, group: str) -> bool:
+    """Say whether the caller may use the model group: key, team and member, project, end user, agent and, of a key without a team, user.
+
+    They are LiteLLM's own checks of a model that was chosen after the caller was let in. Whatever else they raise, as where the database
+    cannot be asked, is raised.
+    """
+    server = sys.modules.get("litellm.proxy.proxy_server")
+    if server is None:
+        return not (getattr(auth, "models", None) or getattr(auth, "team_models", None))
+    from fastapi import HTTPException
+    from litellm.proxy import _types as types
+    from litellm.proxy.auth import auth_checks as checks
+
+    kept = {"prisma_client": server.prisma_client, "user_api_key_cache": server.user_api_key_cache}
+    kept |= {"proxy_logging_obj": server.proxy_logging_obj}
     try:
-        await can_key_call_model(model=group, llm_model_list=None, valid_token=auth, llm_router=router())
-        if auth.team_models:
-            team: dict[str, Any] = {"team_model_aliases": auth.team_model_aliases, "team_id": auth.team_id, "object_type": "team"}
-            can_object_call_model(model=group, llm_router=router(), models=auth.team_models, **team)
-    except ProxyException:
+        await checks.can_key_call_resolved_model(model=group, llm_model_list=None, valid_token=auth, llm_router=router())
+        await checks.can_agent_call_model(model=group, valid_token=auth, llm_router=router(), **kept)
+        if auth.team_id is None and auth.user_id is not None:
+            user = await _user(checks, auth.user_id, kept)
+            aliases = checks.key_model_aliases_for_auth_check(auth)
+            await checks.can_user_call_model(model=group, llm_router=router(), user_object=user, key_model_aliases=aliases)
+    except (types.ProxyException, HTTPException):
         return False
     return True
+
+
+async def _user(checks: Any, user: str, kept: Mapping[str, Any]) -> Any:
+    """Return what the proxy knows of a user; None where it keeps none, for want of a database or of that user."""
+    try:
+        return await checks.get_user_object(user_id=user, user_id_upsert=False, **kept)
+    except Exception as error:
+        if kept["prisma_client"] is None or type(error).__name__ == "UserNotFoundError":
+            return None
+        raise
 
 
 def filters_tags(data: Mapping[str, Any]) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,8 +44,12 @@ class Asked:
     metadata: dict[str, Any]
 
 
-def asked(data: Any, auth: Any, call_type: Any, app_from: str | None = None) -> Asked | None:
-    """Read one request; None where it is no call of ours or cannot be read. ``auth`` is LiteLLM's ``user_api_key_dict``.
+def asked(
+    data: Any, auth: Any, call_type: Any, app_from: str | None = None, failed: Callable[[Exception], None] | None = None
+) -> Asked | None:
+    """Read one request; None where it is no call of ours or cannot be read, of which ``failed`` is told why.
+
+    ``auth`` is LiteLLM's ``user_api_key_dict``.
 
     >>> found = asked({"model": "gpt-5", "input": "Hi", "instructions": "Be brief.", "litellm_session_id": "s"}, None, "aresponses")
     >>> found.key, found.app, [m["role"] for m in found.messages]
@@ -58,7 +62,9 @@ def asked(data: Any, auth: Any, call_type: Any, app_from: str | None = None) -> 
         metadata = metadata_of(data)
         app, (key, unit) = app_of(metadata, model, app_from), unit_of(data, metadata, auth)
         return Asked(model, app, key, unit, _messages(data, call_type), _beside(data, app, model))
-    except Exception:  # whatever a client sent, its request must pass
+    except Exception as error:  # whatever a client sent, its request must pass
+        if failed is not None:
+            failed(error)
         return None
 
 

@@ -2,7 +2,7 @@
 
 In: the folder that ``planner export`` wrote: bundle, rollout.json, STOP. Out: the router and the rollout that hold now, whether an app
 is stopped, and counts of what went wrong. A background thread looks twice a second; where it stands still, requests look
-themselves. Knows nothing of the gateway.
+themselves; a process that is forked off goes on under a name of its own. Knows nothing of the gateway.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+from weakref import ReferenceType, ref
 
 from planner.router import rollout as rollouts
 from planner.router.events import Events
@@ -61,7 +63,7 @@ class Live:
 
     def __init__(self, folder: str | Path, clock: Callable[[], float] = time.monotonic) -> None:
         self.folder = Path(folder)
-        self.worker = f"{os.getpid()}-{secrets.token_hex(3)}"
+        self.worker = _worker()
         self.state = self.folder / STATE
         self.events = Events(self.state / "events.jsonl", self.worker)
         self.guard = Guard(self.state, self.worker)
@@ -74,6 +76,7 @@ class Live:
         self._marked: tuple[Rollout | None, str | None] = (None, None)
         self._ended = False
         self._pulse = Pulse(self._beat, _LOOK_S, clock)
+        os.register_at_fork(after_in_child=partial(_forked, ref(self)))
         self._beat()
 
     @classmethod
@@ -116,6 +119,14 @@ class Live:
         if rollout is None or bundle is None or settings is None or settings.mode == "off":
             return None
         return On(settings, rollout, bundle, self.stop_file or rollout.stop or app in self.guard.alarmed)
+
+    def forked(self) -> None:
+        """Be another process: with a name, files and counts of its own, and no lock that a thread of the first one may have held."""
+        self.worker, self._said = _worker(), ""
+        self.events.forked(self.worker)
+        self.guard.forked(self.worker)
+        for watched in (self._bundle, self._rollout, self._pulse):
+            watched.forked()
 
     def _load(self, folder: Path) -> Bundle:
         manifest, old = read_manifest(folder)[0], self.bundle
@@ -174,3 +185,13 @@ class Live:
             with suppress(OSError):
                 if time.time() - file.stat().st_mtime > _OLD_S:
                     file.unlink()
+
+
+def _worker() -> str:
+    """Return a name for this process that no other one ever had."""
+    return f"{os.getpid()}-{secrets.token_hex(3)}"
+
+
+def _forked(live: ReferenceType[Live]) -> None:
+    if (here := live()) is not None:
+        here.forked()

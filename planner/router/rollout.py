@@ -61,21 +61,21 @@ def _shown(value: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Guardrail:
-    """One limit of an app: alarm when the routed rate is above ``baseline`` by more than ``margin``.
+    """One limit of an app: alarm when the routed rate is above that of what was left alone, or the log's, by more than ``margin``.
 
     Parameters
     ----------
-    margin, baseline: rates from 0 to 1.
+    margin, baseline: rates from 0 to 1; a baseline of None is not known, and only live answers that were left alone are compared with.
     limit_ms: [ms] from which an answer is slow; of the guardrail ``slow`` alone.
     """
 
     margin: float
-    baseline: float
+    baseline: float | None = None
     limit_ms: float | None = None
 
     def __post_init__(self) -> None:
         _share("margin", self.margin)
-        _share("baseline", self.baseline)
+        _share("baseline", 0 if self.baseline is None else self.baseline)
         if self.limit_ms is not None and not (_number(self.limit_ms) and self.limit_ms > 0):
             raise InputError(f"limit_ms {_shown(self.limit_ms)}", "milliseconds above 0")
 
@@ -233,7 +233,7 @@ def read(path: str | Path) -> Rollout:
     except FileNotFoundError:
         raise
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{file}: {type(error).__name__}", "a readable JSON file", "correct it, or run: planner rollout set") from error
+        raise InputError(f"{file}: {type(error).__name__}", "a readable JSON file", "correct it, or run: planner rollout stop") from error
     return Rollout.of(payload, str(file))
 
 

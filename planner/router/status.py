@@ -96,14 +96,22 @@ def _workers(folder: Path) -> Iterator[Worker]:
                 about.get("bundle"),
                 about.get("version"),
                 bool(about.get("stopped")),
-                tuple(about.get("alarmed") or ()),
+                tuple(map(str, alarmed)) if isinstance(alarmed := about.get("alarmed"), list) else (),
             )
 
 
 def _counts(state: Path, apps: tuple[str, ...]) -> dict[str, dict[str, Count]]:
-    tallies, windows = Tallies(state / "counts", "", lambda *_: None), _object(state / "windows.json") or {}
+    tallies, stored = Tallies(state / "counts", "", lambda *_: None), _object(state / "windows.json") or {}
     tallies.read()
-    return {app: tallies.of(app, Window(*windows[app]))["start"] for app in apps if app in windows}
+    windows = {app: window for app in apps if (window := _window(stored.get(app))) is not None}
+    return {app: tallies.of(app, window)["start"] for app, window in windows.items()}
+
+
+def _window(value: Any) -> Window | None:
+    try:
+        return Window.of(value)
+    except (TypeError, ValueError):
+        return None
 
 
 def _events(state: Path) -> Counter[tuple[str, str]]:
@@ -112,8 +120,9 @@ def _events(state: Path) -> Counter[tuple[str, str]]:
         file = state / name
         for line in file.read_text("utf-8", "replace").splitlines() if file.exists() else ():
             about = _parsed(line)
-            if about is not None:
-                found[str(about.get("event")), str(about.get("error") or about.get("app") or "")] += int(about.get("count") or 1)
+            count = about.get("count", 1) if about is not None else None
+            if about is not None and type(count) is int and count > 0:
+                found[str(about.get("event")), str(about.get("error") or about.get("app") or "")] += count
     return found
 
 

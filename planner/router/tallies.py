@@ -42,13 +42,13 @@ class Outcome:
     ----------
     error: the client saw an error; then the rest says nothing.
     latency_ms: [ms]; None where it is not known.
-    length: the answer was cut off at its limit.
+    length: the answer was cut off at its limit; None where it was not read to its end.
     schema_ok: whether it kept the format asked for; None where none was, or where that was not checked.
     """
 
     error: bool
     latency_ms: float | None
-    length: bool
+    length: bool | None
     schema_ok: bool | None
 
     def hits(self, limit_ms: float | None) -> dict[str, bool]:
@@ -59,7 +59,8 @@ class Outcome:
         """
         found = {"error": self.error}
         if not self.error:
-            found["length"] = self.length
+            if self.length is not None:
+                found["length"] = self.length
             if self.latency_ms is not None and limit_ms is not None:
                 found["slow"] = self.latency_ms > limit_ms
             if self.schema_ok is not None:
@@ -76,6 +77,11 @@ class Tallies:
         self._others: dict[str, tuple[Any, Parts]] = {}
         self._lock = threading.Lock()
         self._written = ""
+
+    def forked(self, worker: str) -> None:
+        """Count for another process, from nothing, into a file of its own."""
+        self.path, self._lock, self._written = self.path.with_name(f"{worker}.json"), threading.Lock(), ""
+        self._own = {key: (number, {}) for key, (number, _) in self._own.items()}
 
     def begin(self, windows: Mapping[str, Window]) -> None:
         """Count for these apps too, from now on; their counts of another start or window are dropped."""

@@ -7,6 +7,7 @@ for being equal, so that no clock that jumps can hold anything up. Knows nothing
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -62,6 +63,10 @@ class Watched(Generic[T]):
 
     value: T | None
 
+    def forked(self) -> None:
+        """Look for another process, whose lock no thread of this one holds."""
+        self._lock = threading.Lock()
+
     def poll(self) -> None:
         """Look once; nothing is done while another thread looks.
 
@@ -107,6 +112,11 @@ class Pulse:
         self._thread: threading.Thread | None = None
         self._ended = threading.Event()
         self._starting = threading.Lock()
+
+    def forked(self) -> None:
+        """Beat for another process: it has no thread, and is late at once."""
+        self._thread, self._starting, self._ended = None, threading.Lock(), threading.Event()
+        self._last = -math.inf
 
     def start(self) -> None:
         """Start the thread unless it runs."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import math
 import re
+import threading
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,11 +86,12 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON value")
 
 
-def schema_check(schema: Mapping[str, Any] | bool) -> Callable[[str], str | None]:
+def schema_check(schema: Mapping[str, Any] | bool, *, most_steps: int | None = None) -> Callable[[str], str | None]:
     """Return the check of a text against a JSON schema: why it is not valid, None when it is.
 
     The schema's own ``$schema`` decides the draft, else 2020-12. References outside it are never fetched. InputError when
-    it is no schema or refers outside itself, MissingExtraError without jsonschema.
+    it is no schema, refers outside itself or, for one text, takes more than ``most_steps`` keywords, each counted as often as it is
+    applied (None: any number); MissingExtraError without jsonschema.
 
     >>> check = schema_check({"type": "object", "required": ["city"]})
     >>> check('{"city": "Ulm"}'), check("{}"), check("Ulm")
@@ -97,7 +99,7 @@ def schema_check(schema: Mapping[str, Any] | bool) -> Callable[[str], str | None
     """
     try:
         from jsonschema.exceptions import SchemaError, best_match  # type: ignore[import-untyped]
-        from jsonschema.validators import Draft202012Validator, validator_for  # type: ignore[import-untyped]
+        from jsonschema.validators import Draft202012Validator, extend, validator_for  # type: ignore[import-untyped]
         from referencing import Registry
         from referencing.exceptions import Unresolvable
     except ModuleNotFoundError as error:
@@ -107,11 +109,13 @@ def schema_check(schema: Mapping[str, Any] | bool) -> Callable[[str], str | None
         kind.check_schema(schema)
     except SchemaError as error:
         raise InputError(f"a schema that is none: {error.message}", "a JSON schema") from error
-    validator = kind(schema, registry=Registry())
+    steps = _Steps(most_steps)
+    validator = extend(kind, {name: steps.counted(apply) for name, apply in kind.VALIDATORS.items()})(schema, registry=Registry())
 
     def check(text: str) -> str | None:
         if problem := json_problem(text):
             return problem
+        steps.begin()
         try:
             found = best_match(validator.iter_errors(json.loads(text)))
         except Unresolvable as error:
@@ -119,6 +123,26 @@ def schema_check(schema: Mapping[str, Any] | bool) -> Callable[[str], str | None
         return f"{found.json_path}: {found.message}" if found else None
 
     return check
+
+
+class _Steps(threading.local):
+    """Counts, in each thread by itself, how many keywords were applied, and ends what takes more than ``most``."""
+
+    def __init__(self, most: int | None) -> None:
+        self.most, self.left = most, most
+
+    def begin(self) -> None:
+        self.left = self.most
+
+    def counted(self, apply: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+        def one(*given: Any) -> Iterator[Any]:
+            if self.left is not None:
+                self.left -= 1
+                if self.left < 0:
+                    raise InputError("a schema, or a text, with too much to check", f"at most {self.most:,} steps")
+            return apply(*given) or iter(())
+
+        return one
 
 
 def normalised(text: str, *, case: bool = False) -> str:

@@ -226,6 +226,18 @@ def test_a_group_is_what_answers_it_most(tmp_path: Path) -> None:
     assert (found.behind, found.asks) == ({"g": "b"}, {"x": ("g",)})
 
 
+@pytest.mark.parametrize(
+    ("formats", "baseline"),
+    [(["json_object"] * 4, 1 / 3), (["json_schema"] * 4, None), (["json_object", "json_schema"] * 2, None), (["grammar"] * 4, "none")],
+)
+def test_the_baseline_of_formats_is_measured_as_the_guard_measures(tmp_path: Path, formats: list[str], baseline: Any) -> None:
+    """Answers that should be JSON are judged as at the gateway, empty ones not; those to a schema, which no log keeps, have no baseline."""
+    columns = {"model": "a", "model_requested": "g", "app": "x", "purpose": "user", "cache_hit": False, "status": "ok"}
+    traffic = traffic_of(tmp_path, {**columns, "response_format": formats, "response": ["{}", "no", "", "[1]"]})
+    found = gateway_log(traffic).guardrails["x"].get("schema", {"baseline": "none"})
+    assert found.get("baseline") == pytest.approx(baseline, abs=1e-6)
+
+
 def test_what_stands_behind_a_group_is_not_where_our_router_sent_it(tmp_path: Path) -> None:
     """In a routed log a group keeps the model that answers its held-out requests, however few; without any, what answers it most."""
     arms = ["holdout", "routed", "routed", "pinned", "routed"]

@@ -17,6 +17,7 @@ from support.exported import Office, office
 from support.faulty import Faulty, faulty
 from support.gateway import Gateway, gateway
 from support.small import MODELS
+from support.steered import router as steered
 from typer.testing import CliRunner
 
 from planner.bundle import export
@@ -27,7 +28,7 @@ from planner.bundle.prediction import predict
 from planner.bundle.preflight import Preflight, peaks_of, preflight
 from planner.bundle.preflight_calls import FEATURES, features_of, tried
 from planner.bundle.preflight_checks import Check
-from planner.bundle.preflight_proxy import Proxy, proxy_at
+from planner.bundle.preflight_proxy import Answered, Proxy, proxy_at
 from planner.cli.preflight import preflight as verb
 from planner.errors import BundleError, InputError
 from planner.outcomes import fit_outcomes
@@ -251,22 +252,45 @@ def test_a_retired_model_is_a_no_go(running: Running, tmp_path: Path) -> None:
     assert only(over).subject == BIG
 
 
+@pytest.mark.parametrize("stated", ["2027-01", "soon"])
+def test_what_a_gateway_says_in_other_words_could_not_be_told(stated: str) -> None:
+    """A retirement that is no date is unknown, unless another date is over; a limit that is the name of a variable is no limit known."""
+    deployment = {"model_name": "gpt-5", "model_info": {"deprecation_date": stated}, "litellm_params": {"rpm": "os.environ/RPM"}}
+    proxy = Proxy("http://localhost:1", {})
+    vars(proxy)["deployments"] = [deployment]
+    (first, *_) = checks.retirements(steered(), proxy, PriceBook.load(), TODAY)
+    assert (first.go, first.subject) == (None, "gpt-5")
+    assert stated in first.found
+    vars(proxy)["deployments"].append({"model_name": "gpt-5", "model_info": {"deprecation_date": "2026-11-01"}})
+    assert next(checks.retirements(steered(), proxy, PriceBook.load(), TODAY)).go is False
+    assert checks.stated_quotas(proxy) == {"gpt-5": {}}
+
+
+def test_a_group_that_routes_by_itself_needs_no_hook() -> None:
+    """Without the hook among the callbacks nothing is routed, a no-go, unless a group is there that chooses among others."""
+    proxy = Proxy("http://localhost:1", {})
+    vars(proxy).update(allowed=Answered(200, {"data": []}), settings={"callbacks": []}, deployments=[])
+    assert [c.go for c in checks.listed(proxy, [], CALLBACK)] == [False]
+    vars(proxy)["deployments"] = [{"model_name": "auto", "litellm_params": {"model": "auto_router/complexity_router"}}]
+    assert [c.go for c in checks.listed(proxy, [], CALLBACK)] == [None]
+
+
 def test_a_missing_group_is_a_no_go(narrow: Running) -> None:
     """A candidate that the gateway does not have is a no-go, is not called, and is among the differences, as are other settings."""
     found = narrow.fly()
-    assert [(c.check, c.subject) for c in against(found)] == [("model group", MIDDLE)]
+    assert [(c.check, c.subject) for c in against(found)] == [("model group", MIDDLE), ("hook", CALLBACK)]
     assert not [c for c in found.checks if c.check == "call" and c.subject.startswith(MIDDLE + ",")]
     assert (f"model_list: {MIDDLE}", f"openai/{MIDDLE}", "not there") in found.diff
     hook = next(c for c in found.checks if c.check == "hook")
-    assert (hook.go, hook.found) == (None, "not among the callbacks")
+    assert (hook.go, hook.found) == (False, "not among the callbacks: nothing would be routed")
 
 
 def test_a_key_that_may_not_is_a_no_go(narrow: Running) -> None:
     """A key that may use one group only is told to be allowed the others, and the gateway's own refusal of a call says the same."""
     found = narrow.fly(key="sk-narrow")
-    denied = {c.subject for c in against(found)}
-    assert denied == {MIDDLE, SMALL, "assistant"}
-    assert all("allow the key" in c.fix for c in against(found))
+    denied = [c for c in against(found) if c.check != "hook"]
+    assert {c.subject for c in denied} == {MIDDLE, SMALL, "assistant"}
+    assert all("allow the key" in c.fix for c in denied)
     assert next(c for c in found.checks if c.check == "call" and c.subject.startswith(BIG + ",")).go
     (refused,) = tried(narrow.asked("sk-narrow"), SMALL, FEATURES)
     assert (refused.check().check, refused.check().go) == ("key", False)

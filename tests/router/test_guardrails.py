@@ -13,10 +13,10 @@ import pytest
 from scipy.stats import binom
 
 from benchmarks import guardrails as benchmark
-from benchmarks.guardrails import MARGINS, Scenario, more, simulate
+from benchmarks.guardrails import MARGINS, RISEN, Scenario, more, simulate
 from planner.router.guard_bounds import Count
 from planner.router.guard_files import locked
-from planner.router.guardrails import FEW, LEAST, LEVEL, Guard, alarm_file, judged
+from planner.router.guardrails import DRIFT, LEAST, LEVEL, Guard, alarm_file, judged
 from planner.router.rollout import AppRollout, Guardrail, Rollout
 from planner.router.tallies import Outcome
 
@@ -47,6 +47,8 @@ def guards(state: Path, names: Sequence[str] = ("a", "b"), rollout: Rollout = ON
         Scenario("alike", 2_000, 0.5),
         Scenario("alike, few controls", 2_000, 0.95),
         Scenario("worse by exactly the margins", 2_000, 0.5, MARGINS),
+        Scenario("alike, and 10 points worse than the log, few controls", 2_000, 0.95, risen=RISEN),
+        Scenario("10 points worse than the log, all routed", 2_000, 1.0, risen=RISEN),
     ],
     ids=lambda s: s.name,
 )
@@ -56,11 +58,11 @@ def test_no_more_false_alarms_than_stated(scenario: Scenario) -> None:
     assert stopped <= binom.ppf(0.999, 2_000, LEVEL)
 
 
-def test_five_points_of_errors_are_found() -> None:
-    """Errors 5 points up stop nine rollouts of ten within 7,000 requests where half are routed, and within 2,000 where 95 % are."""
-    for share, within in ((0.5, 7_000), (0.95, 2_000)):
-        found = simulate(Scenario("", within, share, more(error=5)), 100, seed=1)
-        assert (found > 0).sum() >= 90
+@pytest.mark.parametrize(("points", "share", "within"), [(5, 0.5, 7_000), (5, 0.95, 35_000), (30, 0.95, 1_500), (30, 1.0, 250)])
+def test_errors_are_found(points: float, share: float, within: int) -> None:
+    """More errors stop nine rollouts of ten within so many requests: the fewer left alone, the later; with none, only far worse ones."""
+    found = simulate(Scenario("", within, share, more(error=points)), 40, seed=1)
+    assert (found > 0).sum() >= 36
 
 
 def test_an_outage_after_a_long_good_time_is_found_in_its_window() -> None:
@@ -69,14 +71,17 @@ def test_an_outage_after_a_long_good_time_is_found_in_its_window() -> None:
     assert (found > 60_000).all()
 
 
-def test_the_baseline_stands_in_for_few_controls_that_do_not_speak_against_it() -> None:
-    """Few controls: against the log; few that are bad themselves, or enough: against them; and a few bad answers are never an alarm."""
+def test_the_baseline_serves_only_where_nothing_was_left_alone() -> None:
+    """Live controls decide however few they are; the log does without any, DRIFT above it; and a few bad answers are never an alarm."""
     limit, alpha = Guardrail(0.02, 0.01), 5e-4
-    routed = Count(1_000, 70)
-    assert judged(routed, Count(50, 0), limit, alpha) is not None
-    assert judged(routed, Count(50, 0), limit, alpha, alone=False) is None
-    assert judged(routed, Count(50, 5), limit, alpha) is None
-    assert judged(routed, Count(FEW, 35), limit, alpha) is None
+    assert judged(Count(1_000, 70), Count(0, 0), limit, alpha) is None
+    assert judged(Count(1_000, 300), Count(0, 0), limit, alpha) == ("baseline", pytest.approx(0.2245, abs=1e-3))
+    assert judged(Count(1_000, 300), Count(0, 0), replace(limit, baseline=None), alpha) is None
+    assert judged(Count(1_000, 300), Count(0, 0), limit, alpha, alone=False) is None
+    assert judged(Count(1_000, 300), Count(1, 0), limit, alpha) is None
+    assert judged(Count(1_000, 300), Count(60, 18), limit, alpha) is None
+    assert judged(Count(1_000, 300), Count(60, 0), limit, alpha) is not None
+    assert DRIFT == 0.10
     against, above = judged(Count(9_000, 630), Count(9_000, 90), limit, alpha) or ("", 0.0)
     assert against == "unrouted"
     assert 0.02 < above < 0.06
@@ -88,7 +93,7 @@ def test_an_alarm_is_raised_from_the_counts_of_all_and_seen_by_all(tmp_path: Pat
     """Neither process has enough alone; together they have, and after one more look each has stopped the app; it is logged once."""
     one, two = guards(tmp_path)
     for guard in (one, two):
-        observe(guard, "routed", 150, LEAST - 2)
+        observe(guard, "routed", 30, LEAST - 2)
     with caplog.at_level(logging.WARNING, "planner"):
         one.tick(ON)
         assert one.alarmed == frozenset()
@@ -97,8 +102,8 @@ def test_an_alarm_is_raised_from_the_counts_of_all_and_seen_by_all(tmp_path: Pat
     assert one.alarmed == two.alarmed == {"chat"}
     found = json.loads(alarm_file(tmp_path, "chat").read_text("utf-8"))
     assert (found["app"], found["guardrail"], found["against"], found["worker"]) == ("chat", "error", "baseline", "b")
-    assert found["routed"] == {"n": 336, "hits": 36}
-    assert found["margin"] <= found["above"] < 36 / 336
+    assert found["routed"] == {"n": 96, "hits": 36}
+    assert found["margin"] <= found["above"] < 36 / 96
     lines = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text("utf-8").splitlines()]
     assert [line["guardrail"] for line in lines if line["event"] == "alarm"] == ["error"]
     assert [record.message for record in caplog.records] == [found["text"]]

@@ -8,10 +8,9 @@ import json
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -31,19 +30,30 @@ with pytest.MonkeyPatch.context() as _offline, warnings.catch_warnings():
     warnings.simplefilter("ignore")  # LiteLLM's own
     for _name in ("LITELLM_LOCAL_MODEL_COST_MAP", "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS"):
         _offline.setenv(_name, "True")
-    from litellm.proxy._types import UserAPIKeyAuth
-    from litellm.proxy.auth import auth_checks  # noqa: F401  # the hook imports it late, where warnings are errors
+    import litellm
+    from litellm.proxy import proxy_server  # what the hook asks for permissions
+    from litellm.proxy._types import LiteLLM_ProjectTableCachedObj, LiteLLM_UserTable, UserAPIKeyAuth
+    from litellm.proxy.common_utils.user_api_key_cache import project_cache_key
 
     from planner.router import litellm_hook
     from planner.router.litellm_hook import PlannerHook
 
-AUTH = SimpleNamespace(models=[], team_models=[], end_user_id=None)
+ACCESS = {"api_key": "x", "api_base": "http://localhost:1"}
+AUTH = UserAPIKeyAuth(api_key="k")
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Return an exported folder without a rollout."""
     return exported(tmp_path / "exported")
+
+
+def groups(*names: str, more: Sequence[dict[str, Any]] = (), **settings: Any) -> Any:
+    """Return what stands for the proxy's router: LiteLLM's own with a group of each name, and ``more`` deployments."""
+    own = [{"model_name": n, "litellm_params": {"model": f"openai/{n}", "api_key": "x"}} for n in names]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # LiteLLM's own
+        return litellm.Router(model_list=[*own, *more], **settings)
 
 
 def hooked(folder: Path, on: Rollout | None = None) -> PlannerHook:
@@ -253,21 +263,21 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> PlannerHook:
 )
 @settings(max_examples=400, deadline=None)
 def test_whatever_a_client_sends_passes(fuzzed: PlannerHook, data: dict[str, Any], call_type: str) -> None:
-    """Any JSON in any field: the hook returns the same request, to a model that was asked for or is a candidate, and counts no error."""
+    """Any JSON in any field: the hook returns the same request, to what it asked for or a candidate, and counts nothing but that."""
     wanted = {BIG, MINI, NANO} if data["model"] == BIG else {"other"}
     assert steered(fuzzed, data, call_type) is data
     assert data["model"] in wanted
-    assert not fuzzed.live.events.totals
+    assert {event for event, _ in fuzzed.live.events.totals} <= {"request unreadable"}
 
 
 @pytest.mark.parametrize(("words", "beside"), [(200_000, True), (20, False)])
 def test_a_long_prompt_does_not_hold_up_the_loop(folder: Path, words: int, beside: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While a prompt of 4 MB is decided (here made to take 0.3 s), other work of the event loop goes on; a short one is decided at once."""
+    """While a prompt of 4 MB is decided (here made to take 0.1 s), other work of the event loop goes on; a short one is decided at once."""
     hook, text, judged = hooked(folder, rollout("shadow")), "word and other things " * words, litellm_hook._judged
     ticks = []
 
     def slow(*given: Any) -> Any:
-        time.sleep(0.3)
+        time.sleep(0.1)
         return judged(*given)
 
     async def both() -> dict[str, Any]:
@@ -287,9 +297,39 @@ def test_a_long_prompt_does_not_hold_up_the_loop(folder: Path, words: int, besid
     assert (len(ticks) >= 5) is beside
 
 
+def test_a_decision_that_takes_too_long_is_not_waited_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long prompt of which the decision takes 2 s goes as asked after a quarter of one, with certainty, and that is counted."""
+    hook = hooked(folder, rollout("active"))
+
+    def slow(*_: Any) -> Any:
+        time.sleep(2)
+
+    async def one() -> tuple[dict[str, Any], float]:
+        start = time.monotonic()
+        data: dict[str, Any] = await hook.async_pre_call_hook(AUTH, None, request(TINY * litellm_hook._LONG), "acompletion")
+        return data, time.monotonic() - start
+
+    monkeypatch.setattr(litellm_hook, "_judged", slow)
+    data, took = asyncio.run(one())
+    assert took < 1
+    assert (data["model"], planner_of(data)["reason"]) == (BIG, "kept: no decision in time")
+    assert json.loads(data["metadata"]["spend_logs_metadata"]["action_propensities"]) == {BIG: 1.0}
+    assert hook.live.events.totals == {("decision too slow", "as asked"): 1}
+
+
+def test_what_cannot_be_read_is_counted(folder: Path) -> None:
+    """A request at which reading fails passes untouched, and the event says that there was one."""
+    hook, data = hooked(folder, rollout("active")), request(messages="Hi", system={"a": float}, model=BIG)
+    data["metadata"]["session_id"] = {"not": {"JSON"}}
+    before = copy.deepcopy(data)
+    assert steered(hook, data, "anthropic_messages") == before
+    assert hook.live.events.totals == {("request unreadable", "TypeError"): 1}
+
+
 def test_a_group_the_proxy_lacks_is_never_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the proxy has no group for the decided model, the request goes as asked with certainty, and that is counted."""
-    monkeypatch.setattr(proxy, "router", lambda: SimpleNamespace(model_names={BIG, MINI}, model_group_alias=None, model_list=[]))
+    found = groups(BIG, MINI)
+    monkeypatch.setattr(proxy, "router", lambda: found)
     hook = hooked(folder, replace(rollout("active"), holdout=0.0))
     data = steered(hook, request(TINY))
     assert data["model"] == BIG
@@ -316,11 +356,73 @@ def test_a_key_that_may_not_use_the_model_keeps_what_it_asked_for(folder: Path) 
     assert not hook.live.events.totals
 
 
+def kept_by(user: str, models: list[str]) -> UserAPIKeyAuth:
+    """Return a key of a user who may use some models."""
+    about = LiteLLM_UserTable(user_id=user, max_budget=None, user_email="u@example.org", models=models)
+    asyncio.run(proxy_server.user_api_key_cache.async_set_cache(key=user, value=about, model_type=LiteLLM_UserTable))
+    return UserAPIKeyAuth(api_key="k", user_id=user)
+
+
+def kept_in(project: str, models: list[str]) -> UserAPIKeyAuth:
+    """Return a key of a project that may use some models."""
+    about = LiteLLM_ProjectTableCachedObj(project_id=project, models=models, created_by="x", updated_by="x")
+    key = {"key": project_cache_key(project), "value": about, "model_type": LiteLLM_ProjectTableCachedObj}
+    asyncio.run(proxy_server.user_api_key_cache.async_set_cache(**key))
+    return UserAPIKeyAuth(api_key="k", project_id=project)
+
+
+@pytest.mark.parametrize("whose", [kept_by, kept_in], ids=["user", "project"])
+def test_whoever_may_not_use_the_model_keeps_what_was_asked_for(folder: Path, whose: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What LiteLLM refuses to the user or the project of a key is refused to the router for it too; what it allows is not."""
+    monkeypatch.setattr(proxy_server, "prisma_client", object())  # there is a database; all that is asked of it is in the cache
+    hook = hooked(folder, replace(rollout("active"), holdout=0.0))
+    for name, models, sent in (("narrow", [BIG], BIG), ("wide", [BIG, NANO], NANO)):
+        data = request()
+        asyncio.run(hook.async_pre_call_hook(whose(name, models), None, data, "acompletion"))
+        assert data["model"] == sent
+    assert not hook.live.events.totals
+
+
+def test_where_permissions_cannot_be_found_out_nothing_moves(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that does not answer is no permission: as asked, and counted."""
+
+    async def broken(*_: Any, **__: Any) -> None:
+        raise ConnectionError("no database")
+
+    monkeypatch.setattr("litellm.proxy.auth.auth_checks.can_key_call_resolved_model", broken)
+    hook = hooked(folder, replace(rollout("active"), holdout=0.0))
+    assert steered(hook, request())["model"] == BIG
+    assert hook.live.events.totals == {("permission unknown", "ConnectionError"): 1}
+
+
+@pytest.mark.parametrize(
+    "deployments",
+    [
+        [{"litellm_params": {"model": "azure/chat-prod", **ACCESS}, "model_info": {"base_model": "azure/gpt-5"}}],
+        [{"litellm_params": {"model": "openai/gpt-5-2025-08-07", **ACCESS}}],
+        [{"litellm_params": {"model": "openai/gpt-5", **ACCESS}}, {"litellm_params": {"model": "azure/gpt-5-eu", **ACCESS}}],
+        [{"litellm_params": {"model": "azure/chat-prod", **ACCESS}}],
+    ],
+    ids=["base model", "dated", "several", "unknown"],
+)
+def test_where_the_reference_wins_any_name_of_it_is_kept(
+    folder: Path, deployments: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A decision for the reference moves no request off its group, whatever its deployments are called; one for another model does."""
+    found = groups(BIG, MINI, NANO, more=[{**one, "model_name": ALIAS} for one in deployments])
+    monkeypatch.setattr(proxy, "router", lambda: found)
+    hook = hooked(folder, replace(rollout("active"), holdout=0.0))
+    for i in range(20):
+        data = steered(hook, request(LONG, f"s-{i}", model=ALIAS))
+        assert data["model"] == ALIAS
+        assert len(json.loads(data["metadata"]["spend_logs_metadata"]["action_propensities"])) == 1
+    assert steered(hook, request(TINY, model=ALIAS))["model"] == NANO
+
+
 def test_another_name_for_the_reference_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A group that serves the reference under another name keeps what the reference wins, logged by the candidate's name."""
-    names = {BIG: BIG, ALIAS: BIG, MINI: MINI, NANO: NANO}
-    listed = [{"model_name": n, "litellm_params": {"model": f"openai/{m}"}} for n, m in names.items()]
-    monkeypatch.setattr(proxy, "router", lambda: SimpleNamespace(model_names=set(names), model_group_alias=None, model_list=listed))
+    found = groups(BIG, MINI, NANO, more=[{"model_name": ALIAS, "litellm_params": {"model": f"openai/{BIG}", **ACCESS}}])
+    monkeypatch.setattr(proxy, "router", lambda: found)
     hook = hooked(folder, replace(rollout("active"), holdout=0.0))
     data = steered(hook, request(LONG, model=ALIAS))
     assert (data["model"], data["metadata"]["spend_logs_metadata"]["action"]) == (ALIAS, BIG)
@@ -330,7 +432,7 @@ def test_another_name_for_the_reference_is_kept(folder: Path, monkeypatch: pytes
 
 def test_tags_that_choose_deployments_are_not_added(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a proxy routes by tags, ours would change where a request goes: only the metadata is written there."""
-    filtering = SimpleNamespace(model_names={BIG, MINI, NANO}, model_group_alias=None, model_list=[], enable_tag_filtering=True)
+    filtering = groups(BIG, MINI, NANO, enable_tag_filtering=True)
     monkeypatch.setattr(proxy, "router", lambda: filtering)
     data = steered(hooked(folder, rollout("active")), request())
     assert data["metadata"]["tags"] == ["app:chat", "mine"]
@@ -362,6 +464,28 @@ def test_answers_are_counted_by_app_and_arm(folder: Path) -> None:
     assert not hook.live.events.totals
 
 
+def test_a_stream_that_its_client_left_is_no_fast_answer(folder: Path) -> None:
+    """Where a client left, no error was seen, and neither its time nor its end is counted as one of the model's."""
+    on = rollout("active", guardrails={"error": Guardrail(0.1, 0.1), "slow": Guardrail(0.1, 0.1, 1000.0), "length": Guardrail(0.1, 0.1)})
+    hook = hooked(folder, on)
+    answered(hook, steered(hook, request()), error_information={"error_class": "ClientDisconnected", "error_code": "499"})
+    hook.live._ticked = -10.0
+    hook.live._beat()
+    rows = json.loads((folder / "state" / "counts" / f"{hook.live.worker}.json").read_text("utf-8"))
+    (counts,) = [counts for app, scale, _, counts in rows if (app, scale) == ("chat", "start")]
+    assert [(name.partition(" ")[2], count) for name, count in counts.items()] == [("error", [1, 0])]
+
+
+@pytest.mark.parametrize("looked", [True, False])
+def test_a_format_is_checked_only_where_a_guardrail_looks(folder: Path, looked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the guardrail no client's schema is ever applied to an answer."""
+    seen = list[str]()
+    monkeypatch.setattr("planner.router.litellm_outcome.kept", lambda shape, text: seen.append(text))
+    hook = hooked(folder, rollout("shadow", guardrails={"schema": Guardrail(0.1, 0.1)} if looked else {}))
+    answered(hook, steered(hook, request(response_format={"type": "json_object"})))
+    assert seen == (["Hello"] if looked else [])
+
+
 def test_what_is_never_answered_is_forgotten(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients that go away leave nothing behind without end: the oldest open requests are dropped."""
     monkeypatch.setattr(litellm_hook, "_MOST_OPEN", 10)
@@ -383,6 +507,20 @@ def test_a_stored_conversation_stays_where_it_is(
     steered(hooked(folder, replace(rollout("active"), holdout=0.0)), data, "aresponses")
     assert (data["model"], planner_of(data)["arm"]) == (sent, arm)
     assert ("action_propensities" in data["metadata"]["spend_logs_metadata"]) == (held is None)
+
+
+@pytest.mark.parametrize("mode", ["shadow", "mirror", "canary", "active"])
+@pytest.mark.parametrize("held", [MINI, "secret-expensive"])
+def test_a_client_cannot_pin_itself_anywhere(folder: Path, mode: str, held: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ids come from clients: only where requests move, only to a candidate, and only for who may use it, does one move a request."""
+    monkeypatch.setattr(proxy, "holder", lambda _: held)
+    hook = hooked(folder, rollout(mode, mirror=Mirroring(0.1, 1.0)))
+    for key in (AUTH, UserAPIKeyAuth(api_key="k", models=[BIG])):
+        data = request(input=TINY)
+        asyncio.run(hook.async_pre_call_hook(key, None, data, "aresponses"))
+        moves = mode in ("canary", "active")
+        assert data["model"] == (MINI if moves and held == MINI and key is AUTH else BIG)
+        assert planner_of(data)["arm"] == ("pinned" if moves else "shadow")
 
 
 def test_ids_that_are_none_hold_no_conversation() -> None:
@@ -499,7 +637,9 @@ def test_events_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert (tmp_path / "state" / "events.jsonl").stat().st_size < 2200
 
 
-def mirrored(hook: PlannerHook, monkeypatch: pytest.MonkeyPatch, data: dict[str, Any], logged: Any, **proxied: Any) -> list[dict[str, Any]]:
+def mirrored(
+    hook: PlannerHook, monkeypatch: pytest.MonkeyPatch, data: dict[str, Any], logged: Any, key: UserAPIKeyAuth = AUTH, **proxied: Any
+) -> list[dict[str, Any]]:
     """Return what the proxy's router was asked in the background after a request of whose messages LiteLLM logged ``logged``."""
     asked_now = list[dict[str, Any]]()
 
@@ -510,11 +650,12 @@ def mirrored(hook: PlannerHook, monkeypatch: pytest.MonkeyPatch, data: dict[str,
             "usage": {"prompt_tokens": 3, "completion_tokens": 1},
         }
 
-    fake = SimpleNamespace(model_names={BIG, MINI, NANO}, model_group_alias=None, model_list=[], acompletion=acompletion, **proxied)
-    monkeypatch.setattr(proxy, "router", lambda: fake)
+    found = groups(BIG, MINI, NANO, **proxied)
+    found.acompletion = acompletion
+    monkeypatch.setattr(proxy, "router", lambda: found)
 
     async def both() -> None:
-        await hook.async_pre_call_hook(AUTH, None, data, "acompletion")
+        await hook.async_pre_call_hook(key, None, data, "acompletion")
         assert not asked_now
         params = {"litellm_call_id": data["litellm_call_id"], "metadata": {}, "proxy_server_request": {"body": data}}
         about = {"id": "chatcmpl-9", "model": f"openai/{BIG}", "custom_llm_provider": "openai", "startTime": 1.0, "endTime": 2.0}
@@ -543,6 +684,25 @@ def test_what_was_sent_is_mirrored_after_the_answer(folder: Path, monkeypatch: p
     for written in (folder / "state").rglob("*"):
         assert written.is_dir() or SECRET.encode() not in written.read_bytes()
     assert not hook.live.events.totals
+
+
+@pytest.mark.parametrize(
+    ("key", "changed", "why"),
+    [
+        (AUTH, {}, None),
+        (UserAPIKeyAuth(api_key="k", models=[BIG]), {}, "the key may not use the model, or it is not there"),
+        (AUTH, {"modalities": ["audio"]}, "the model cannot answer it"),
+    ],
+    ids=["may", "may not", "cannot"],
+)
+def test_a_named_mirror_answers_only_what_it_may_and_can(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, key: UserAPIKeyAuth, changed: dict[str, Any], why: str | None
+) -> None:
+    """A model that the rollout names for the mirror is asked for a key that may use it, and what it can answer."""
+    hook, data = hooked(folder, rollout("mirror", mirror=Mirroring(1.0, 5.0, NANO))), request(SHORT, **changed)
+    calls = mirrored(hook, monkeypatch, data, [{"role": "user", "content": SHORT}], key)
+    assert [call["model"] for call in calls] == ([] if why else [NANO])
+    assert hook.live.events.totals == ({("not mirrored", why): 1} if why else {})
 
 
 @pytest.mark.parametrize(

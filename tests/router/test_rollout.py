@@ -19,7 +19,7 @@ SHARES = st.floats(0, 1)
 NAMES = st.text(min_size=1, max_size=12)
 MODELS = st.lists(NAMES, min_size=1, max_size=4, unique=True).map(tuple)
 GUARDS = st.dictionaries(
-    st.sampled_from([g for g in GUARDRAILS if g != "slow"]), st.builds(Guardrail, margin=SHARES, baseline=SHARES)
+    st.sampled_from([g for g in GUARDRAILS if g != "slow"]), st.builds(Guardrail, margin=SHARES, baseline=SHARES | st.none())
 ) | st.fixed_dictionaries({"slow": st.builds(Guardrail, SHARES, SHARES, st.floats(1, 1e6))})
 APPS = st.builds(
     AppRollout,
@@ -99,7 +99,7 @@ def test_the_header_says_what_it_is() -> None:
         ({"app__mirror": {"share": 0.1, "usd_a_day": 1}}, "did you mean 'usd_per_day'?"),
         ({"app__guardrails": []}, "apps.chat.guardrails []"),
         ({"app__guardrails": {"eror": {"margin": 0, "baseline": 0}}}, "did you mean 'error'?"),
-        ({"app__guardrails": {"error": {"margin": 0.1}}}, "apps.chat.guardrails.error without baseline"),
+        ({"app__guardrails": {"error": {"baseline": 0.1}}}, "apps.chat.guardrails.error without margin"),
         ({"app__guardrails": {"error": {"margin": 2, "baseline": 0}}}, "apps.chat.guardrails.error: margin 2"),
         ({"app__guardrails": {"slow": {"margin": 0.1, "baseline": 0}}}, "guardrails.slow.limit_ms None"),
         ({"app__guardrails": {"error": {"margin": 0.1, "baseline": 0, "limit_ms": 5}}}, "guardrails.error.limit_ms 5"),

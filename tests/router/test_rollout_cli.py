@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +18,7 @@ from typer.testing import CliRunner
 from planner.cli import rollout as verb
 from planner.errors import InputError
 from planner.router.events import Events
+from planner.router.guard_files import locked
 from planner.router.guardrails import alarm_file
 from planner.router.live import STOP, Live
 from planner.router.rollout import Guardrail, read
@@ -182,6 +185,34 @@ def test_mirror_and_new_apps_are_set_by_their_options(folder: Path) -> None:
     assert (apps["new"].mode, apps["new"].asks) == ("shadow", (BIG, MINI))
 
 
+def test_commands_at_once_lose_nothing(folder: Path) -> None:
+    """Of eight commands at once, each changing another app, every change is in the rollout after."""
+    script = "import sys; from planner.cli.rollout import app; app()"
+    for i in range(8):
+        run("set", folder, "--app", f"app-{i}", "--mode", "off", "--ask", BIG)
+    command = [sys.executable, "-c", script, "set", str(folder), "--mode", "shadow", "--app"]
+    running = [subprocess.Popen([*command, f"app-{i}"], stdout=subprocess.DEVNULL) for i in range(8)]
+    assert [one.wait(120) for one in running] == [0] * 8
+    assert {read(folder / "rollout.json").apps[f"app-{i}"].mode for i in range(8)} == {"shadow"}
+
+
+def test_a_folder_held_by_another_command_is_left_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one command changes the rollout, another waits, and says so where that lasts too long."""
+    monkeypatch.setattr(verb, "WAIT_S", 0.1)
+    with locked(folder), pytest.raises(InputError, match="another command"):
+        run("set", folder, "--app", "chat", "--mode", "off")
+    assert read(folder / "rollout.json").apps["chat"].mode == "shadow"
+
+
+def test_a_broken_rollout_is_said_with_a_command_that_works(folder: Path) -> None:
+    """What to do about a rollout.json that cannot be read is no command that cannot read it either."""
+    (folder / "rollout.json").write_text("{broken", "utf-8")
+    with pytest.raises(InputError) as caught:
+        run("set", folder, "--app", "chat", "--mode", "off")
+    assert caught.value.fix == "correct it, or run: planner rollout stop"
+    run("stop", folder)
+
+
 @pytest.mark.parametrize("what", ["show", "stop", "resume"])
 def test_a_folder_that_is_none_is_refused(tmp_path: Path, what: str) -> None:
     """A folder without an export in it is named, and nothing is written into it."""
@@ -208,3 +239,21 @@ def test_damaged_state_is_left_out(folder: Path) -> None:
     assert found.alarms == {"chat": ""}
     assert found.workers == ()
     assert found.events == {("hook", "KeyError"): 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("windows.json", '{"chat": 5}'),
+        ("windows.json", '{"chat": ["m", 1, 1, 9]}'),
+        ("events.jsonl", '{"event": "x", "count": "many"}\n'),
+        ("workers/x.json", '{"worker": "x", "alarmed": 5}'),
+    ],
+)
+def test_state_that_is_no_state_is_left_out(folder: Path, name: str, text: str) -> None:
+    """JSON of another shape in any file of the state: show says the rest."""
+    (folder / "state" / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / "state" / name).write_text(text, "utf-8")
+    found = status(folder)
+    assert (found.counts, found.events) == ({}, {})
+    assert found.rollout is not None

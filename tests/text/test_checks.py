@@ -132,3 +132,13 @@ def test_checks_import_only_the_standard_library() -> None:
     code = "import json, sys; old = {*sys.modules}; import planner.text.checks; print(json.dumps([*{*sys.modules} - old]))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert {n.partition(".")[0] for n in json.loads(done.stdout)} - sys.stdlib_module_names == {"planner"}
+
+
+def test_steps_of_a_check_are_counted_for_each_text() -> None:
+    """A check ends at its number of keywords, in one text after another, and says nothing of an answer that needs more."""
+    check = schema_check({"items": {"type": "integer"}}, most_steps=10)
+    for _ in range(3):
+        assert check("[1, 2, 3]") is None
+    with pytest.raises(InputError, match="at most 10 steps"):
+        check(json.dumps([1] * 20))
+    assert check('["x"]') == "$[0]: 'x' is not of type 'integer'"
