@@ -68,6 +68,9 @@ def read(
     sessions: Sessions = False,
     sample: Sample = None,
     sample_text: SampleText = False,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Only show what apps the log's first records would have under each --app-from; write nothing.")
+    ] = False,
     prices: Prices = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -78,6 +81,7 @@ def read(
 
         planner read proxy.jsonl.zst
         planner read proxy.jsonl.zst --redact
+        planner read proxy.jsonl.zst --preview
         planner read 'logs/2026-11-*.jsonl.gz' --app-from tag:team --out november
         planner read calls.csv --map request_id=id --map timestamp=ts --map latency_ms='took_s*1000'
         planner read answers.csv --prompt question --quality 'correct_*' --model gpt_5=gpt-5 --out answers
@@ -89,10 +93,27 @@ def read(
         found = read_labels(paths[0], prompt=prompt, quality=quality, cost=cost, app=app_col, models=pairs(model, "--model"))
         show(_labels(found, found.save(out) if out else Path()), json)
         return
+    if preview:
+        show(_preview(paths, format), json)
+        return
     with _bar(quiet or json) as progress:
         traffic = _log(paths, format, None if sessions or sample else out, pairs(map, "--map"), app_from, redact, *progress)
     traffic = shaped(traffic, out, sessions=sessions, sample=sample, text_only=sample_text, quiet=quiet or json)
     show(_traffic(traffic, book_of(prices)), json)
+
+
+def _preview(paths: list[str], format: str) -> list[Part]:
+    from planner.traffic.preview import preview
+
+    found = preview(paths, format)
+    columns = {
+        "app_from": ("--app-from", lambda name: name or "(default)"),
+        "apps": ("apps", str),
+        "unnamed": ("without a name", percent),
+        "largest": ("largest, by tokens", str),
+    }
+    words = f"Of the first {int(found['requests'].max()):,} requests; nothing is written."
+    return [Part("preview", found, grid(found, columns)), Part("text", words, words)]
 
 
 @contextmanager

@@ -39,7 +39,7 @@ from planner.traffic.seen import Seen
 from planner.traffic.unknown import other_folder, system_error, unknown
 from planner.traffic.values import Rejected
 
-__all__ = ["read"]
+__all__ = ["read", "reader_of"]
 
 Progress: TypeAlias = Callable[[int, int], None]
 _BLOCK_ROWS, _BLOCK_BYTES, _SAMPLE_FILES, _SAMPLE_ROWS = 16_384, 64 << 20, 20, 50
@@ -106,7 +106,7 @@ def _read(
         out = Path(".planner") / "traffic" / identity(files, format if isinstance(format, str) else format.name, options)
         if isinstance(format, str) and (out / "traffic.json").is_file():
             return Traffic.open(out)
-    reader, detected = _reader(files, format, options)
+    reader, detected = reader_of(files, format, options)
     if format == "auto":
         refuse_formats(files, short_names(files), reader)
     reader.check(options)
@@ -211,7 +211,7 @@ class _State:
         }
 
 
-def _reader(files: Sequence[Path], format: str | Reader, options: Options) -> tuple[Reader, str]:
+def reader_of(files: Sequence[Path], format: str | Reader, options: Options) -> tuple[Reader, str]:
     if isinstance(format, Reader):
         return format, "format given as a Reader"
     if format != "auto":
