@@ -45,9 +45,11 @@ FLAT_MB = 64.0
 def in_process(traffic: Traffic, folder: Path, requests: int) -> dict[str, Any]:
     """Send ``requests`` through the hook in this process, an answer or a failure after each; the last twentieth on a full disk."""
     os.environ.update(OFFLINE)  # LiteLLM looks at these when it is imported
+    from litellm.proxy._types import UserAPIKeyAuth
+
     from planner.router.litellm_hook import PlannerHook
 
-    live = Live.started(folder)
+    live, caller = Live.started(folder), UserAPIKeyAuth(api_key="k")
     hook, seconds, memory = PlannerHook(live), np.zeros(requests), []
     wrong = raised = 0
     last = requests - requests // 20
@@ -66,7 +68,7 @@ def in_process(traffic: Traffic, folder: Path, requests: int) -> dict[str, Any]:
         data = _data(ask)
         start = time.perf_counter()
         try:
-            data = await hook.async_pre_call_hook(None, None, data, "acompletion")
+            data = await hook.async_pre_call_hook(caller, None, data, "acompletion")
             seconds[i] = time.perf_counter() - start
             wrong += data["model"] != traffic.planned(ask) if i % 50 == 0 else 0
             await _ended(hook, data, failed=i % 33 == 0)

@@ -127,7 +127,8 @@ def plain(value: Any) -> Any:
 def grid(rows: Any, columns: Columns) -> str:
     """Lay out a DataFrame: words to the left, numbers to the right; what is too wide goes on in a further line, nothing is cut.
 
-    The width is that of the terminal, at least 100 columns. Words give way first, then intervals, which break before their bracket.
+    The width is that of the terminal, at least 100 columns. Words give way first, then intervals, which break before their bracket, and
+    headings above numbers, which break between words.
 
     >>> import pandas as pd
     >>> print(grid(pd.DataFrame({"app": ["chat"], "usd": [12.5]}), {"app": ("app", str), "usd": ("spend", usd)}))
@@ -161,7 +162,7 @@ def _narrowed(cells: Sequence[Sequence[str]], right: Sequence[bool]) -> list[int
 def _laid(line: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> Iterator[str]:
     """Yield the lines of the terminal that one line of a table takes."""
     broken = [
-        [text] if len(text) <= width else _parts(text, True) if number else _folded(text, width)
+        [text] if len(text) <= width else _parts(text, True) if number and _numeric(text) else _folded(text, width)
         for text, width, number in zip(line, widths, right, strict=True)
     ]
     for texts in itertools.zip_longest(*broken, fillvalue=""):
@@ -170,6 +171,8 @@ def _laid(line: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> 
 
 
 def _parts(text: str, number: bool) -> list[str]:
+    if number and not _numeric(text):  # the heading
+        return text.split()
     value, bracket, rest = text.partition(" [")
     return [value, f"[{rest}"] if number and bracket else [text]
 

