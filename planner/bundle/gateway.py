@@ -28,7 +28,7 @@ from planner.prices import PriceBook
 from planner.router import Router
 from planner.router.load import read_manifest
 
-__all__ = ["BUNDLE", "CALLBACK", "CONFIGS", "ROLLOUT", "GatewayParts", "check_folder", "classifier_tiers", "write_gateway"]
+__all__ = ["BUNDLE", "CALLBACK", "CONFIGS", "ROLLOUT", "GatewayParts", "check_folder", "classifier_tiers", "left_to_apps", "write_gateway"]
 
 BUNDLE, ROLLOUT = "bundle", "rollout.json"
 CONFIGS = ("config.yaml", "config_classifier.yaml", "config_nocode.yaml")
@@ -76,10 +76,7 @@ def write_gateway(folder: Path, router: Router, parts: GatewayParts) -> dict[str
     Raises BundleError without a bundle there.
     """
     manifest, _ = read_manifest(folder / BUNDLE)
-    groups = _groups(router, parts)
-    apps = apps_of(router, parts.log)
-    served, models = {g.name: g.provider for g in groups}, {g.name: g.model for g in groups}
-    settings = gateway_settings(parts.plan, apps, served, _windows(groups, router, parts.book), models)
+    apps, groups, settings = apps_of(router, parts.log), _groups(router, parts), _settings(router, parts)
     deployments = model_list(groups, settings.deployment)
     head = f"Written by planner export for LiteLLM: router {router.version}, bundle {manifest['digest'][:12]}."
     texts = dict(zip(CONFIGS, _configs(deployments, settings, router, parts, head), strict=True))
@@ -88,6 +85,17 @@ def write_gateway(folder: Path, router: Router, parts: GatewayParts) -> dict[str
     texts |= {ROLLOUT: json.dumps(first.state(), indent=1) + "\n"}
     texts |= {"README.md": readme(head, router, apps, groups, settings, parts.nocode, parts.prediction)}
     return {name: _put(folder / name, text, keep=name == ROLLOUT) for name, text in texts.items()}
+
+
+def left_to_apps(router: Router, parts: GatewayParts) -> tuple[tuple[str, str], ...]:
+    """Return the parts of the plan that LiteLLM has no setting for, in words, each with what it does otherwise."""
+    return _settings(router, parts).unsaid
+
+
+def _settings(router: Router, parts: GatewayParts) -> GatewaySettings:
+    groups = _groups(router, parts)
+    served, models = {g.name: g.provider for g in groups}, {g.name: g.model for g in groups}
+    return gateway_settings(parts.plan, apps_of(router, parts.log), served, _windows(groups, router, parts.book), models)
 
 
 def _put(path: Path, text: str, keep: bool) -> str:

@@ -7,13 +7,13 @@ what is written at once, so that this must be asked for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from planner.bundle.export import export
-from planner.bundle.gateway import BUNDLE, ROLLOUT, GatewayParts, check_folder, write_gateway
+from planner.bundle.gateway import BUNDLE, ROLLOUT, GatewayParts, check_folder, left_to_apps, write_gateway
 from planner.bundle.gateway_log import GatewayLog, gateway_log
 from planner.bundle.gateway_readme import expected
 from planner.bundle.gateway_rollout import apps_of, floor_passed
@@ -28,7 +28,7 @@ from planner.router.rollout import MODES, Rollout, read, turned, write
 from planner.simulation import World
 from planner.training import Training
 
-__all__ = ["Production", "check_rollout", "export_gateway", "what_is_on"]
+__all__ = ["Production", "check_rollout", "export_gateway", "left_words", "what_is_on"]
 
 _NEEDS_LABELS = "It needs labels: export from them, not from a bundle."
 
@@ -41,6 +41,7 @@ class Production:
     ----------
     folder: what was written. router: as production loads it. files: file → what became of it. evaluation: of the bundle's manifest.
     nocode: the router without code, or the sentence why there is none.
+    left: parts of the plan that the gateway has no setting for, each with what it does otherwise; what is expected counts them.
     """
 
     folder: Path
@@ -48,6 +49,7 @@ class Production:
     files: Mapping[str, str]
     evaluation: Mapping[str, Any] = field(repr=False)
     nocode: NoCode | str = field(repr=False)
+    left: tuple[tuple[str, str], ...] = ()
 
     @property
     def bundle(self) -> Path:
@@ -73,13 +75,23 @@ class Production:
         said = f" Expected: {expected(prediction)}" if prediction else ""
         return (
             f"Wrote {self.folder} and loaded it again: router {self.router.version}. {what_is_on(self.folder)}{said} "
-            f"Next: planner preflight {self.folder} --proxy URL"
+            f"{left_words(self.left)}Next: planner preflight {self.folder} --proxy URL"
         )
 
     def _repr_html_(self) -> str:
         import html
 
         return f"<p>{html.escape(self.text)}</p>"
+
+
+def left_words(left: Sequence[tuple[str, str]]) -> str:
+    """Say which parts of a plan the gateway does not carry out, though what is expected counts them; "" for none.
+
+    >>> left_words([("hedge after 800 ms", "LiteLLM sends no second call")])
+    'The gateway does not do these parts of the plan, which what is expected counts: hedge after 800 ms (LiteLLM sends no second call). '
+    """
+    said = "; ".join(f"{lever} ({why})" for lever, why in left)
+    return f"The gateway does not do these parts of the plan, which what is expected counts: {said}. " if left else ""
 
 
 def _beyond_shadow(folder: Path) -> dict[str, str]:
@@ -158,7 +170,7 @@ def export_gateway(
     loaded = Router.load(export(router, path / BUNDLE, training=training, plan=plan, evaluation=known))
     rates = book or (world.book if world is not None else PriceBook.load())
     parts = GatewayParts(plan, rates, seen, nocode, known.get("floor_passed", {}), known.get("prediction"))
-    return Production(path, loaded, write_gateway(path, loaded, parts), known, nocode)
+    return Production(path, loaded, write_gateway(path, loaded, parts), known, nocode, left_to_apps(loaded, parts))
 
 
 def _nocode(training: Training | None, labels: Labels | None, router: Router) -> NoCode | str:

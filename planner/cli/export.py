@@ -6,7 +6,7 @@ is a log. Knows nothing of what is in them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -108,7 +108,7 @@ def export(
             done = export_gateway(
                 around, out, world=world, training=made.training, labels=made.labels, book=book, evaluation=known, replace=replace
             )
-            return _say(out, done.router, done.evaluation, done.files, done.nocode, json)
+            return _say(out, done.router, done.evaluation, done.files, done.nocode, json, done.left)
         evaluation = dict(made.evaluation)
         if world is not None and around is not None:
             evaluation["prediction"] = predict(world, around, router)
@@ -171,9 +171,17 @@ def _plan(path: Path | None, router: Router, routers: Mapping[str, Router]) -> P
     return plan
 
 
-def _say(folder: Path, router: Router, evaluation: Mapping[str, Any], files: Mapping[str, str], nocode: NoCode | str, json: bool) -> None:
+def _say(
+    folder: Path,
+    router: Router,
+    evaluation: Mapping[str, Any],
+    files: Mapping[str, str],
+    nocode: NoCode | str,
+    json: bool,
+    undone: Sequence[tuple[str, str]] = (),
+) -> None:
     from planner.bundle.gateway_readme import expected
-    from planner.bundle.production import what_is_on
+    from planner.bundle.production import left_words, what_is_on
 
     words = f"Wrote {folder} and loaded it again: router {router.version}, τ {router.tau!r}, reference {router.reference}, "
     words += f"candidates {', '.join(router.candidates)}."
@@ -182,6 +190,7 @@ def _say(folder: Path, router: Router, evaluation: Mapping[str, Any], files: Map
     kept = [f"{name}: {done}" for name, done in files.items() if done != "written"]
     left = [f"config_nocode.yaml was left out. {nocode}"] if files.get("config_nocode.yaml") == "left out" else []
     told = [f"Expected: {expected(prediction)}"] if prediction else []
+    told += [left_words(undone).strip()] if undone else []
     following = f"planner decide --bundle {folder} < requests.jsonl"
     if files:
         words += f" {what_is_on(folder)}"
@@ -191,6 +200,7 @@ def _say(folder: Path, router: Router, evaluation: Mapping[str, Any], files: Map
         Part("router", about),
         Part("files", files, "\n".join(map(wrap, [*kept, *left]))),
         Part("evaluation", evaluation, "\n".join(map(wrap, told))),
+        Part("not_by_gateway", [{"lever": lever, "instead": why} for lever, why in undone]),
         Part("next", following, f"{wrap(words)}\nNext: {following}"),
     ]
     show(parts, json)

@@ -87,6 +87,9 @@ def test_labels_log_and_plan_make_the_folder(desk: Path, inside: Callable[..., A
     assert f"{evaluation['no_code']['beside_planner']['quality_difference'][0]:+.4f}" in head
     assert yaml.safe_load((folder / "config.yaml").read_text("utf-8"))["router_settings"]["retry_policy"]["RateLimitErrorRetries"] == 3
     assert "LiteLLM sends no second call after a delay" in (folder / "README.md").read_text("utf-8")
+    assert [one["instead"] for one in said["not_by_gateway"] if one["lever"].startswith("hedge")] == [
+        "LiteLLM sends no second call after a delay"
+    ]
 
 
 def test_again_is_the_same_and_leaves_the_rollout(desk: Path, inside: Callable[..., Any], tmp_path: Path) -> None:
@@ -98,6 +101,7 @@ def test_again_is_the_same_and_leaves_the_rollout(desk: Path, inside: Callable[.
     (tmp_path / "a" / "rollout.json").write_text((tmp_path / "a" / "rollout.json").read_text().replace("shadow", "off"))
     code, out, _ = inside("export", *of_labels(desk, tmp_path / "a"))
     assert code == 0
+    assert "The gateway does not do these parts of the plan" in " ".join(out.split())
     assert "rollout.json: kept as it was" in out
     assert "Expected: " in out
     assert {app.mode for app in read(tmp_path / "a" / "rollout.json").apps.values()} == {"off"}
