@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import calendar
 import datetime as dt
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,6 +16,7 @@ import yaml
 from planner import formats
 from planner.errors import InputError, did_you_mean
 from planner.prices.sheets import TIERS
+from planner.traffic.apps_file import number
 
 __all__ = ["parse"]
 
@@ -36,15 +36,6 @@ def _day(value: Any) -> dt.date:
     return value
 
 
-def _number(low: float, high: float) -> Callable[[Any], float]:
-    def convert(value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high or math.isnan(value):
-            raise ValueError
-        return float(value)
-
-    return convert
-
-
 def _count(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 10**15:
         raise ValueError
@@ -62,12 +53,12 @@ def _one_of(*known: str) -> Check:
 
 _NAME: Check = ("a name", _text)
 _DATES: dict[str, Check] = {"from": ("a date like 2026-07-01", _day), "until": ("a date like 2027-06-30", _day)}
-_USD: Check = ("an amount in USD from 0 to a billion", _number(0, 1e9))
-_TIMES: Check = ("a number from 0 to 1000", _number(0, 1000))
+_USD: Check = ("an amount in USD from 0 to a billion", number(0, 1e9))
+_TIMES: Check = ("a number from 0 to 1000", number(0, 1000))
 #: The lists of terms: their fields, and those that must be there.
 _TERMS: Mapping[str, tuple[dict[str, Check], tuple[str, ...]]] = {
     "discounts": (
-        {**_DATES, "model": _NAME, "tier": _one_of(*TIERS), "percent": ("a percentage from 0 to 100", _number(0, 100))},
+        {**_DATES, "model": _NAME, "tier": _one_of(*TIERS), "percent": ("a percentage from 0 to 100", number(0, 100))},
         ("percent",),
     ),
     "commitments": ({**_DATES, "usd": _USD, "per": _one_of("month", "quarter", "year")}, ("usd", "per")),

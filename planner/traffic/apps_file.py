@@ -15,7 +15,7 @@ import yaml
 from planner import formats
 from planner.errors import InputError, did_you_mean
 
-__all__ = ["parse"]
+__all__ = ["number", "parse"]
 
 
 def parse(text: str, where: str, names: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -92,7 +92,9 @@ def _flag(value: Any) -> bool:
     return value
 
 
-def _number(low: float, high: float) -> Callable[[Any], float]:
+def number(low: float, high: float) -> Callable[[Any], float]:
+    """Return what takes a number from ``low`` to ``high`` as a float, and raises ValueError for anything else."""
+
     def convert(value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high or math.isnan(value):
             raise ValueError
@@ -114,10 +116,10 @@ def _list(value: Any) -> tuple[str, ...]:
 _CHECKS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "owner": ("a name", _text),
     "interactive": ("true or false", _flag),
-    "may_wait_hours": ("hours from 0 to 8760", _number(0, 8760)),
+    "may_wait_hours": ("hours from 0 to 8760", number(0, 8760)),
     "side_effects": ("true or false", _flag),
-    "quality_floor": ("a number from 0 to 1, or null", _maybe(_number(0, 1))),
-    "usd_per_wrong_answer": ("an amount in USD ≥ 0, or null", _maybe(_number(0, 1e12))),
+    "quality_floor": ("a number from 0 to 1, or null", _maybe(number(0, 1))),
+    "usd_per_wrong_answer": ("an amount in USD ≥ 0, or null", _maybe(number(0, 1e12))),
     "allowed_providers": ("a list of provider names", _list),
     "candidates": ("a list of model names", _list),
     "assumed": ("a list of field names", _list),

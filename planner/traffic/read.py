@@ -212,6 +212,7 @@ class _State:
 
 
 def reader_of(files: Sequence[Path], format: str | Reader, options: Options) -> tuple[Reader, str]:
+    """Return the reader of ``files``, and by what it was recognised; InputError where none or several fit."""
     if isinstance(format, Reader):
         return format, "format given as a Reader"
     if format != "auto":
