@@ -2,16 +2,17 @@
 
 In: how many rows. Out, per format (LiteLLM's payloads and spend logs, Langfuse's observations, OpenTelemetry's spans; about 1 KB of text a
 call): ``rows_per_s`` of ``planner.read`` into a folder, everything included; ``ratio_to_orjson``: the time that ``orjson.loads`` of every
-line takes over that of the reading, and ``ratio_to_orjson_cpu``, the same in CPU time, which other work on the machine does not change;
-``peak_rss_mib`` of a process that does nothing but read the log, and of one that reads ``--small-share`` of it. Both times are measured
-in turn for ``--rounds`` rounds: ratios are medians of the rounds', the rate is that of the fastest round. Run:
-``python -m benchmarks.reading --json``.
+line takes over that of the reading, and ``ratio_to_orjson_cpu``, the same in CPU time of all processes, which other work on the machine
+changes least; ``peak_rss_mib`` of a process that does nothing but read the log, and of one that reads ``--small-share`` of it, and
+``peak_rss_helper_mib`` of the largest process that helps it. Both times are measured in turn for ``--rounds`` rounds: ratios are medians
+of the rounds', the rate is that of the fastest round. Run: ``python -m benchmarks.reading --json``.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import subprocess
 import sys
@@ -281,17 +282,23 @@ def read_s(path: Path, out: Path, rows: int) -> tuple[float, float]:
 
 
 def _now() -> NDArray[np.float64]:
-    return np.array([time.perf_counter(), time.process_time()])
+    """Return wall clock and CPU time [s], that of processes that have ended included."""
+    return np.array([time.perf_counter(), time.process_time() + sum(os.times()[2:4])])
 
 
-def peak_mib(path: Path, out: Path) -> float:
-    """Return the peak memory [MiB] of a process that imports planner and reads ``path`` (Linux: of the program, not of what started it)."""
+def peak_mib(path: Path, out: Path) -> tuple[float, float]:
+    """Return the peak memory [MiB] of a process that imports planner and reads ``path``, and of the largest process that helps it.
+
+    Linux: of the program, not of what started it.
+    """
     code = (
-        "import re, sys; from planner.traffic import read; read(sys.argv[1], out=sys.argv[2]); "
-        "print(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])"
+        "import re, resource, sys; from planner.traffic import read; read(sys.argv[1], out=sys.argv[2]); "
+        "print(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1], "
+        "resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(path), str(out)], check=True, capture_output=True, text=True)
-    return float(done.stdout) / 1024
+    own, helper = map(float, done.stdout.split())
+    return own / 1024, helper / 1024
 
 
 def measure(name: str, rows: int, rounds: int = 3, small_share: float = 0.25, seed: int = 0) -> dict[str, Any]:
@@ -312,8 +319,9 @@ def measure(name: str, rows: int, rounds: int = 3, small_share: float = 0.25, se
         "orjson_rows_per_s": round(rows / parse),
         "ratio_to_orjson": round(float(ratio[0]), 3),
         "ratio_to_orjson_cpu": round(float(ratio[1]), 3),
-        "peak_rss_mib": round(peaks[1]),
-        "peak_rss_small_mib": round(peaks[0]),
+        "peak_rss_mib": round(peaks[1][0]),
+        "peak_rss_small_mib": round(peaks[0][0]),
+        "peak_rss_helper_mib": round(peaks[1][1]),
         "hours_for_30m": round(30e6 / rows * took / 3600, 2),
     }
 

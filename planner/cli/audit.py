@@ -14,7 +14,8 @@ import typer
 from planner.cli.bills import ContractFile, InvoiceCost, InvoiceMap, Invoices, Skus, bills
 from planner.cli.bills import parts as billed_parts
 from planner.cli.common import Json, Log, Prices, Quiet, book_of, traffic_at
-from planner.cli.output import Part, beside, grid, percent, show, usd, wrap
+from planner.cli.compare import span
+from planner.cli.output import Part, beside, grid, missing, percent, show, usd, wrap
 from planner.errors import InputError
 
 __all__ = ["audit"]
@@ -74,11 +75,11 @@ def audit(
 
 
 def _spend(spent: Any, evidence: str) -> str:
-    named = [c for c in spent.columns if c not in ("requests", "tokens", "usd", "share", "unpriced")]
-    columns = {c: (c, str) for c in named} | {
+    named = [c for c in spent.columns if c not in ("requests", "tokens", "usd", "low", "high", "share", "unpriced")]
+    columns: dict[str, Any] = {c: (c, str) for c in named} | {
         "requests": ("requests", "{:,.0f}".format),
         "tokens": ("tokens", "{:,}".format),
-        "usd": (f"{evidence} spend", usd),
+        "usd": (f"{evidence} spend", str),
         "share": ("share", percent),
     }
     if spent["unpriced"].any():
@@ -86,15 +87,30 @@ def _spend(spent: Any, evidence: str) -> str:
     spent = spent.assign(usd=spent["usd"].where((spent["usd"] > 0) | (spent["unpriced"] == 0)))
     rest = len(spent) - _SHOWN
     more = f"\n… and {rest:,} more, {usd(spent['usd'][_SHOWN:].sum())} together (all of them with --json)" if rest > 0 else ""
-    return grid(spent.head(_SHOWN), columns) + more
+    return _explained(grid(_spanned(spent.head(_SHOWN)), columns)) + more
+
+
+def _spanned(rows: Any) -> Any:
+    """Write dollars, those of a sample with their limits."""
+    known = "low" in rows
+    said = [span(r, "usd", "low", "high", usd) if known and not missing(r["usd"]) else usd(r["usd"]) for r in rows.to_dict("records")]
+    return rows.assign(usd=said)
+
+
+def _explained(table: str) -> str:
+    return f"{table}\n[–]: no interval, since fewer than ten conversations tell." if "[–]" in table else table
 
 
 def _losses(lost: Any) -> str:
     if lost.empty:
         return ""
-    return grid(
-        lost, {"loss": ("lost to", str), "requests": ("requests", "{:,}".format), "usd": ("spend", usd), "evidence": ("evidence", str)}
-    )
+    columns: dict[str, Any] = {
+        "loss": ("lost to", str),
+        "requests": ("requests", "{:,.0f}".format),
+        "usd": ("spend", str),
+        "evidence": ("evidence", str),
+    }
+    return _explained(grid(_spanned(lost), columns))
 
 
 def _unpriced(problems: Any) -> str:

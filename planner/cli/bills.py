@@ -78,26 +78,31 @@ def parts(log: Contracted | None, found: Reconciliation | None) -> list[Part]:
 
 
 def beside(
-    traffic: Traffic, book: PriceBook, contract: Path | None, invoices: Sequence[Path] | None, cost: str, sku: Sequence[str] | None
+    traffic: Traffic,
+    book: PriceBook,
+    contract: Path | None,
+    invoices: Sequence[Path] | None,
+    cost: str,
+    sku: Sequence[str] | None,
+    dollars: str = "Savings here are list dollars.",
 ) -> list[Part]:
-    """Return what belongs beside a saving: in which dollars it is, and the note where the invoice is not understood."""
+    """Return what belongs beside a saving: in which ``dollars`` it is, and the note where the invoice is not understood."""
     from planner.prices import audit
+    from planner.prices.money import spanned
 
     if not contract and not invoices:
         return []
     log, found = bills(audit(traffic, book), contract, invoices, cost, sku)
     if log is None:
         return []
-    lines = ["Savings here are list dollars."]
+    lines = [dollars]
     if log.free.n:
         lines.append(
             f"{usd(log.free.value)} of the log, at list, are calls that cost nothing at the margin: nothing is saved there (assumed)."
         )
     if found is None:
-        listed, agreed = log.listed, log.total
-        lines.append(
-            f"The log: {usd(listed.value)} at list ({listed.evidence}), {usd(agreed.value)} under the contract ({agreed.evidence})."
-        )
+        listed, agreed = (spanned(e.value, e.low, e.high, usd) for e in (log.listed, log.total))
+        lines.append(f"The log: {listed} at list ({log.listed.evidence}), {agreed} under the contract ({log.total.evidence}).")
         return [Part("dollars", {"text": " ".join(lines), "list": log.listed, "contract": log.total}, wrap(" ".join(lines)))]
     lines += [found.text.split("\n")[0], *([found.note] if found.note else [])]
     return [Part("dollars", {"text": " ".join(lines), **found.dollars, "note": found.note}, wrap(" ".join(lines)))]

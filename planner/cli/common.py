@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.output import bar
+from planner.cli.output import bar, note, wrap
 from planner.errors import InputError
 
 if TYPE_CHECKING:
@@ -115,11 +115,31 @@ def book_of(prices: Path | None) -> PriceBook:
 
 
 def traffic_at(log: str, quiet: bool) -> Traffic:
-    """Open a Traffic folder, or read a raw log into ``.planner/`` (once)."""
-    from planner.traffic import read
+    """Open a Traffic folder, or read a raw log into ``.planner/`` (once), and say that it was copied.
 
+    A log that was read before redacted or without its text is not copied whole on the way: InputError names the folder of that reading.
+    """
+    from planner.traffic import read
+    from planner.traffic.reopened import private_reading
+
+    if not (Path(log) / "traffic.json").is_file() and (folder := private_reading(log)):
+        shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+        fix = f"use {shown}, or copy the log whole with planner read {log} and use the folder that it names"
+        raise InputError(f"{log}, which was read into {shown} redacted or without its text", "that folder", fix)
+    copied = False
     with bar("reading", quiet, unit="B") as progress:
-        return read(log, progress=progress)
+
+        def report(done: int, total: int) -> None:
+            nonlocal copied
+            copied = True
+            progress(done, total)
+
+        traffic = read(log, progress=report)
+    if copied and traffic.filled("messages", "response"):
+        note(
+            wrap(f"Copied {log} with its prompts and answers into {traffic.folder}, readable by its owner only (see planner read)."), quiet
+        )
+    return traffic
 
 
 def labels_at(path: str, prompt: str | None = None, quality: str | None = None, models: Sequence[str] | None = None) -> Labels:

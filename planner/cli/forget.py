@@ -1,13 +1,15 @@
 """``planner forget``: remove a user's rows from everything that planner wrote.
 
-In: the user as the log names them, and a folder. Out: which folders held rows of theirs, and how many went. Knows nothing of how rows are
-stored.
+In: the user as the log names them, and a folder. Out: which folders held rows of theirs, how many went, and where nobody could look. Knows
+nothing of how rows are stored.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,75 +20,155 @@ from planner.errors import InputError
 __all__ = ["forget"]
 
 #: Marks of folders that hold requests drawn from a log, which is what they are paid for: they are named, not changed.
-_DRAWN = {"work.json": "label work", "answers.json": "ungraded answers"}
+_DRAWN = ("work.json", "answers.json")
+#: Marks of folders that are searched, with the file that tells one of ours from a stranger's.
+_SEARCHED = {"traffic.json": "traffic.parquet", "labels.json": "items.parquet"}
 
 
 def forget(
     user: Annotated[str, typer.Argument(metavar="USER", help="The user as the log names them, or the hash that stands for them.")],
     folder: Annotated[
-        Path, typer.Option("--folder", metavar="FOLDER", help="Where to look, with all folders in it: Traffic and Labels.")
-    ] = Path(".planner"),
+        Path | None,
+        typer.Option(
+            "--folder",
+            metavar="FOLDER",
+            help="Look here and in all folders below, and nowhere else; default: .planner and every folder that was written from here.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Remove a user's rows from the Traffic and Labels below a folder, and say how many went.
+    """Remove a user's rows from the Traffic and Labels that were written from this working directory, and say how many went.
 
     Rows that were set aside go, too, where they name the user. What was derived from a changed log is made anew when it is needed.
-    Logs that were redacted are searched for the user's hash, by the salt in .planner/salt.
+    Logs that were redacted are searched for the user's hash, by the salt in .planner/salt. The exit code is 1 where a folder of planner's
+    could not be searched.
 
     [bold]Examples[/bold]
 
         planner forget ann@example.com
         planner forget user-17 --folder november --json
     """
+    from planner.traffic.forget import mended, names_of
     from planner.traffic.privacy import SALT
+    from planner.traffic.written import HOME, listed
 
     if not user:
         raise InputError("an empty user", "the user as the log names them", "planner forget USER")
-    if not folder.is_dir():
-        raise InputError(f"{folder}", "a folder that planner wrote into", "say where with --folder")
-    found = _forgotten(user, folder, SALT)
-    rows = {name: sum(int(f[name]) for f in found) for name in ("requests", "set_aside", "labelled")}
-    show(_parts(found, rows, _untouched(folder)), json)
+    root = folder or HOME
+    if root.is_dir():
+        mended(root)
+    if not root.is_dir():
+        raise InputError(f"{root}", "a folder that planner wrote into", "say where with --folder")
+    search = _Search(names_of(user, SALT))
+    search.below(root)
+    for path in listed() if folder is None else []:
+        search.at(path)
+    show(_parts(search), json)
+    if search.failed:
+        raise typer.Exit(1)
 
 
-def _forgotten(user: str, folder: Path, salt: Path) -> list[dict[str, int | str]]:
-    from planner.labels.forgotten import forget_labels
+@dataclass
+class _Search:
+    """Where a user was looked for, and what was found there."""
+
+    names: tuple[str, ...]
+    found: list[dict[str, int | str]] = field(default_factory=list)
+    skipped: list[dict[str, str]] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    untouched: list[str] = field(default_factory=list)
+    failed: bool = False
+
+    def below(self, root: Path) -> None:
+        """Search ``root`` and all folders in it."""
+        from planner.traffic.forget import folders_with
+
+        for mark in (*_SEARCHED, *_DRAWN):
+            for path in folders_with(mark, root):
+                self._one(path, mark)
+        for path in folders_with("quarantine.parquet", root):
+            self._broken_off(path)
+
+    def at(self, path: Path) -> None:
+        """Search a folder that was written once, if it is there."""
+        from planner.traffic.forget import mended
+
+        if path.is_dir():
+            mended(path)
+        marks = [mark for mark in (*_SEARCHED, *_DRAWN) if (path / mark).is_file()]
+        for mark in marks:
+            self._one(path, mark)
+        if not marks and not self._broken_off(path):
+            self.gone.append(str(path))
+
+    def _broken_off(self, path: Path) -> bool:
+        """Name a folder whose reading was broken off, or is under way; say whether this is one."""
+        unfinished = (path / "traffic.parquet").is_file() and not (path / "traffic.json").exists()
+        if unfinished:
+            reason = "Its reading was broken off, or goes on: let planner read finish it and forget again, or remove the folder."
+            self.skipped.append({"folder": str(path), "reason": reason})
+            self.failed = True
+        return unfinished
+
+    def _one(self, path: Path, mark: str) -> None:
+        if mark in _DRAWN:
+            self.untouched.append(str(path))
+            return
+        import pyarrow as pa
+
+        try:
+            counts = _FORGET[mark](path, self.names)
+        except (InputError, OSError, pa.ArrowException, LookupError) as error:
+            self.skipped.append({"folder": str(path), "reason": str(error)})
+            self.failed |= (path / _SEARCHED[mark]).is_file()
+        else:
+            self.found.append({"folder": str(path), **counts})
+
+
+def _from_traffic(path: Path, names: tuple[str, ...]) -> dict[str, int]:
     from planner.traffic import Traffic
-    from planner.traffic.forget import folders_with, forget_in, mended, names_of
+    from planner.traffic.forget import forget_in
 
-    names = names_of(user, salt)
-    found: list[dict[str, int | str]] = []
-    for mark in ("traffic.json", "labels.json"):
-        mended(mark, folder)
-    for path in folders_with("traffic.json", folder):
-        accepted, aside = forget_in(Traffic.open(path), names)
-        found.append({"folder": str(path), "requests": accepted, "set_aside": aside, "labelled": 0})
-    for path in folders_with("labels.json", folder):
-        found.append({"folder": str(path), "requests": 0, "set_aside": 0, "labelled": forget_labels(path, names)})
-    return found
+    accepted, aside = forget_in(Traffic.open(path), names)
+    return {"requests": accepted, "set_aside": aside, "labelled": 0}
 
 
-def _untouched(folder: Path) -> list[str]:
-    from planner.traffic.forget import folders_with
+def _from_labels(path: Path, names: tuple[str, ...]) -> dict[str, int]:
+    from planner.labels.forgotten import forget_labels
 
-    return [str(path) for mark in _DRAWN for path in folders_with(mark, folder)]
+    return {"requests": 0, "set_aside": 0, "labelled": forget_labels(path, names)}
 
 
-def _parts(found: list[dict[str, int | str]], rows: dict[str, int], untouched: list[str]) -> list[Part]:
+_FORGET: dict[str, Callable[[Path, tuple[str, ...]], dict[str, int]]] = {"traffic.json": _from_traffic, "labels.json": _from_labels}
+
+
+def _parts(search: _Search) -> list[Part]:
+    found = search.found
+    rows = {name: sum(int(f[name]) for f in found) for name in ("requests", "set_aside", "labelled")}
     changed = [f for f in found if f["requests"] or f["set_aside"] or f["labelled"]]
     lines = [f"  {f['folder']}: {f['requests']:,} requests, {f['set_aside']:,} set aside, {f['labelled']:,} labelled" for f in changed]
     whole = f"{rows['requests']:,} requests, {rows['set_aside']:,} rows that were set aside and {rows['labelled']:,} labelled requests"
     said = (
         f"{whole} are gone, from {len(changed)} of {len(found)} folders." if changed else f"No rows of this user in {len(found)} folders."
     )
-    notes = ["The log files themselves are not touched: while they name the user, reading them anew brings the rows back."]
-    if untouched:
-        notes.append(
-            f"Not searched, since answers in them were paid for: {', '.join(untouched)}. Remove these folders yourself if need be."
-        )
+    notes = _notes(search)
     return [
         Part("rows", rows, "\n".join([said, *lines])),
         Part("folders", found),
-        Part("untouched", untouched),
+        Part("skipped", search.skipped),
+        Part("gone", search.gone),
+        Part("untouched", search.untouched),
         Part("notes", notes, wrap("\n".join(notes))),
     ]
+
+
+def _notes(search: _Search) -> list[str]:
+    """Say where nobody looked, and why."""
+    notes: list[Any] = [f"Not searched: {s['folder']}. {s['reason']}" for s in search.skipped]
+    if search.gone:
+        moved = "a folder that was moved is searched with --folder"
+        notes.append(f"Written from here once and no longer there: {', '.join(search.gone)}; {moved}.")
+    if search.untouched:
+        where = ", ".join(search.untouched)
+        notes.append(f"Not searched, since answers in them were paid for: {where}. Remove these folders yourself if need be.")
+    return [*notes, "The log files themselves are not touched: while they name the user, reading them anew brings the rows back."]

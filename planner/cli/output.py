@@ -52,10 +52,12 @@ _SPOKEN = (
     ("and pass it", "and pass it with --apps"),
     ("base_url=…", "--base-url URL"),
     ("budget_usd=…", "--budget USD"),
+    ("redact=True", "--redact"),
+    ("text=False", "--no-text"),
 )
 _RENAME = re.compile(r"models=\{'([^']*)': \.\.\.\}")
 _MAPPING = re.compile(r"mapping=\{([^}]*)\}")
-_ARGUMENT = re.compile(r"(?<![-\w])(format|prompt|quality|cost|app_from)=(\S|\s)")
+_ARGUMENT = re.compile(r"(?<![-\w])(format|prompt|quality|cost|app_from|out)=(\S|\s)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ import typer
 
 from planner.cli.common import Json, Prices, Prompt, QualityColumns, Quiet, Renames, book_of, pairs
 from planner.cli.output import Columns, Part, grid, percent, show, spoken, usd, wrap
-from planner.cli.sessions import Sample, SampleText, Sessions, shaped, told
+from planner.cli.reading import copied, passing, refuse
+from planner.cli.sessions import Sample, SampleText, Sessions, check, shaped, told
 from planner.errors import InputError
 from planner.units import PUSD_PER_USD
 
@@ -57,6 +58,12 @@ def read(
             "--redact", help="E-mail, phone, card, key and token patterns become marks; users and sessions hashes (salt: .planner/salt)."
         ),
     ] = False,
+    no_text: Annotated[
+        bool, typer.Option("--no-text", help="Leave prompts and answers in the log; what then cannot be answered is said by coverage.")
+    ] = False,
+    allow_twice: Annotated[
+        bool, typer.Option("--allow-twice", help="Calls that look alike in pairs are calls of their own, not one call seen twice.")
+    ] = False,
     labels: Annotated[bool, typer.Option("--labels", help="This is a table of graded answers; implied by the options below.")] = False,
     prompt: Prompt = None,
     quality: QualityColumns = None,
@@ -81,12 +88,17 @@ def read(
 
         planner read proxy.jsonl.zst
         planner read proxy.jsonl.zst --redact
+        planner read proxy.jsonl.zst --no-text
         planner read proxy.jsonl.zst --preview
         planner read 'logs/2026-11-*.jsonl.gz' --app-from tag:team --out november
         planner read calls.csv --map request_id=id --map timestamp=ts --map latency_ms='took_s*1000'
         planner read answers.csv --prompt question --quality 'correct_*' --model gpt_5=gpt-5 --out answers
     """
+    shaping = {"--sessions": sessions, "--sample": sample, "--sample-text": sample_text}
+    kept = {"--redact": redact, "--no-text": no_text, "--allow-twice": allow_twice}
+    about_logs = {"--map": map, "--app-from": app_from, **kept, **shaping, "--prices": prices}
     if labels or prompt or quality or cost or app_col or model:
+        refuse({"--format": format, **about_logs, "--preview": preview}, "a table of graded answers, which is read as it is")
         _only_one(paths, out)
         from planner.labels import read_labels
 
@@ -94,11 +106,19 @@ def read(
         show(_labels(found, found.save(out) if out else Path()), json)
         return
     if preview:
+        refuse({"--out": out, **about_logs}, "--preview, which shows apps as the log names them and writes nothing")
         show(_preview(paths, format), json)
         return
-    with _bar(quiet or json) as progress:
-        traffic = _log(paths, format, None if sessions or sample else out, pairs(map, "--map"), app_from, redact, *progress)
-    traffic = shaped(traffic, out, sessions=sessions, sample=sample, text_only=sample_text, quiet=quiet or json)
+    asked: dict[str, Any] = {"format": format, "mapping": pairs(map, "--map"), "app_from": app_from}
+    asked |= {"redact": redact, "text": not no_text, "allow_twice": allow_twice}
+    steps: dict[str, Any] = {"sessions": sessions, "sample": sample, "text_only": sample_text, "quiet": quiet or json}
+    if any(shaping.values()):
+        check(sessions, sample, sample_text, text=not no_text)
+        with passing() as folder:
+            place = None if len(paths) == 1 and (Path(paths[0]) / "traffic.json").is_file() else folder / "read"
+            traffic = shaped(_log(paths, place, asked, quiet or json), out, folder, **steps)
+    else:
+        traffic = _log(paths, out, asked, quiet or json)
     show(_traffic(traffic, book_of(prices)), json)
 
 
@@ -135,22 +155,13 @@ def _bar(quiet: bool) -> Iterator[tuple[Callable[[int, int], None], Callable[[in
         yield report, rows_done
 
 
-def _log(
-    paths: list[str],
-    format: str,
-    out: Path | None,
-    mapping: dict[str, str],
-    app_from: str | None,
-    redact: bool,
-    progress: Callable[[int, int], None],
-    rows_done: Callable[[int], None],
-) -> Traffic:
+def _log(paths: list[str], out: Path | None, asked: dict[str, Any], quiet: bool) -> Traffic:
     """Read a log; where no format fits, say how a table of graded answers is read."""
     from planner.traffic import read as read_log
 
     try:
-        source = paths[0] if len(paths) == 1 else paths
-        return read_log(source, format, out=out, mapping=mapping, app_from=app_from, redact=redact, progress=progress, rows_done=rows_done)
+        with _bar(quiet) as (progress, rows_done):
+            return read_log(paths[0] if len(paths) == 1 else paths, out=out, **asked, progress=progress, rows_done=rows_done)
     except InputError as error:
         if not error.expected.startswith("one of "):
             raise
@@ -169,11 +180,13 @@ def _traffic(traffic: Traffic, book: PriceBook) -> list[Part]:
     from planner.traffic import coverage
 
     meta, spent = traffic.meta, audit(traffic, book)
-    found = coverage(traffic, spent.spend_pusd / PUSD_PER_USD if spent.total.n else None)
+    found = coverage(traffic, spent.cost_pusd / PUSD_PER_USD if spent.total.n else None)
     rows = int(meta["accepted"]) + int(meta["quarantined"])
     counts = f"{rows:,} rows = {meta['accepted']:,} requests accepted + {meta['quarantined']:,} rows set aside (quarantine)"
     if joined := meta.get("joined", 0):
         counts += f"; {joined:,} further records are parts of these rows"
+    if forgotten := meta.get("forgotten", 0):
+        counts += f"; {forgotten:,} rows were forgotten since"
     assumed = "".join(f"\nAssumed: {spoken(a)}." for a in meta["assumed"])
     head = f"{meta['source_format']}: {meta['detected']}.\n{counts}.{assumed}"
     return [
@@ -186,14 +199,16 @@ def _traffic(traffic: Traffic, book: PriceBook) -> list[Part]:
                 "accepted": meta["accepted"],
                 "quarantined": meta["quarantined"],
                 "joined": meta.get("joined", 0),
+                "forgotten": meta.get("forgotten", 0),
                 "files": meta["files"],
             },
         ),
         *told(traffic),
         Part("quarantine", meta["reasons"], _quarantine(traffic)),
-        Part("total", spent.total),
+        Part("total", spent.total, f"All dollars: {spent.total.format(',.2f', '$')}{spent.standing}." if spent.sampled else ""),
         Part("coverage", found.table, _coverage(found.table, spent.total.evidence)),
         Part("levers", found.levers, _levers(found.levers)),
+        copied(traffic),
         Part("unpriced", spent.priced.problems, _unpriced(spent.priced.problems)),
         Part("next", f"planner audit {traffic.folder}", f"Read into {traffic.folder}\nNext: planner audit {traffic.folder}"),
     ]
@@ -225,7 +240,7 @@ def _coverage(table: Any, evidence: str) -> str:
     whole = table[table["what"] == "requests"].set_index("app")
     order = whole["usd"].sort_values(ascending=False).index
     frame = pd.DataFrame({"app": order, "requests": whole["rows"][order].to_numpy(), "usd": whole["usd"][order].to_numpy()})
-    columns: dict[str, Any] = {"app": ("app", str), "requests": ("requests", "{:,}".format), "usd": (f"{evidence} $", usd)}
+    columns: dict[str, Any] = {"app": ("app", str), "requests": ("requests", "{:,.0f}".format), "usd": (f"{evidence} $", usd)}
     for fact, heading in zip(_FACTS, ("text", "cut", "turns", "tokens", "cached", "latency", "ttft", "failed"), strict=True):
         frame[fact] = shares.loc[order, fact].to_numpy()
         columns[fact] = (heading, "{:.0%}".format if fact != "failed" else percent)

@@ -17,7 +17,7 @@ from planner.errors import InputError
 if TYPE_CHECKING:
     from planner.traffic import Traffic
 
-__all__ = ["Sample", "SampleText", "Sessions", "shaped", "share_of", "told"]
+__all__ = ["Sample", "SampleText", "Sessions", "check", "shaped", "share_of", "told"]
 
 Sessions = Annotated[
     bool, typer.Option("--sessions", help="Rebuild conversations where the log does not name them: by what their requests repeat.")
@@ -47,17 +47,29 @@ def share_of(text: str) -> float:
     return share
 
 
-def shaped(traffic: Traffic, out: Path | None, *, sessions: bool, sample: str | None, text_only: bool, quiet: bool) -> Traffic:
-    """Return ``traffic`` with what was asked for done to it, the last step written to ``out``."""
+def check(sessions: bool, sample: str | None, text_only: bool, text: bool) -> None:
+    """Raise InputError for what cannot be done to a log, with ``text`` or read without."""
+    if text_only and sample is None:
+        raise InputError("'--sample-text' without --sample", "the share whose text is kept", "for example --sample 2% --sample-text")
+    if sample is not None:
+        share_of(sample)
+    if (sessions or text_only) and not text:
+        what, why = ("--sessions", "conversations are recognised by it") if sessions else ("--sample-text", "there is none to keep")
+        raise InputError(f"{what} for a log without its text", f"a log with text, since {why}", "read the log again without --no-text")
+
+
+def shaped(
+    traffic: Traffic, out: Path | None, passing: Path, *, sessions: bool, sample: str | None, text_only: bool, quiet: bool
+) -> Traffic:
+    """Return ``traffic`` with what was asked for done to it: the last step written to ``out``, what comes before it below ``passing``."""
     from planner.traffic.sampling import sampled
     from planner.traffic.sessions import rebuilt
 
-    if text_only and sample is None:
-        raise InputError("'--sample-text' without --sample", "the share whose text is kept", "for example --sample 2% --sample-text")
+    check(sessions, sample, text_only, bool(traffic.meta.get("text", True)))
     share = None if sample is None else share_of(sample)
     if sessions:
         with bar("conversations", quiet, unit=" rows") as progress:
-            traffic = rebuilt(traffic, out if share is None else None, progress=progress)
+            traffic = rebuilt(traffic, out if share is None else passing / "sessions", progress=progress)
     return traffic if share is None else sampled(traffic, share, out, text_only=text_only)
 
 

@@ -81,7 +81,7 @@ def _moment(split: float | str | dt.date, start: np.datetime64, end: np.datetime
 def earlier(traffic: Traffic, cut: np.datetime64, folder: Path) -> Traffic:
     """Write the rows of ``traffic`` that arrived before ``cut`` into ``folder``, without texts, and open it; streams."""
     before = pa.scalar(int(cut.astype("datetime64[us]").astype(np.int64)), pa.timestamp("us", tz="UTC"))
-    with TrafficWriter(folder) as writer:
+    with TrafficWriter(folder, passing=True) as writer:
         for batch in traffic.batches(_COLUMNS):
             writer.accept(pa.Table.from_batches([batch.filter(pc.less(batch["timestamp"], before))]))
         return writer.close(evidence=traffic.meta.get("evidence", "measured"))

@@ -66,9 +66,8 @@ def _of_app(context: Context, app: str) -> Iterator[Change]:
 
 
 def _leaving(book: PriceBook, provider: str, model: str) -> str:
-    """Return what the book says about the model's end; the end of one of its features is not its own."""
-    said = book.retired(model, provider) or ""
-    return "" if "context" in said.lower() else said
+    """Return what the book says about the model's end, "" for nothing."""
+    return book.retired(model, provider) or ""
 
 
 def _newer(context: Context, provider: str, model: str) -> list[tuple[str, str]]:

@@ -42,7 +42,9 @@ def _source(audit: Audit, note: str) -> str:
     times = audit.traffic.frame("timestamp")["timestamp"]
     sure = ", ".join(f"{money(usd)} {name}" for name, usd in audit.total.shares.items())
     days = f"{times.min():%Y-%m-%d} to {times.max():%Y-%m-%d}"
-    return " · ".join([*([note] if note else []), f"{len(audit):,} requests, {days}", f"{audit.book.name}, prices of each day", sure])
+    return " · ".join(
+        [*([note] if note else []), f"{len(audit):,} requests{audit.standing}, {days}", f"{audit.book.name}, prices of each day", sure]
+    )
 
 
 def _grid(spend: pd.DataFrame) -> pd.DataFrame:

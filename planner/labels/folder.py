@@ -19,6 +19,7 @@ from planner import formats
 from planner.errors import InputError
 from planner.schema import Table
 from planner.traffic.files import owned_file, refuse_foreign
+from planner.traffic.written import noted
 
 __all__ = ["opened", "saved"]
 
@@ -36,7 +37,10 @@ def opened(folder: str | Path, kind: str, names: tuple[str, ...], fix: str) -> t
 
 
 def saved(folder: str | Path, kind: str, frames: Mapping[str, tuple[pd.DataFrame, Table]], payload: Mapping[str, Any]) -> Path:
-    """Write frames and header into ``folder`` (made if absent, for its owner alone); InputError when it holds files of others."""
+    """Write frames and header into ``folder`` (made if absent, for its owner alone; ``written`` lists it).
+
+    InputError when it holds files of others.
+    """
     path = Path(folder)
     refuse_foreign(path, f"{kind}.json", tuple(f"{name}.parquet" for name in frames))
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -46,4 +50,5 @@ def saved(folder: str | Path, kind: str, frames: Mapping[str, tuple[pd.DataFrame
         )
     whole = {**payload, **formats.header(kind)}
     owned_file(path / f"{kind}.json").write_text(json.dumps(whole, indent=1, sort_keys=True, default=str) + "\n", "utf-8")
+    noted(path)
     return path

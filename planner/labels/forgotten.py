@@ -1,12 +1,11 @@
 """Forget a user in a folder of Labels: the requests of theirs go, and every answer to them.
 
-In: a folder of saved Labels and the names under which the user may stand in it. Out: how many requests went; the folder is replaced in one
-step. Knows nothing of logs.
+In: a folder of saved Labels and the names under which the user may stand in it. Out: how many requests went; the folder's tables are
+replaced all or none. Knows nothing of logs.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from planner.labels.table import Labels
+from planner.traffic.files import owned_file
 from planner.traffic.forget import replaced
 
 __all__ = ["forget_labels"]
@@ -35,10 +35,9 @@ def forget_labels(folder: Path, names: Sequence[str]) -> int:
 
 
 def _beside(folder: Path, part: Path, gone: pd.Series[str]) -> None:
-    """Take over what else lies in the folder, tables without the requests that are ``gone``."""
-    for file in sorted(f for f in folder.iterdir() if f.is_file() and not (part / f.name).exists()):
-        table = pq.read_table(file) if file.suffix == ".parquet" else None
-        if table is None or "request_id" not in table.column_names:
-            shutil.copy2(file, part / file.name)
-        else:
-            pq.write_table(table.filter(pc.invert(pc.is_in(table["request_id"], pa.array(gone)))), part / file.name, compression="zstd")
+    """Write the other tables of the folder without the requests that are ``gone``."""
+    for file in sorted(f for f in folder.glob("*.parquet") if not (part / f.name).exists()):
+        table = pq.read_table(file)
+        if "request_id" in table.column_names:
+            left = table.filter(pc.invert(pc.is_in(table["request_id"], pa.array(gone))))
+            pq.write_table(left, owned_file(part / file.name), compression="zstd")

@@ -34,6 +34,7 @@ from planner.traffic.values import as_json
 
 __all__ = ["read_labels"]
 
+_NAMELESS = "without a prompt and without an id"
 _IDS = ("request_id", "sample_id", "question_id", "id")
 #: What to do when a log stands where labels should.
 _NO_LABELS = "grade some of its answers first; planner plan LOG says how many, and works without"
@@ -55,7 +56,8 @@ def read_labels(
     ----------
     path: a Parquet, CSV, JSON array or JSON lines file (also .gz, .zst), or a folder written by ``Labels.save``. Also a pickle of
         pandas, such as RouterBench's (opened in a process of its own), and a file or folder of results of LLMRouterBench, RouterArena
-        or RouteLLM, whose form is recognised: ``meta["detected"]`` says which, ``meta["aside"]`` how many records were left out, and why.
+        or RouteLLM, whose form is recognised: ``meta["detected"]`` says which. ``meta["aside"]`` says how many records were left out, and
+        why.
     prompt: column with the prompt or messages; guessed from its name when not given.
     quality: pattern of the quality columns, ``*`` standing for the model: ``"correct_*"``, or ``"score_*/100"`` to divide;
         ``"*"`` or ``"*/100"`` where columns are named after models. Values are true, false or from 0 to 1; absent and NaN mean:
@@ -63,7 +65,8 @@ def read_labels(
     cost: pattern of the columns with the cost of an answer [USD], for the models of ``quality``.
     app: column with the app or domain; guessed from its name when not given, else every row is ``default``.
     models: new names: ``{"gpt_4_1106_preview": "gpt-4-1106-preview"}``.
-    request_id: column with unique ids; guessed from its name, else a hash of the prompt.
+    request_id: column with unique ids; guessed from its name, else a hash of the prompt. A row that has neither is left out: nobody could
+        say what was asked.
 
     Where columns are guessed, ``meta["left_out"]`` says which columns of numbers were not taken, and why. Raises InputError
     naming column, row and value when a quality is no number or outside [0, 1], and when a column is not there.
@@ -85,9 +88,13 @@ def read_labels(
     tall = quality is None and {"request_id", "model", "quality"} <= set(frame.columns)
     items = _items(frame.drop_duplicates("request_id") if tall else frame, used, Path(path))
     outcomes, graded = _tall(frame) if tall else _wide(frame, items, used, quality, cost)
+    aside = dict(known.aside) if known else {}
+    if used["request_id"] is None and (gone := items["text_state"] == "none").any():
+        outcomes = outcomes[~outcomes["request_id"].isin(items["request_id"][gone])]
+        items, aside[_NAMELESS] = items[~gone], int(gone.sum())
     guesses = {"prompt": prompt, "app": app, "request_id": request_id, "quality": quality}
     meta = {**graded, "columns": used, "guessed": sorted(n for n, given in guesses.items() if given is None and used.get(n))}
-    meta |= {"detected": known.seen, "aside": dict(known.aside)} if known else {}
+    meta |= ({"detected": known.seen} if known else {}) | ({"aside": aside} if known or aside else {})
     labels = Labels.of(items, outcomes, source=Path(path).name, rows=len(frame), groups=int(items["group"].nunique()), **meta)
     return labels.renamed(models or {})
 

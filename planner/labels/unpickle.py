@@ -72,9 +72,9 @@ def _plain(column: pd.Series[Any]) -> Any:
     """Return a column as numbers or booleans, everything else as text."""
     if kinds.is_bool_dtype(column) or kinds.is_numeric_dtype(column):
         return column.to_numpy()
-    cells = column.tolist()
+    cells = [None if kinds.is_scalar(v) and pd.isna(v) else v for v in column.tolist()]
     simple = all(v is None or isinstance(v, bool | int | float | np.generic) for v in cells)
-    return cells if simple else [None if v is None or v is pd.NA else str(v) for v in cells]
+    return cells if simple else [None if v is None else str(v) for v in cells]
 
 
 def _bound() -> None:

@@ -107,7 +107,9 @@ them, or give them different apps.
                     raise PriceError(f"{place} with model {model!r}", "a known model", did_you_mean(model, [*models, *providers]))
             missing = [c.replace("|", " or ") for c in lever.needs if not set(c.split("|")) & set(columns)]
             if missing:
-                raise NeedsError(f"{place} needs {', '.join(missing)}, which this log does not have", fix="leave the lever out")
+                text = any("messages" in column for column in missing)
+                fix = f"leave the lever out{', or read the log again without --no-text if it was read with' if text else ''}"
+                raise NeedsError(f"{place} needs {', '.join(missing)}, which this log does not have", fix=fix)
 
     @classmethod
     def of(cls, payload: Mapping[str, Any], kinds: Mapping[str, Callable[[Any], Lever]], where: str = "plan") -> Plan:

@@ -1,8 +1,8 @@
 """The audit: what a log cost, at the prices of each request's own time.
 
 In: traffic and a price book. Out: cost per request, sums by anything the log knows, what failures, retries and missed
-caches cost, the rows without a price, and where the source's own cost differs. A gateway's response-cache hit costs nothing.
-Knows nothing of plans; the empty plan must equal it to the integer.
+caches cost, the rows without a price, and where the source's own cost differs. A gateway's response-cache hit costs nothing. Of a sample,
+sums are estimated, with an interval. Knows nothing of plans; the empty plan must equal it to the integer.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -24,9 +25,11 @@ from planner.prices.losses import losses
 from planner.prices.money import pusd_sum, usd_by, usd_sum, weighted
 from planner.prices.priced import NO_TOKENS, Priced
 from planner.schema import EVIDENCE, TOKEN_BUCKETS, TRAFFIC
-from planner.stats import Estimate
+from planner.stats import REFUSE, Estimate, expanded, weakest
 from planner.traffic import Traffic
-from planner.units import pusd_to_usd
+from planner.traffic.rows import evidence_of
+from planner.traffic.sampling import conversations
+from planner.units import PUSD_PER_USD, pusd_to_usd
 
 __all__ = ["Audit", "audit"]
 
@@ -66,27 +69,58 @@ class Audit:
     @cached_property
     def total(self) -> Estimate:
         """Everything that was spent [USD], overhead included; ``shares`` splits it by evidence."""
-        return self._estimate(np.ones(len(self), bool))
+        return self.estimate(np.ones(len(self), bool))
 
     @cached_property
     def overhead(self) -> Estimate:
         """What rows of purpose ``overhead`` (a router's or judge's own calls) cost [USD]; part of the total."""
-        return self._estimate((self.traffic.frame("purpose")["purpose"] == "overhead").to_numpy())
+        return self.estimate((self.traffic.frame("purpose")["purpose"] == "overhead").to_numpy())
 
-    def _estimate(self, rows: NDArray[np.bool_]) -> Estimate:
+    def estimate(self, rows: NDArray[np.bool_], pusd: NDArray[np.int64] | None = None, evidence: str = EVIDENCE[0]) -> Estimate:
+        """Return what ``rows`` (n,) brought [USD]: their spend, or ``pusd`` (n,) [pUSD, weighted], known no better than ``evidence``.
+
+        Where rows stand for others it has the interval of ``stats.expanded``, by what was drawn whole.
+        """
+        spend = self.spend_pusd if pusd is None else pusd
         rows = rows & (self.reason == 0)
-        shares = {name: usd_sum(self.spend_pusd[rows & (self.evidence == i)]) for i, name in enumerate(EVIDENCE)}
+        codes = np.maximum(self.evidence, np.int8(EVIDENCE.index(evidence)))
+        shares = {name: usd_sum(spend[rows & (codes == i)]) for i, name in enumerate(EVIDENCE)}
         shares = {name: usd for name, usd in shares.items() if usd}
-        weakest = max(shares, key=EVIDENCE.index, default=EVIDENCE[0])
-        value = pusd_to_usd(pusd_sum(self.spend_pusd[rows]))
-        return Estimate(
-            value, evidence=weakest, shares=shares, n=int(rows.sum()), source=f"log, each request at its own time; {self.book.name}"
-        )
+        value, (low, high) = pusd_to_usd(pusd_sum(spend[rows])), self.limits(rows, spend)
+        known = weakest(evidence, *shares, "estimated" if (self.weight[rows] != 1).any() else evidence)
+        source = f"log{self.standing}, each request at its own time; {self.book.name}"
+        return Estimate(value, low, high, known, shares, int(rows.sum()), source)
+
+    def limits(self, rows: NDArray[np.bool_], pusd: NDArray[np.int64]) -> tuple[float | None, float | None]:
+        """Return the interval of the sum of ``pusd`` (n,) over ``rows`` (n,) [USD].
+
+        None where each row stands for itself alone, and where fewer than ten units tell.
+        """
+        if (self.weight[rows] == 1).all():
+            return None, None
+        found = expanded(pusd[rows] / PUSD_PER_USD, self.weight[rows], self.units[rows])
+        return (None, None) if np.isnan(found.low) else (float(found.low), float(found.high))
+
+    @cached_property
+    def units(self) -> NDArray[np.int64]:
+        """Codes from 0 of what a sample draws whole, (n,): the conversation, else the user, else the request."""
+        keys = conversations(self.traffic.arrow("session_id", "user", "request_id"))
+        return np.asarray(np.unique(keys, return_inverse=True)[1], np.int64)
+
+    @property
+    def sampled(self) -> bool:
+        """Whether rows stand for others that the log lacks."""
+        return bool((self.weight != 1).any())
+
+    @property
+    def standing(self) -> str:
+        """For how many requests a sample's rows stand, in words; nothing for a log that is whole."""
+        return f" (standing for {self.weight.sum():,.0f})" if self.sampled else ""
 
     @cached_property
     def evidence(self) -> NDArray[np.int8]:
-        """Codes into ``schema.EVIDENCE``, (n,): the weaker of the log's own and the rate's."""
-        return np.maximum(self.priced.evidence, np.int8(EVIDENCE.index(self.traffic.meta.get("evidence", EVIDENCE[0]))))
+        """Codes into ``schema.EVIDENCE``, (n,): the weaker of the log's own and the rate's; of a row of a sample at best estimated."""
+        return np.maximum(self.priced.evidence, evidence_of(self.traffic, self.weight))
 
     @cached_property
     def parts_pusd(self) -> NDArray[np.int64]:
@@ -98,8 +132,8 @@ class Audit:
     def by(self, *columns: str) -> pd.DataFrame:
         """Sum spend by ``columns``: any of the log's, ``hour`` (of the day, UTC), ``day``, or ``bucket`` (token bucket).
 
-        Returns ``columns``, ``requests`` and ``tokens`` (weighted), ``usd``, ``share`` of the total and ``unpriced`` rows,
-        dearest first. InputError names a column that is not there.
+        Returns ``columns``, ``requests`` and ``tokens`` (weighted), ``usd``, ``share`` of the total and ``unpriced`` rows, dearest
+        first; of a sample also ``low`` and ``high`` of each sum, NaN below ten units. InputError names a column that is not there.
         """
         known = (*_GROUPS, *_DERIVED)
         for column in columns or ("",):
@@ -114,7 +148,8 @@ class Audit:
             grouped = pd.concat(each, ignore_index=True)
         grouped["share"] = grouped["usd"] / (self.total.value or 1.0)
         ordered = grouped.sort_values("usd", ascending=False, kind="stable", ignore_index=True)
-        return ordered[[*columns, "requests", "tokens", "usd", "share", "unpriced"]]
+        limits = ["low", "high"] if self.sampled else []
+        return ordered[[*columns, "requests", "tokens", "usd", *limits, "share", "unpriced"]]
 
     def _keys(self, columns: Sequence[str]) -> pd.DataFrame:
         derived = [c for c in columns if c in _DERIVED]
@@ -128,7 +163,21 @@ class Audit:
         sums = counts.groupby([keys[c] for c in keys], dropna=False, observed=True, sort=False).sum()
         sums["usd"] = usd_by(spend, keys)
         sums["tokens"] = np.rint(sums["tokens"]).astype(np.int64)
-        return sums.reset_index()
+        found = sums.reset_index()
+        return found.join(self._limits(keys, spend)) if self.sampled else found
+
+    def _limits(self, keys: pd.DataFrame, spend: NDArray[np.int64]) -> pd.DataFrame:
+        """Return ``low, high`` [USD] of each group of ``keys``, in the order in which groups occur."""
+        group = keys.groupby(list(keys), dropna=False, observed=True, sort=False).ngroup().to_numpy()
+        order = np.argsort(group, kind="stable")
+        usd, weight, unit = spend[order] / PUSD_PER_USD, self.weight[order], self.units[order]
+        ends = np.searchsorted(group[order], np.arange(group.max(initial=-1) + 2))
+        limits = np.full((len(ends) - 1, 2), np.nan)
+        for i, (a, b) in enumerate(pairwise(ends.tolist())):
+            if b - a >= REFUSE:  # fewer rows are fewer units
+                found = expanded(usd[a:b], weight[a:b], unit[a:b])
+                limits[i] = float(found.low), float(found.high)
+        return pd.DataFrame(limits, columns=["low", "high"])
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -137,7 +186,7 @@ class Audit:
 
     @cached_property
     def losses(self) -> pd.DataFrame:
-        """What failures, retries and missed caches cost: ``loss, requests, usd, evidence, meaning``."""
+        """What failures, retries and missed caches cost: ``loss, requests, usd, evidence, meaning``, of a sample also ``low, high``."""
         return losses(self)
 
     @cached_property

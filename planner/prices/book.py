@@ -229,10 +229,16 @@ class PriceBook:
         return self._windows.get((owner, _id(found))) or getattr(found, "context_window", None)
 
     def retired(self, model: str, provider: str | None = None) -> str | None:
-        """Return what the catalogue says about the end of ``model`` (a sentence), None when it says nothing."""
+        """Return what the catalogue says about the end of ``model`` (a sentence), None when it says nothing.
+
+        What it says of the end of a feature, as of a beta, is not about the model.
+
+        >>> PriceBook.load().retired("claude-sonnet-4-5")
+        """
         _, found = self._names.resolve(model, provider)
         comment = getattr(found, "price_comments", None) or ""
-        said = next((s for s in comment.split(". ") if any(w in s.lower() for w in ("retire", "deprecat", "shut down"))), None)
+        ends = (s for s in comment.split(". ") if any(w in s.lower() for w in _ENDS))
+        said = next((s for s in ends if not any(w in s.lower() for w in _FEATURES)), None)
         return said or ("deprecated by its provider" if getattr(found, "deprecated", None) else None)
 
     @cached_property
@@ -264,4 +270,5 @@ def _id(found: Any) -> str:
     return str(getattr(found, "id", found))
 
 
+_ENDS, _FEATURES = ("retire", "deprecat", "shut down"), ("beta", "context", "tiers")
 _COUNTED = {"input", "output", "cache_read", "cache_write", "cache_write_5m", "cache_write_1h", "output_reasoning", "requests"}

@@ -76,7 +76,7 @@ class Capacity:
 
 @dataclass(frozen=True, slots=True)
 class Credit:
-    """``pusd`` [pUSD] that pay bills of months between ``start`` and ``end``, and never more than a bill."""
+    """``pusd`` [pUSD] that are left on ``start`` and pay bills of months from then to ``end``, never more than a bill."""
 
     provider: str
     start: dt.date
@@ -111,7 +111,8 @@ class Contract:
 
         Dates are UTC days, ``until`` is included and may be left out, and a term without dates has its contract's. The most specific
         discount counts alone (model and tier, model, tier, provider; of two alike the later one). Commitments are periods of whole
-        calendar months from ``from`` on. Rates in dollars per token belong into a prices file (``PriceBook.load``). ::
+        calendar months from ``from`` on. A credit is what was left of it on its ``from``; a log that begins later takes none. Rates in
+        dollars per token belong into a prices file (``PriceBook.load``). ::
 
             format: planner.contracts
             version: 1
@@ -128,7 +129,7 @@ class Contract:
                 capacity:
                   - {name: ptu, model: gpt-5.4, usd_per_month: 12000, tokens: 300000, per: minute}
                 credits:
-                  - {usd: 2500, until: 2026-12-31}
+                  - {usd: 2500, from: 2026-11-01, until: 2026-12-31}
         """
         file = Path(path)
         try:

@@ -1,7 +1,8 @@
 """What a contract bills that is no call: fixed fees, the shortfall of commitments, credits. Credits come last and never below zero.
 
 In: a contract, what use cost by provider and month [pUSD], and the UTC days that are billed. Out: lines in integers. Of a month or a
-period that is billed in part, fees and commitments count by its days. Knows nothing of single calls.
+period that is billed in part, fees, commitments and credits count by its days. What a credit paid before those days is known to nobody
+here: it counts from the day on for which it says what was left. Knows nothing of single calls.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from planner.prices.contract import Capacity, Commitment, Contract, Credit
+from planner.prices.contract import FOREVER, Capacity, Commitment, Contract, Credit
+from planner.units import pusd_to_usd
 
 __all__ = ["CREDIT", "FEE", "SHORTFALL", "Line", "lines"]
 
@@ -34,7 +36,9 @@ def lines(contract: Contract, usage: Mapping[tuple[str, dt.date], int], first: d
 
     usage: (provider, first day of a month) → what calls cost under the contract [pUSD].
 
-    Use and fixed fees count towards a commitment. Credits pay the earliest bill first, those that end soonest before others.
+    Use and fixed fees count towards a commitment. Credits pay the earliest bill first, those that end soonest before others, and of a month
+    that is billed in part at most their share by its days. One whose remainder is stated for a day before ``first`` pays nothing, and has
+    a line of 0 that says so.
     """
     found = [line for term in contract.capacities for line in _fees(term, first, last)]
     bill = dict(usage)
@@ -71,17 +75,33 @@ def _shortfalls(term: Commitment, bill: Mapping[tuple[str, dt.date], int], first
 
 def _credits(terms: Sequence[Credit], bill: dict[tuple[str, dt.date], int], first: dt.date, last: dt.date) -> Iterator[Line]:
     """Take credits off what is left of each month's bill; ``bill`` is used up."""
-    left = {i: term.pusd for i, term in enumerate(terms)}
+    for term in terms:
+        if term.pusd and term.start < first <= term.end:
+            yield Line(term.provider, first.replace(day=1), CREDIT, 0, _untold(term, first))
+    left = {i: term.pusd for i, term in enumerate(terms) if term.start >= first}
     soonest = sorted(left, key=lambda i: (terms[i].end, terms[i].start, i))
     for month in _months(first, last):
         for i in soonest:
             term = terms[i]
+            days, of = (_overlap(month, _end(month, 1), max(term.start, a), min(term.end, b)) for a, b in ((first, last), (month, FOREVER)))
             due = bill.get((term.provider, month), 0)
-            paid = min(left[i], due) if term.start <= _end(month, 1) and month <= term.end else 0
+            paid = min(_part(left[i], days, of), due) if days else 0
             if paid > 0:
                 left[i] -= paid
                 bill[term.provider, month] = due - paid
-                yield Line(term.provider, month, CREDIT, -paid, term.source)
+                share = "" if days == of else f"at most its share of {days} of {of} days, "
+                yield Line(term.provider, month, CREDIT, -paid, f"{share}{_left(left[i])} ({term.source})")
+
+
+def _untold(term: Credit, first: dt.date) -> str:
+    return (
+        f"not taken: {_left(term.pusd)} on {term.start}, and what of it is left on {first}, when the bill begins, is not said; "
+        f"give the credit usd and from as of that day ({term.source})"
+    )
+
+
+def _left(pusd: int) -> str:
+    return f"${pusd_to_usd(pusd):,.2f} left"
 
 
 def _part(pusd: int, days: int, of: int) -> int:

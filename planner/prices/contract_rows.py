@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.errors import NeedsError
 from planner.prices.contract import PPM, Capacity, Contract, Discount
 from planner.schema import TOKEN_BUCKETS
 
@@ -50,18 +51,29 @@ def under(contract: Contract, rows: Rows) -> tuple[NDArray[np.int64], NDArray[np
     """Return every row's cost under the contract [pUSD], and whether a term touched it.
 
     A contract without terms returns the list prices to the integer. Rows with a place in a deployment cost nothing; the rest of them,
-    discounted, the share ``keep_ppm`` of list, rounded half up once a row.
+    discounted, the share ``keep_ppm`` of list, rounded half up once a row. NeedsError for a deployment whose calls were sampled.
     """
     keep, touched = _keep(contract.discounts, rows)
     whole, rest = np.divmod(rows.list_pusd, PPM)
     cost = whole * keep + (rest * keep + PPM // 2) // PPM
     for deployment in contract.capacities:
         inside = rows.within(deployment.provider, deployment.start, deployment.end, deployment.model)
+        _refuse_part(deployment, rows.weight[inside])
         free = inside & (cost > 0)
         free[free] = _fits(deployment, rows, np.flatnonzero(free))
         cost[free] = 0
         touched |= inside
     return cost, touched
+
+
+def _refuse_part(deployment: Capacity, weight: NDArray[np.float64]) -> None:
+    """Raise NeedsError where rows stand for others: what fills a window, and what then overflows, is known of all calls together only."""
+    if (weight != 1).any():
+        raise NeedsError(
+            f"the fixed capacity of {deployment.name!r} on a sample, whose rows stand for up to {weight.max():,.4g} requests",
+            "every request, since all of them fill it together",
+            "give the whole log (its text alone may be sampled), or take the capacity out of the contracts file",
+        )
 
 
 def _keep(discounts: Sequence[Discount], rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -79,11 +91,11 @@ def _fits(deployment: Capacity, rows: Rows, at: NDArray[np.int64]) -> NDArray[np
     tokens = rows.tokens[at].astype(float)
     tokens[:, _OUTPUT] *= deployment.output_counts
     tokens[:, _CACHED] *= deployment.cached_counts
-    load = tokens.sum(axis=1) * rows.weight[at]
+    load = tokens.sum(axis=1)
     window = rows.times[at].astype("datetime64[s]").astype(np.int64) // deployment.seconds
     order = np.lexsort((rows.request_id[at].astype(str), rows.times[at]))
     running = np.cumsum(load[order]) - load[order]
-    first = np.r_[True, np.diff(window[order]) > 0]
+    first = np.append(True, np.diff(window[order]) > 0)[: len(at)]
     before = running - running[first][np.cumsum(first) - 1]
     taken = np.zeros(len(at), bool)
     taken[order] = before < deployment.tokens

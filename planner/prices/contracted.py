@@ -19,13 +19,13 @@ from planner.errors import NeedsError
 from planner.prices.audit import Audit
 from planner.prices.book import UNTIERED, PriceBook
 from planner.prices.contract import Capacity, Contract, Discount
-from planner.prices.contract_lines import Line, lines
+from planner.prices.contract_lines import CREDIT, Line, lines
 from planner.prices.contract_rows import Rows, under
 from planner.prices.identity import groups, identities, months, short
-from planner.prices.money import pusd_sum
+from planner.prices.money import pusd_sum, spanned
 from planner.schema import EVIDENCE
 from planner.stats import Estimate
-from planner.units import pusd_to_usd
+from planner.units import pusd_to_usd, usd_to_pusd
 
 __all__ = ["Contracted", "contracted", "spelled"]
 
@@ -62,15 +62,20 @@ class Contracted:
 
     @cached_property
     def total(self) -> Estimate:
-        """What calls and lines cost under the contract [USD]; ``shares`` splits it by evidence."""
+        """What calls and lines cost under the contract [USD]; ``shares`` splits it by evidence.
+
+        Of a sample it has an interval where there are no lines: these do not grow with the calls.
+        """
         codes = np.where(self.touched, len(EVIDENCE) - 1, self.audit.evidence)
         sums = {name: pusd_sum(self.cost_pusd[codes == i]) for i, name in enumerate(EVIDENCE)}
         sums[EVIDENCE[-1]] += sum(line.pusd for line in self.lines)
         shares = {name: pusd_to_usd(pusd) for name, pusd in sums.items() if pusd}
-        assumed = bool(self.lines) or bool(self.touched.any())
+        lined = any(line.pusd for line in self.lines)
+        assumed = lined or bool(self.touched.any())
         weakest = EVIDENCE[-1] if assumed else self.listed.evidence
         source = f"{self.listed.source}; {self.contract.name or 'no contract'}"
-        return Estimate(pusd_to_usd(sum(sums.values())), evidence=weakest, shares=shares, n=self.listed.n, source=source)
+        low, high = (None, None) if lined else self.audit.limits(np.ones(len(codes), bool), self.cost_pusd)
+        return Estimate(pusd_to_usd(sum(sums.values())), low, high, weakest, shares, self.listed.n, source)
 
     @cached_property
     def free(self) -> Estimate:
@@ -101,8 +106,11 @@ class Contracted:
     @property
     def text(self) -> str:
         """Both dollars, apart, and every line."""
-        said = f"{self.contract.text} The log's calls are ${self.listed.value:,.2f} at list prices ({self.listed.evidence})"
-        said += f" and, with {self.first} to {self.last} billed, ${self.total.value:,.2f} under the contract ({self.total.evidence})."
+        listed, total = (spanned(e.value, e.low, e.high, "${:,.2f}".format) for e in (self.listed, self.total))
+        credited = sum(line.pusd for line in self.lines if line.kind == CREDIT)
+        before = f", {_usd(usd_to_pusd(self.total.value) - credited)} before credits" if credited else ""
+        said = f"{self.contract.text} The log's calls are {listed} at list prices ({self.listed.evidence})"
+        said += f" and, with {self.first} to {self.last} billed, {total} under the contract ({self.total.evidence}){before}."
         if self.free.n:
             said += (
                 f" {self.free.n:,} calls, ${self.free.value:,.2f} at list, cost nothing at the margin: no saving there is real (assumed)."
@@ -117,7 +125,9 @@ class Contracted:
 
 
 def contracted(audit: Audit, contract: Contract) -> Contracted:
-    """Price an audited log under ``contract``, each call at its own time; NeedsError for a log without requests.
+    """Price an audited log under ``contract``, each call at its own time.
+
+    NeedsError for a log without requests, and for a sample of calls to a deployment of fixed capacity.
 
     Lines are of the log's days, first to last. A contract without terms costs what the list says, to the integer.
     """

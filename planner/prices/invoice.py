@@ -6,11 +6,10 @@ what was set aside with its reason, and counts that add up to the rows of the fi
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
-import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,10 +17,11 @@ from typing import Any
 
 import pandas as pd
 
-from planner.errors import InputError, PriceError, did_you_mean
+from planner.errors import InputError, PriceError
 from planner.prices.book import PriceBook
 from planner.prices.invoice_cells import RefusedError
-from planner.prices.invoice_formats import ELSEWHERE, FORMATS, Charge, Layout
+from planner.prices.invoice_file import Record, opened
+from planner.prices.invoice_formats import ELSEWHERE, Charge, Layout
 from planner.prices.invoice_names import KINDS, Models
 from planner.units import pusd_to_usd
 
@@ -29,11 +29,8 @@ __all__ = ["COSTS", "Invoice", "read_invoice"]
 
 #: Which cost of a FOCUS export is taken.
 COSTS = ("effective", "billed")
-_OURS = ("date", "end", "provider", "model", "usd", "list_usd", "currency", "kind", "requests", *(f"{kind}_tokens" for kind in KINDS))
-_HOW_TO_MAP = (
-    "columns={'date': 'Day', 'usd': 'Amount', 'provider': '=openai'}, in the shell --invoice-map date=Day --invoice-map usd=Amount "
-    "--invoice-map provider==openai"
-)
+#: What a row of a file may be.
+_KINDS_OF_ROW = ("charges", "empty", "of other services", "quarantined")
 _COLUMNS = ("provider", "model", "kind", "start", "end", "pusd", "list_pusd", "contracted_pusd", *KINDS, "requests", "sku", "file", "line")
 
 
@@ -48,7 +45,8 @@ class Invoice:
         None), tokens by kind and ``requests`` (NaN where not counted), ``sku, file, line``.
     quarantine: ``file, line, reason, text`` of what was not understood, in no sum.
     counts: ``rows = charges + empty + other services + quarantined``.
-    cost: ``effective`` or ``billed``, which of FOCUS was taken.
+    cost: ``effective`` (of FOCUS: fees spread over use) or ``billed``, and of how many charges where an export does not state what was
+        asked for; other exports than FOCUS state what was billed.
     formats: file name → layout.
     """
 
@@ -92,110 +90,90 @@ def read_invoice(
     columns: for any other CSV, our column → its column, or ``=CONSTANT``: ``date, provider, usd`` and, where it has them, ``end, model,
         list_usd, currency, kind, requests, input_tokens, cache_read_tokens, cache_write_tokens, output_tokens``.
 
-    Raises InputError for a file that is no such CSV, and when no row of a file can be used.
+    Raises InputError for a file that is no such CSV, when no row of a file can be used, and when two files hold the same line.
     """
     if cost not in COSTS:
         raise InputError(f"cost {cost!r}", f"one of {', '.join(COSTS)}")
     files = [Path(p) for p in ([paths] if isinstance(paths, str | Path) else paths)]
-    known, charges, aside = Models(book, models or {}), [], []
-    formats, counts = {}, dict.fromkeys(("rows", "charges", "empty", "of other services", "quarantined"), 0)
-    counting: set[str] = set()
-    for file in files:
-        if file.name in formats:
-            raise InputError(f"{file.name} twice", "every file once", "give files of the same name other names")
-        layout, records = _opened(file, columns)
-        formats[file.name] = layout.name
-        before = counts["charges"]
-        for line, record in records:
-            counts["rows"] += 1
-            found, reason = _charge(layout, record, f"{cost}cost")
-            if reason:
-                aside.append((file.name, line, reason, ",".join(v for v in record.values() if v)[:200]))
-            name = "quarantined" if reason else "empty" if found is None else "of other services" if found is ELSEWHERE else "charges"
-            counts[name] += 1
-            if found is not None and found is not ELSEWHERE:
-                provider = _provider(book, found.provider)
-                counting |= {provider} if layout.counts else set()
-                charges.append((_row(known, provider, found), file.name, line, layout.counts))
-        if counts["charges"] == before:
-            why = f" ({aside[-1][2]})" if aside and aside[-1][0] == file.name else ""
-            raise InputError(f"{file}: no row that can be used{why}", f"charges, as {layout.name} exports them")
-    rows = [(*_counted(row, row[0] in counting and not counts_), file, line) for row, file, line, counts_ in charges]
+    if twice := [name for name, n in Counter(file.name for file in files).items() if n > 1]:
+        raise InputError(f"{twice[0]} twice", "every file once", "give files of the same name other names")
+    parts = [_part(file, columns, cost) for file in files]
+    _refuse_twice(parts)
+    known, money = Models(book, models or {}), [charge for part in parts if not part.layout.counts for *_, charge in part.charges]
+    counting = {_provider(book, charge.provider) for part in parts if part.layout.counts for *_, charge in part.charges}
+    rows = []
+    for part in parts:
+        for line, _, charge in part.charges:
+            row = _row(known, _provider(book, charge.provider), charge)
+            rows.append((*_counted(row, row[0] in counting and not part.layout.counts), part.name, line))
     table = pd.DataFrame(rows, columns=list(_COLUMNS))
     for name in ("pusd", "list_pusd", "contracted_pusd"):
         table[name] = pd.Series([row[_COLUMNS.index(name)] for row in rows], dtype=object)
-    quarantine = pd.DataFrame(aside, columns=["file", "line", "reason", "text"])
-    return Invoice(table, quarantine, counts, cost, formats)
+    quarantine = pd.DataFrame([row for part in parts for row in part.aside], columns=["file", "line", "reason", "text"])
+    counts = {name: sum(part.counts[name] for part in parts) for name in ("rows", *_KINDS_OF_ROW)}
+    return Invoice(table, quarantine, counts, _cost_of(money), {part.name: part.layout.name for part in parts})
 
 
-def _opened(file: Path, columns: Mapping[str, str] | None) -> tuple[Layout, Iterator[tuple[int, dict[str, str]]]]:
-    """Return a file's layout and its records with their lines; a record that does not fit the header has the key ``""``."""
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What one file holds: its charges with line and mark, and ``aside``: file, line, reason and text of what is none."""
+
+    name: str
+    layout: Layout
+    charges: list[tuple[int, int, Charge]]
+    aside: list[tuple[str, int, str, str]]
+    counts: Counter[str]
+
+
+def _part(file: Path, columns: Mapping[str, str] | None, cost: str) -> _Part:
+    layout, records = opened(file, columns)
+    part = _Part(file.name, layout, [], [], Counter())
+    for record in records:
+        part.counts["rows"] += 1
+        found, reason = _charge(layout, record, f"{cost}cost")
+        part.counts[
+            "quarantined" if reason else "empty" if found is None else "of other services" if found is ELSEWHERE else "charges"
+        ] += 1
+        if reason:
+            part.aside.append((file.name, record.line, reason, record.text))
+        elif found is not None and found is not ELSEWHERE:
+            part.charges.append((record.line, record.mark, found))
+    if not part.charges:
+        why = f" ({part.aside[-1][2]})" if part.aside else ""
+        raise InputError(f"{file}: no row that can be used{why}", f"charges, as {layout.name} exports them")
+    return part
+
+
+def _charge(layout: Layout, record: Record, cost: str) -> tuple[Charge | None, str]:
+    if record.problem:
+        return None, record.problem
     try:
-        text = file.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{file}: {error.strerror}", "a readable CSV file") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file}: bytes that are not UTF-8", "a CSV file, unpacked") from error
-    head = text.partition("\n")[0]
-    delimiter = max(",;\t", key=head.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        header = [name.strip().lower() for name in next(reader, [])]
-    except csv.Error as error:
-        raise InputError(f"{file}: {error}", "a CSV file") from error
-    if not any(header) or len(set(header)) != len(header):
-        raise InputError(f"{file}: header {', '.join(header)[:200]!r}", "a CSV file whose first line names each column once")
-    layout, rename = (FORMATS[-1], _mapped(file, header, columns)) if columns else (_recognised(file, header), {})
-    return layout, _records(reader, header, rename)
-
-
-def _records(reader: Any, header: list[str], rename: Mapping[str, str]) -> Iterator[tuple[int, dict[str, str]]]:
-    while True:
-        try:
-            values = next(reader)
-        except StopIteration:
-            return
-        except csv.Error:
-            yield reader.line_num, {"": "no CSV"}
-            continue
-        if not any(v.strip() for v in values):
-            continue
-        if len(values) != len(header):
-            yield reader.line_num, {"": f"{len(values)} fields where the header has {len(header)}"}
-            continue
-        record = dict(zip(header, values, strict=True))
-        ours = {name: source[1:] if source.startswith("=") else record[source.lower()] for name, source in rename.items()}
-        yield reader.line_num, ours or record
-
-
-def _recognised(file: Path, header: list[str]) -> Layout:
-    for layout in FORMATS:
-        if layout.needs <= set(header):
-            return layout
-    known = "; ".join(f"{layout.name}: {', '.join(sorted(layout.needs))}" for layout in FORMATS)
-    fix = f"say what its columns are: {_HOW_TO_MAP}"
-    raise InputError(f"{file}: columns {', '.join(header)[:300]}", f"those of a known export ({known})", fix)
-
-
-def _mapped(file: Path, header: list[str], columns: Mapping[str, str]) -> Mapping[str, str]:
-    for ours, theirs in columns.items():
-        if ours not in _OURS:
-            raise InputError(f"column {ours!r} of ours", f"one of {', '.join(_OURS)}", did_you_mean(ours, _OURS))
-        if not theirs.startswith("=") and theirs.lower() not in header:
-            raise InputError(f"{file}: no column {theirs!r}", f"one of {', '.join(header)}", did_you_mean(theirs.lower(), header))
-    missing = sorted(FORMATS[-1].needs - set(columns))
-    if missing:
-        raise InputError(f"columns without {', '.join(missing)}", "at least date, provider and usd", f"for example {_HOW_TO_MAP}")
-    return columns
-
-
-def _charge(layout: Layout, record: Mapping[str, str], cost: str) -> tuple[Charge | None, str]:
-    if "" in record:
-        return None, record[""]
-    try:
-        return layout.read(record, cost), ""
+        return layout.read(record.cells, cost), ""
     except RefusedError as refused:
         return None, str(refused)
+
+
+def _refuse_twice(parts: Sequence[_Part]) -> None:
+    """Raise InputError where two files hold the same line: one export under two names, or two that overlap, would be summed."""
+    seen: dict[int, tuple[str, int]] = {}
+    for part in parts:
+        own = {mark: line for line, mark, charge in part.charges if charge.pusd or charge.tokens or charge.requests > 0}
+        if again := [mark for mark in own if mark in seen]:
+            name, line = seen[again[0]]
+            raise InputError(
+                f"{part.name}, line {own[again[0]]}: the same charge as {name}, line {line} ({len(again):,} such lines)",
+                "every charge in one file",
+                "leave one of the files out; if both do bill it, put them into one file, or add a column that tells them apart",
+            )
+        seen |= {mark: (part.name, line) for mark, line in own.items()}
+
+
+def _cost_of(charges: Sequence[Charge]) -> str:
+    """Say which cost was taken of the charges, and of how many the other."""
+    billed = sum(not charge.effective for charge in charges)
+    if billed in (0, len(charges)):
+        return COSTS[1] if billed or not charges else COSTS[0]
+    return f"{COSTS[0]}, of {billed:,} in {len(charges):,} charges {COSTS[1]}"
 
 
 def _provider(book: PriceBook, name: str) -> str:

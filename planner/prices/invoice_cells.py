@@ -15,7 +15,10 @@ from planner.units import PUSD_PER_USD
 
 __all__ = ["RefusedError", "count", "day", "dollars", "period", "usd_only"]
 
-_AMOUNT = re.compile(r"^([-+−]?)\$?\s*((?:\d+|\d{1,3}(?:,\d{3})+)?(?:\.\d*)?(?:[eE][-+]?\d{1,2})?)$", re.ASCII)
+#: Digits, or groups of three with commas between them, of which the first is no zero: 0,132 is none.
+_WHOLE = r"(?:\d+|[1-9]\d{0,2}(?:,\d{3})+)"
+_AMOUNT = re.compile(rf"^([-+−]?)\$?\s*({_WHOLE}?(?:\.\d*)?(?:[eE][-+]?\d{{1,2}})?)$", re.ASCII)
+_COUNT = re.compile(rf"^\+?{_WHOLE}?(?:\.\d*)?(?:[eE][-+]?\d{{1,2}})?$", re.ASCII)
 _EXACT = Context(prec=80, rounding=ROUND_HALF_EVEN)
 #: No invoice line is larger [USD].
 _MOST = Decimal(10) ** 12
@@ -51,11 +54,11 @@ def count(text: str, what: str) -> float:
     >>> count("59200.0", "input_tokens"), count("1,200", "requests")
     (59200.0, 1200.0)
     """
-    plain = text.strip().replace(",", "")
+    plain = text.strip()
     if not plain:
         return math.nan
     try:
-        value = float(plain)
+        value = float(plain.replace(",", "")) if _COUNT.match(plain) else -1.0
     except ValueError:
         value = -1.0
     if not 0 <= value < 1e18:

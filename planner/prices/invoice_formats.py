@@ -27,7 +27,8 @@ Record = Mapping[str, str]
 class Charge:
     """One line of an invoice: [pUSD], UTC days from ``start`` to before ``end``, and what was used where it says so.
 
-    ``texts`` may name the model, best first; ``tokens`` by kind, without those that the line does not count.
+    ``texts`` may name the model, best first; ``tokens`` by kind, without those that the line does not count. ``effective``: ``pusd`` is the
+    effective cost of FOCUS; else it is what was billed.
     """
 
     provider: str
@@ -40,6 +41,7 @@ class Charge:
     contracted_pusd: int | None = None
     tokens: Mapping[str, float] = field(default_factory=dict)
     requests: float = math.nan
+    effective: bool = False
 
 
 #: A line of another service of the same cloud.
@@ -133,7 +135,7 @@ def _focus(r: Record, cost: str) -> Charge | None:
     listed, agreed = (dollars(r.get(name, ""), name) for name in ("listcost", "contractedcost"))
     provider = _CLOUDS.get(provider.strip().lower(), provider)
     tokens, requests = _consumed(r, " ".join(texts))
-    return Charge(provider, texts, *days, amount, kind, listed, agreed, tokens, requests)
+    return Charge(provider, texts, *days, amount, kind, listed, agreed, tokens, requests, effective=named == "effectivecost")
 
 
 def _consumed(r: Record, text: str) -> tuple[dict[str, float], float]:

@@ -1,9 +1,12 @@
 """Money sums: integer pico-USD added without overflow and without depending on order.
 
-In: int64 arrays [pUSD]. Out: weighted integers, and sums in USD. Knows nothing of rates.
+In: int64 arrays [pUSD]. Out: weighted integers, and sums in USD, written with their limits. Knows nothing of rates.
 """
 
 from __future__ import annotations
+
+import math
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -11,7 +14,7 @@ from numpy.typing import NDArray
 
 from planner.units import PUSD_PER_USD
 
-__all__ = ["pusd_sum", "usd_by", "usd_sum", "weighted"]
+__all__ = ["pusd_sum", "spanned", "usd_by", "usd_sum", "weighted"]
 
 _SPLIT = 1_000_000
 
@@ -40,3 +43,14 @@ def usd_by(pusd: NDArray[np.int64], keys: pd.DataFrame) -> pd.Series[float]:
     split = pd.DataFrame({"high": pusd // _SPLIT, "low": pusd % _SPLIT})
     sums = split.groupby([keys[c] for c in keys], dropna=False, observed=True, sort=False).sum()
     return sums["high"] / (PUSD_PER_USD // _SPLIT) + sums["low"] / PUSD_PER_USD
+
+
+def spanned(usd: float, low: float | None, high: float | None, write: Callable[[float], str]) -> str:
+    """Write an amount [USD] with its limits, where it has some.
+
+    >>> spanned(2.0, 1.5, 3.0, "${:.2f}".format), spanned(2.0, None, None, "${:.2f}".format)
+    ('$2.00 [$1.50, $3.00]', '$2.00')
+    """
+    if low is None or high is None or math.isnan(low):
+        return write(usd)
+    return f"{write(usd)} [{write(low)}, {write(high)}]"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,13 +18,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from planner.errors import InputError
-from planner.prices.contract_lines import FEE, Line, lines
+from planner.prices.contract_lines import CREDIT, FEE, SHORTFALL, Line, lines
 from planner.prices.contracted import Contracted, spelled
 from planner.prices.identity import groups
 from planner.prices.invoice import COSTS, Invoice
 from planner.prices.invoice_formats import CALLS
 from planner.prices.invoice_names import KINDS
 from planner.prices.money import pusd_sum, weighted
+from planner.prices.reconcile_days import absent
 from planner.prices.reconcile_usage import UNKNOWN, Billed, Logged, listed, outside
 from planner.prices.reconciliation import ALL_MODELS, Reconciliation, Row
 from planner.schema import EVIDENCE, TOKEN_BUCKETS
@@ -44,16 +45,16 @@ _MEMBERS = {
 def reconcile(log: Contracted, invoice: Invoice) -> Reconciliation:
     """Lay a log under its contract beside what was billed.
 
-    Compared are the providers and UTC days that the invoice is about; the rest of the log is said apart. A charge counts in the month in
-    which it starts. Where an invoice names no models, a provider's month is one row. Charges for days without any logged call, and for
-    models that the log never called in that month, are calls outside the log; so is what the invoice counts beyond the log, priced as the
-    log's own calls are. InputError where log and invoice share no provider.
+    Compared are the providers and UTC days whose use the invoice bills; the rest of the log is said apart. A charge counts in the month in
+    which it starts. Where an invoice names no models, a provider's month is one row. Charges for days that the log lacks (``absent``), and
+    for models that the log never called in that month, are calls outside the log; so is what the invoice counts beyond the log, priced as
+    the log's own calls are. InputError where log and invoice share no provider.
     """
-    spans = _spans(invoice)
-    inside = _inside(log, spans)
-    if not set(spans) & set(log.provider.tolist()):
-        got = f"an invoice of {', '.join(sorted(spans))} and a log of {', '.join(sorted(set(log.provider.tolist())))}"
-        raise InputError(got, "a provider in both", "check the invoice's provider and the log's")
+    periods = _spans(invoice, (CALLS, FEE, SHORTFALL))
+    inside = _inside(log, {**periods, **_spans(invoice, (CALLS,))})
+    if not set(periods) & set(log.provider.tolist()):
+        got = f"an invoice of {_names(invoice.table['provider'])} and a log of {_names(log.provider)}"
+        raise InputError(got, "a provider in both, billed for use or fees", "check the invoice's provider and the log's")
     charges = invoice.table[invoice.table["kind"] == CALLS]
     whole = {
         (p, _month(start)) for p, start in charges.loc[(charges["model"] == "") & (charges["sku"] == ""), ["provider", "start"]].values
@@ -66,16 +67,25 @@ def reconcile(log: Contracted, invoice: Invoice) -> Reconciliation:
         row = _row(log, key, logged.get(key), billed.get(key), beyond.get(key, 0), key in unknown, evidence.get(key, EVIDENCE[0]))
         usage[key[0], key[2]] += row.contract_pusd + row.outside_pusd
         rows.append(row)
-    apart = [line for p, (first, last) in spans.items() for line in _lines(log, p, first, last, usage)]
+    apart = [line for p, (first, last) in periods.items() for line in _lines(log, p, first, last, usage)]
     rows += _others(apart, invoice)
     beside = pusd_sum(log.audit.spend_pusd[~inside])
-    return Reconciliation.of(rows, invoice=invoice, contract=log.contract, listed=log.listed, beside_pusd=beside)
+    return Reconciliation.of(
+        rows, invoice=invoice, contract=log.contract, listed=log.listed, beside_pusd=beside, whole=not log.audit.sampled
+    )
 
 
-def _spans(invoice: Invoice) -> dict[str, tuple[dt.date, dt.date]]:
-    """Return the first and last UTC day that each provider is billed for."""
+def _names(providers: Iterable[str]) -> str:
+    return ", ".join(sorted(set(providers)))
+
+
+def _spans(invoice: Invoice, kinds: Sequence[str]) -> dict[str, tuple[dt.date, dt.date]]:
+    """Return the first and last UTC day for which each provider bills any of ``kinds``.
+
+    A tax or a credit of a whole month says nothing of the days whose calls are billed, and neither does a fee, where calls are.
+    """
     found = {}
-    for provider, rows in invoice.table.groupby("provider"):
+    for provider, rows in invoice.table[invoice.table["kind"].isin(kinds)].groupby("provider"):
         found[str(provider)] = (min(rows["start"]), max(rows["end"]) - dt.timedelta(days=1))
     return found
 
@@ -113,7 +123,11 @@ def _by_kind(values: NDArray[np.int64]) -> dict[str, int]:
 
 
 def _billed(log: Contracted, charges: pd.DataFrame, whole: set[tuple[str, dt.date]]) -> tuple[dict[Key, Billed], dict[Key, int], set[Key]]:
-    """Return what is billed for days of the log, for other days [pUSD], and the keys that name no model."""
+    """Return what is billed for days of the log, for days that it lacks [pUSD], and the keys that name no model."""
+    lacks = {
+        provider: absent(log.day[(log.provider == provider) & ~log.audit.hit], log.first, log.last)
+        for provider in charges["provider"].unique()
+    }
     found: dict[Key, list[Any]] = defaultdict(list)
     beyond: dict[Key, int] = defaultdict(int)
     unknown: set[Key] = set()
@@ -123,7 +137,7 @@ def _billed(log: Contracted, charges: pd.DataFrame, whole: set[tuple[str, dt.dat
         key = (row.provider, ALL_MODELS if (row.provider, month) in whole else row.model or row.sku, month)
         if not row.model and key[1] != ALL_MODELS:
             unknown.add(key)
-        if row.start > log.last or row.end <= log.first:
+        if lacks[row.provider](row.start, row.end):
             beyond[key] += row.pusd
         else:
             found[key].append(row)
@@ -167,7 +181,8 @@ def _others(agreed: list[Line], invoice: Invoice) -> Iterator[Row]:
     """Yield a row per provider, kind and month of what is no call; what no contract mentions is what the invoice names it."""
     due: dict[tuple[str, str, dt.date], int] = defaultdict(int)
     paid: dict[tuple[str, str, dt.date], int] = defaultdict(int)
-    for line in agreed:
+    untold = {line.provider: line.what for line in agreed if line.kind == CREDIT and not line.pusd}
+    for line in (line for line in agreed if line.pusd):
         due[line.provider, line.kind, line.month] += line.pusd
     each: Any = invoice.table[invoice.table["kind"] != CALLS].itertuples()
     for row in each:
@@ -176,7 +191,9 @@ def _others(agreed: list[Line], invoice: Invoice) -> Iterator[Row]:
         provider, kind, month = key
         named = 0 if key in due else paid[key]
         why = "" if key in due and key in paid else "in the contract, not billed" if key in due else "billed, in no contract"
-        if kind == FEE and key in due and not paid.get(key) and invoice.cost == COSTS[0] and "FOCUS" in invoice.formats.values():
+        if kind == CREDIT and key not in due:
+            why = untold.get(provider, why)
+        if kind == FEE and key in due and not paid.get(key) and invoice.cost.startswith(COSTS[0]):
             why = "the export spreads it over use: billed cost keeps it apart"
         evidence = EVIDENCE[-1] if key in due else EVIDENCE[0]
         yield Row(provider, "", month, kind, 0, due.get(key, 0), 0, named, paid.get(key, 0), evidence, EVIDENCE[0], why)

@@ -18,6 +18,7 @@ import pandas as pd
 from planner.prices.contract import Contract
 from planner.prices.invoice import Invoice
 from planner.prices.invoice_formats import CALLS
+from planner.prices.money import spanned
 from planner.schema import EVIDENCE
 from planner.stats import Estimate, weakest
 from planner.units import pusd_to_usd
@@ -66,6 +67,7 @@ class Reconciliation:
         amounts as integers ``*_pusd``, which add up exactly. Largest bill first.
     invoice, contract: what was compared.
     listed: the whole log at list prices [USD], with its evidence. beside_pusd: how much of it the invoice is not about.
+    whole: whether the log holds every request; of a sample every part but the invoice has a sampling error.
     """
 
     table: pd.DataFrame = field(repr=False)
@@ -73,9 +75,12 @@ class Reconciliation:
     contract: Contract
     listed: Estimate
     beside_pusd: int
+    whole: bool
 
     @classmethod
-    def of(cls, rows: Iterable[Row], *, invoice: Invoice, contract: Contract, listed: Estimate, beside_pusd: int) -> Reconciliation:
+    def of(
+        cls, rows: Iterable[Row], *, invoice: Invoice, contract: Contract, listed: Estimate, beside_pusd: int, whole: bool
+    ) -> Reconciliation:
         """Lay out rows."""
         order = sorted(rows, key=lambda r: (r.kind != CALLS, -abs(r.invoice_pusd), -abs(r.contract_pusd), r.provider, r.model, r.month))
         found = []
@@ -90,7 +95,7 @@ class Reconciliation:
         table = pd.DataFrame(found)
         for part in _PARTS:
             table[f"{part}_pusd"] = pd.Series([row[f"{part}_pusd"] for row in found], dtype=object)
-        return cls(table, invoice, contract, listed, beside_pusd)
+        return cls(table, invoice, contract, listed, beside_pusd, whole)
 
     def pusd(self, part: str) -> int:
         """Return the sum of a part: ``list, contract, outside, named, unexplained`` or ``invoice`` [pUSD]."""
@@ -147,6 +152,9 @@ class Reconciliation:
             )
         if self.outside_share > MOST_UNEXPLAINED:
             lines.append(f"{self.outside_share:.1%} of the invoice is for calls outside the log, on which nothing here saves.")
+        if lines and not self.whole:
+            all_of_it = spanned(self.listed.value, self.listed.low, self.listed.high, _usd)
+            lines.append(f"The log is a sample, at list {all_of_it} in all: this may be its error alone; reconcile the whole log.")
         return " ".join(lines)
 
     @property

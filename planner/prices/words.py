@@ -5,10 +5,12 @@ In: an Audit. Out: a few sentences that a reader without the table can act on. C
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from planner.prices.money import spanned
 from planner.prices.priced import NO_TOKENS
 from planner.schema import TOKEN_BUCKETS
 
@@ -29,16 +31,16 @@ def words(audit: Audit) -> str:
 def _total(audit: Audit) -> str:
     times = audit.traffic.frame("timestamp")["timestamp"]
     span = f" from {times.min():%Y-%m-%d} to {times.max():%Y-%m-%d}" if len(times) else ""
-    standing = f" (standing for {audit.weight.sum():,.0f})" if (audit.weight != 1).any() else ""
     total, overhead = audit.total, audit.overhead
     if not total.n and len(audit):
-        return f"{len(audit):,} requests{standing}{span}; none has a cost at the prices of {audit.book.name}."
-    cost = f"{_usd(total.value)} {total.evidence}"
-    text = f"{len(audit):,} requests{standing}{span} cost {cost}, each at the prices of its own time ({audit.book.name})."
+        return f"{len(audit):,} requests{audit.standing}{span}; none has a cost at the prices of {audit.book.name}."
+    cost = f"{spanned(total.value, total.low, total.high, _usd)} {total.evidence}"
+    text = f"{len(audit):,} requests{audit.standing}{span} cost {cost}, each at the prices of its own time ({audit.book.name})."
     if total.shares.get("assumed"):
         text += f" {_usd(total.shares['assumed'])} of it rests on assumed rates."
     if overhead.n:
-        text += f" {overhead.n:,} of them are overhead (routers, judges): {_usd(overhead.value)}."
+        spent = spanned(overhead.value, overhead.low, overhead.high, _usd)
+        text += f" {overhead.n:,} of them are overhead (routers, judges): {spent}."
     if audit.hit.any():
         text += f" {audit.hit.sum():,} came from the response cache and cost nothing."
     return text
@@ -65,10 +67,15 @@ def _leading(table: pd.DataFrame, column: str) -> str:
 
 
 def _losses(audit: Audit) -> list[str]:
+    table = audit.losses
     lines = []
-    for row in audit.losses[audit.losses["usd"] > 0].to_dict("records"):
-        usd = _usd(float(row["usd"]))
-        lines.append(f"{str(row['loss']).capitalize()}: {row['requests']:,} requests, {usd} {row['evidence']} ({row['meaning']}).")
+    for row in table[(table["usd"] > 0) | table["usd"].isna()].to_dict("records"):
+        name = str(row["loss"]).capitalize()
+        if math.isnan(row["usd"]):
+            lines.append(f"{name}: {row['meaning']}.")
+        else:
+            usd = spanned(row["usd"], row.get("low"), row.get("high"), _usd)
+            lines.append(f"{name}: {row['requests']:,.0f} requests, {usd} {row['evidence']} ({row['meaning']}).")
     return lines
 
 

@@ -3,6 +3,7 @@
 from planner.stats.betting import fixed_sequence, p_values
 from planner.stats.blocks import BLOCKS, LAGS, blocks, two_way, weekdays
 from planner.stats.estimate import Estimate, weakest
+from planner.stats.expansion import expanded
 from planner.stats.quantiles import Tail, position, tail
 from planner.stats.resample import BUCKETS, REFUSE, WARN, Influence, Interval, buckets, effective_clusters, influence, jackknife
 
@@ -19,6 +20,7 @@ __all__ = [
     "blocks",
     "buckets",
     "effective_clusters",
+    "expanded",
     "fixed_sequence",
     "influence",
     "jackknife",

@@ -24,6 +24,7 @@ __all__ = [
     "final_number",
     "grounding",
     "json_problem",
+    "load_jsonschema",
     "missing",
     "normalised",
     "numbers",
@@ -86,6 +87,17 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON value")
 
 
+def load_jsonschema() -> None:
+    """Import jsonschema; MissingExtraError where there is none.
+
+    The whole before its parts: who imports a part first, beside a thread that imports the whole, finds modules half made, and so does that.
+    """
+    try:
+        import jsonschema  # type: ignore[import-untyped]  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"A JSON schema needs {error.name}, which is not installed", fix="run: pip install jsonschema") from error
+
+
 def schema_check(schema: Mapping[str, Any] | bool, *, most_steps: int | None = None) -> Callable[[str], str | None]:
     """Return the check of a text against a JSON schema: why it is not valid, None when it is.
 
@@ -97,13 +109,12 @@ def schema_check(schema: Mapping[str, Any] | bool, *, most_steps: int | None = N
     >>> check('{"city": "Ulm"}'), check("{}"), check("Ulm")
     (None, "$: 'city' is a required property", 'not JSON: Expecting value: line 1 column 1 (char 0)')
     """
-    try:
-        from jsonschema.exceptions import SchemaError, best_match  # type: ignore[import-untyped]
-        from jsonschema.validators import Draft202012Validator, extend, validator_for  # type: ignore[import-untyped]
-        from referencing import Registry
-        from referencing.exceptions import Unresolvable
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(f"A JSON schema needs {error.name}, which is not installed", fix="run: pip install jsonschema") from error
+    load_jsonschema()
+    from jsonschema.exceptions import SchemaError, best_match  # type: ignore[import-untyped]
+    from jsonschema.validators import Draft202012Validator, extend, validator_for  # type: ignore[import-untyped]
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+
     kind = validator_for(schema, default=Draft202012Validator)
     try:
         kind.check_schema(schema)

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from planner.schema import STATUSES, TEXT_STATES, TOKEN_BUCKETS, TRAFFIC
-from planner.traffic.handle import complete
+from planner.traffic.contract import complete
 from planner.traffic.reader import CALL_ID, TOTALS, Row
 
 __all__ = ["assemble"]
@@ -76,12 +76,17 @@ def _turned(rows: Sequence[Row]) -> dict[str, list[Any]]:
     """Return rows as columns: the required ones, and those that hold anything."""
     columns: dict[str, list[Any]] = {name: [] for name in _BLANK}
     for start in range(0, len(rows), _TURNED_ROWS):
-        whole = [{**_BLANK, **row} for row in rows[start : start + _TURNED_ROWS]]
-        if any(len(row) != len(_BLANK) for row in whole):
-            unknown = sorted(set().union(*whole) - _BLANK.keys())
+        some = rows[start : start + _TURNED_ROWS]
+        names = tuple(some[0])
+        if any(tuple(row) != names for row in some):
+            some = [{**_BLANK, **row} for row in some]
+            names = max(map(tuple, some), key=len)
+        if unknown := sorted({*names} - _BLANK.keys()):
             raise KeyError(f"a reader gave columns that the traffic table does not have: {', '.join(unknown)}")
-        for held, values in zip(columns.values(), zip(*(row.values() for row in whole), strict=True), strict=True):
-            held.extend(values)
+        for name, values in zip(names, zip(*map(dict.values, some), strict=True), strict=True):
+            columns[name].extend(values)
+        for name in _BLANK.keys() - {*names}:
+            columns[name].extend([None] * len(some))
     return {n: v for n, v in columns.items() if n in _REQUIRED or (n != CALL_ID and v.count(None) < len(v))}
 
 

@@ -17,7 +17,7 @@ from planner.schema import QUARANTINE
 from planner.traffic.reader import Row
 from planner.traffic.records import Raw, raw_text
 
-__all__ = ["Item", "quarantined", "settle"]
+__all__ = ["Item", "is_failed", "quarantined", "settle"]
 
 
 @dataclass(slots=True)
@@ -36,11 +36,11 @@ def settle(items: list[Item], last: bool) -> tuple[list[Item], list[Item]]:
     """Return (items that are decided, failed calls that wait for the next block; none when this is the ``last``)."""
     waiting = set()
     for group in _groups(items):
-        calls = sorted(group, key=lambda i: (not _failed(i), _end(i.row)))
-        final, earlier = calls[-1], [c for c in calls[:-1] if _failed(c)]
+        calls = sorted(group, key=lambda i: (not is_failed(i), _end(i.row)))
+        final, earlier = calls[-1], [c for c in calls[:-1] if is_failed(c)]
         if earlier:
             _merge(final, earlier)
-        elif _failed(final) and not final.waited and not last:
+        elif is_failed(final) and not final.waited and not last:
             final.waited = True
             waiting.add(id(final))
     return [i for i in items if id(i) not in waiting], [i for i in items if id(i) in waiting]
@@ -48,7 +48,7 @@ def settle(items: list[Item], last: bool) -> tuple[list[Item], list[Item]]:
 
 def _groups(items: list[Item]) -> list[list[Item]]:
     """Gather the calls of every request of which a call failed."""
-    groups: dict[str, list[Item]] = {i.row["call_id"]: [] for i in items if i.row.get("call_id") and _failed(i)}
+    groups: dict[str, list[Item]] = {i.row["call_id"]: [] for i in items if i.row.get("call_id") and is_failed(i)}
     if groups:
         for item in items:
             call = item.row.get("call_id")
@@ -57,7 +57,8 @@ def _groups(items: list[Item]) -> list[list[Item]]:
     return [g for g in groups.values() if g]
 
 
-def _failed(item: Item) -> bool:
+def is_failed(item: Item) -> bool:
+    """Say whether a call was made and failed."""
     return bool(item.row) and item.row.get("status", "ok") != "ok"
 
 

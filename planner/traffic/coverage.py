@@ -1,8 +1,8 @@
 """What a log can answer: which columns it fills, per app, in requests and in dollars, and which levers that opens.
 
 In: a Traffic handle and, where they were computed, the cost of every row. Out: a table of shares, the levers with the
-share of spend each can speak about, and the setting that would open the rest. Text itself is never loaded. Knows nothing
-of how costs or levers work.
+share of spend each can speak about, and the setting that would open the rest; a row of a sample counts as often as it stands for. Text
+itself is never loaded. Knows nothing of how costs or levers work.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from planner.errors import InputError
+from planner.stats import expanded
 from planner.traffic.handle import Traffic
+from planner.traffic.sampling import conversations
 
 __all__ = ["Coverage", "coverage"]
 
 _COLUMNS = (
     *("app", "text_state", "session_id", "user", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens"),
     *("status", "finish_reason", "input_tokens", "output_tokens", "reasoning_tokens", "latency_ms", "ttft_ms", "stream"),
-    *("cache_key", "prompt_version", "action_propensities", "quality", "purpose", "source_cost_usd", "cache_hit"),
+    *("cache_key", "prompt_version", "action_propensities", "quality", "purpose", "source_cost_usd", "cache_hit", "weight"),
 )
 _TEXT = "prompt text"
 _SETTINGS: Mapping[str, Mapping[str, str]] = {
@@ -75,23 +77,29 @@ class Coverage:
 
     Parameters
     ----------
-    table: per app (and ``all``) and property: rows, their share, the dollars on them [USD] and their share.
+    table: per app (and ``all``) and property: rows (weighted), their share, the dollars on them [USD] and their share.
     levers: per lever the share of rows and of spend it can speak about, what it needs, and the setting that opens the rest.
     money: where the dollars come from.
+    drawn: how many rows a sample has that stand for those of the table; None of a log that is whole.
+    limits: the interval of all dollars of a sample [USD], None where there is none to give.
     """
 
     table: pd.DataFrame = field(repr=False)
     levers: pd.DataFrame = field(repr=False)
     money: str
+    drawn: int | None = None
+    limits: tuple[float, float] | None = None
 
     @property
     def text(self) -> str:
         """The same in a few sentences, the dearest gap first."""
         whole = self.table[(self.table["app"] == "all") & (self.table["what"] == "requests")].iloc[0]
         spend = "" if np.isnan(whole["usd"]) else f", ${whole['usd']:,.2f}"
+        spend += "" if self.limits is None else f" [${self.limits[0]:,.2f}, ${self.limits[1]:,.2f}]"
         column = "share_rows" if np.isnan(whole["usd"]) else "share_usd"
         unit = "requests" if np.isnan(whole["usd"]) else "spend"
-        lines = [f"{whole['rows']:,.0f} requests{spend} ({self.money})."]
+        sample = "" if self.drawn is None else f"{self.drawn:,} rows of a sample stand for "
+        lines = [f"{sample}{whole['rows']:,.0f} requests{spend} ({self.money})."]
         counted = self.table[(self.table["app"] == "all") & (self.table["what"] == "tokens")]["rows"].iloc[0]
         if counted < whole["rows"]:
             lines.append(f"{whole['rows'] - counted:,.0f} of them have no token counts: no cost.")
@@ -113,28 +121,43 @@ def coverage(traffic: Traffic, cost_usd: NDArray[np.float64] | None = None) -> C
     Parameters
     ----------
     traffic: a read log.
-    cost_usd: [USD] of every row in stored order, as prices computed it; without it the log's own costs are used.
+    cost_usd: [USD] of every row in stored order, its weight not counted, as prices computed it; without it the log's own costs are used.
     """
     frame = traffic.frame(*_COLUMNS)
-    usd, money = _money(frame, cost_usd)
+    weight = frame["weight"].to_numpy(float)
+    sampled = bool((weight != 1).any())
+    cost, money = _money(frame, cost_usd, sampled)
+    usd = cost * weight
     facts = _facts(frame, traffic.arrow("prefix_blocks")["prefix_blocks"].is_valid().to_numpy())
-    table = _table(frame["app"].to_numpy(), usd, facts)
+    table = _table(frame["app"].to_numpy(), usd, weight, facts)
     settings = {**_ANY, **_SETTINGS.get(str(traffic.meta.get("source_format")), {})}
-    return Coverage(table, _levers(facts, usd, settings), money)
+    if not traffic.meta.get("text", True):
+        settings |= {_TEXT: "read the log again without --no-text"}
+    levers = _levers(facts, usd, weight, settings)
+    return Coverage(table, levers, money, len(frame), _limits(traffic, usd, weight)) if sampled else Coverage(table, levers, money)
 
 
-def _money(frame: pd.DataFrame, cost_usd: NDArray[np.float64] | None) -> tuple[NDArray[np.float64], str]:
+def _limits(traffic: Traffic, usd: NDArray[np.float64], weight: NDArray[np.float64]) -> tuple[float, float] | None:
+    if np.isnan(usd).any():
+        return None
+    keys = conversations(traffic.arrow("session_id", "user", "request_id"))
+    found = expanded(usd, weight, np.unique(keys, return_inverse=True)[1])
+    return None if np.isnan(found.low) else (float(found.low), float(found.high))
+
+
+def _money(frame: pd.DataFrame, cost_usd: NDArray[np.float64] | None, sampled: bool) -> tuple[NDArray[np.float64], str]:
     if cost_usd is not None:
         if np.shape(cost_usd) != (len(frame),):
             raise InputError(
                 f"cost_usd of shape {np.shape(cost_usd)}", f"one cost per row: shape ({len(frame)},)", "pass the audit's cost column"
             )
-        return np.asarray(cost_usd, float), "at the prices of the audit"
+        return np.asarray(cost_usd, float), f"{'estimated, ' if sampled else ''}at the prices of the audit"
     own = frame["source_cost_usd"].to_numpy(float)
     if np.isnan(own).all():
         return own, "no costs in this log: shares are of requests"
     missing = int(np.isnan(own).sum())
-    return np.nan_to_num(own), f"measured: as the log itself states{f'; {missing:,} rows state none' if missing else ''}"
+    known = "estimated" if sampled else "measured"
+    return np.nan_to_num(own), f"{known}: as the log itself states{f'; {missing:,} rows state none' if missing else ''}"
 
 
 def _facts(frame: pd.DataFrame, blocks: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
@@ -170,12 +193,14 @@ def _facts(frame: pd.DataFrame, blocks: NDArray[np.bool_]) -> dict[str, NDArray[
     }
 
 
-def _table(apps: NDArray[Any], usd: NDArray[np.float64], facts: Mapping[str, NDArray[np.bool_]]) -> pd.DataFrame:
+def _table(
+    apps: NDArray[Any], usd: NDArray[np.float64], weight: NDArray[np.float64], facts: Mapping[str, NDArray[np.bool_]]
+) -> pd.DataFrame:
     names, codes = np.unique(apps.astype(str), return_inverse=True)
     known = not np.isnan(usd).all()
     parts = []
     for what, mask in facts.items():
-        rows = np.bincount(codes[mask], minlength=len(names)).astype(np.int64)
+        rows = np.bincount(codes[mask], weights=weight[mask], minlength=len(names))
         money = np.bincount(codes[mask], weights=usd[mask], minlength=len(names)) if known else np.full(len(names), np.nan)
         part = pd.DataFrame({"app": ["all", *names], "what": what, "rows": [rows.sum(), *rows], "usd": [money.sum(), *money]})
         parts.append(part)
@@ -186,7 +211,9 @@ def _table(apps: NDArray[Any], usd: NDArray[np.float64], facts: Mapping[str, NDA
     return pd.concat(parts, ignore_index=True)
 
 
-def _levers(facts: Mapping[str, NDArray[np.bool_]], usd: NDArray[np.float64], settings: Mapping[str, str]) -> pd.DataFrame:
+def _levers(
+    facts: Mapping[str, NDArray[np.bool_]], usd: NDArray[np.float64], weight: NDArray[np.float64], settings: Mapping[str, str]
+) -> pd.DataFrame:
     full, tokens, latency = facts["text full"], facts["tokens"], facts["latency"]
     text_gap = "whole prompts" if facts["text cut"].sum() > facts["text none"].sum() else _TEXT
     timed = latency & facts["first-token time"] & facts["stream"]
@@ -204,9 +231,9 @@ def _levers(facts: Mapping[str, NDArray[np.bool_]], usd: NDArray[np.float64], se
         "retries": (failing & latency, "failures in the log, latency", "latencies" if facts["failed"].any() else "failures"),
         "streaming": (timed, "streams with latency and first-token time", "first-token times"),
     }
-    total = usd.sum()
+    total, requests = usd.sum(), weight.sum()
     rows = []
     for lever, (mask, need, gap) in needs.items():
         share = float(usd[mask].sum() / total) if total > 0 else np.nan
-        rows.append((lever, float(mask.mean()), share, need, "" if mask.all() else settings[gap]))
+        rows.append((lever, float(weight[mask].sum() / requests) if requests else np.nan, share, need, "" if mask.all() else settings[gap]))
     return pd.DataFrame(rows, columns=["lever", "share_rows", "share_usd", "needs", "setting"])

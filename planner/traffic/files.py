@@ -17,10 +17,10 @@ from typing import TypeAlias
 from planner.errors import InputError
 from planner.traffic.reader import Options
 
-__all__ = ["Source", "find", "identity", "owned_file", "owned_folder", "refuse_foreign", "short_names"]
+__all__ = ["SUFFIXES", "Source", "find", "identity", "owned_file", "owned_folder", "refuse_foreign", "short_names"]
 
 Source: TypeAlias = str | Path | Sequence[str | Path]
-_SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".parquet", ".gz", ".zst")
+SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".parquet", ".gz", ".zst")
 #: What marks a folder of ours: traffic, labels, what is to be labelled, ungraded answers.
 _OURS = ("traffic.json", "labels.json", "work.json", "answers.json")
 
@@ -46,7 +46,7 @@ def _logs_in(folder: Path) -> Iterator[Path]:
     for where, folders, names in os.walk(folder):
         root = Path(where)
         folders[:] = [f for f in folders if not f.startswith(".") and not any((root / f / mark).is_file() for mark in _OURS)]
-        yield from (root / n for n in names if Path(n).suffix.lower() in _SUFFIXES and not n.startswith(".") and (root / n).is_file())
+        yield from (root / n for n in names if Path(n).suffix.lower() in SUFFIXES and not n.startswith(".") and (root / n).is_file())
 
 
 def refuse_foreign(out: Path, mark: str, written: Collection[str]) -> None:
@@ -72,7 +72,8 @@ def identity(files: Sequence[Path], format: str, options: Options) -> str:
     """Hash the sources' identity, the options, and this package's own code, which decides what is read from them."""
     stamps = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
     code = [p.read_bytes() for p in sorted(Path(__file__).parent.rglob("*.py"))]
-    digest = hashlib.sha256(json.dumps([stamps, format, options.mapping, options.app_from, options.redact]).encode())
+    asked = (options.mapping, options.app_from, options.redact, options.text, options.allow_twice)
+    digest = hashlib.sha256(json.dumps([stamps, format, asked]).encode())
     for module in code:
         digest.update(module)
     return digest.hexdigest()[:16]

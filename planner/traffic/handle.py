@@ -28,8 +28,10 @@ from numpy.typing import NDArray
 from planner import formats
 from planner.errors import InputError, NeedsError
 from planner.schema import QUARANTINE, TRAFFIC, Table
+from planner.traffic.contract import complete
 from planner.traffic.derived import Piece, opened, stored
 from planner.traffic.files import owned_file, owned_folder
+from planner.traffic.written import noted
 
 __all__ = ["Traffic", "TrafficWriter"]
 
@@ -114,7 +116,8 @@ class Traffic:
 
     def batches(self, columns: Sequence[str], rows: int = 65_536) -> Iterator[pa.RecordBatch]:
         """Stream ``columns`` in batches of at most ``rows``: bounded memory at any size."""
-        yield from pq.ParquetFile(self.folder / _DATA).iter_batches(rows, columns=list(columns))
+        file = pq.ParquetFile(self.folder / _DATA, pre_buffer=False)  # a buffered file is held to its end
+        yield from file.iter_batches(rows, columns=list(columns))
 
     @cached_property
     def has_text(self) -> bool:
@@ -163,7 +166,9 @@ class Traffic:
         filled = self.filled(*columns)
         empty = [c for c in columns if c not in filled]
         if empty:
-            raise NeedsError(f"{what} needs {', '.join(empty)}, which this log does not have", fix="see the coverage table of planner read")
+            left = not self.meta.get("text", True) and not {"messages", "response"}.isdisjoint(empty)
+            fix = "read the log again without --no-text" if left else "see the coverage table of planner read"
+            raise NeedsError(f"{what} needs {', '.join(empty)}, which this log does not have", fix=fix)
 
 
 def _checked(positions: NDArray[np.int64], n: int) -> NDArray[np.int64]:
@@ -181,11 +186,14 @@ def _without_text() -> tuple[str, ...]:
 class TrafficWriter:
     """Stream accepted and quarantined rows into ``folder``; nothing is visible there until ``close``.
 
-    Use as a context manager; leaving it by an exception removes what was written.
+    Use as a context manager; leaving it by an exception removes what was written. A folder outside ``.planner/`` is listed there, so that
+    users can be forgotten in it, unless it is ``passing``, soon gone again.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, passing: bool = False) -> None:
         self.folder = owned_folder(Path(folder))
+        if not passing:
+            noted(self.folder)  # now, since a process that is killed leaves rows, too
         (self.folder / _HEADER).unlink(missing_ok=True)
         shutil.rmtree(self.folder / "derived", ignore_errors=True)
         self._counts = {"accepted": 0, "quarantined": 0}
@@ -241,21 +249,3 @@ class TrafficWriter:
 
 def _writer(path: Path, table: Table) -> pq.ParquetWriter:
     return pq.ParquetWriter(owned_file(path), table.arrow(), compression="zstd")
-
-
-def complete(table: pa.Table, contract: Table) -> pa.Table:
-    """Bring ``table`` to the columns, order and types of ``contract``, filling defaults; extra columns are an error."""
-    extra = sorted(set(table.column_names) - set(contract.names))
-    if extra:
-        raise InputError(f"columns {', '.join(extra)}", f"columns of {contract.name}: {', '.join(contract.names)}")
-    columns = []
-    for column, target in zip(contract.columns, contract.arrow(), strict=True):
-        if column.name in table.column_names:
-            values = table[column.name].cast(target.type)
-            values = values if column.default is None else values.fill_null(pa.scalar(column.default, target.type))
-        elif column.required:
-            raise InputError(f"no column {column.name}", f"every required column of {contract.name}")
-        else:
-            values = pa.chunked_array([pa.array([column.default], target.type).take(pa.array(np.zeros(len(table), np.int64)))])
-        columns.append(values)
-    return pa.Table.from_arrays(columns, schema=contract.arrow())

@@ -3,7 +3,7 @@
 In: two Traffic, of a gateway and of a tracer say, and a time window. Out: a Traffic folder: every row of the first log, joined with its
 partner in the second where it has one; what only the second log knows; and the counts, which add up. A row of the second log that could
 be several of the first is set aside, so that no call is summed twice. Each field keeps its source (``sources``). Two logs without a
-common call are refused, and so is a log that holds its calls twice. Knows nothing of source formats.
+common call are refused, and so are two that were not drawn alike. Knows nothing of source formats.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ from planner.schema import EVIDENCE, TRAFFIC
 from planner.traffic.derived import Piece
 from planner.traffic.files import refuse_foreign
 from planner.traffic.handle import Traffic, TrafficWriter
+from planner.traffic.join_alike import header_of, refuse_other_draws, refuse_unlike
 from planner.traffic.join_fields import differences, known, merged
 from planner.traffic.join_match import Match, Side, match
-from planner.traffic.join_twice import refuse_twice
+from planner.traffic.join_order import in_order
 
 __all__ = ["join", "sources"]
 
@@ -61,7 +62,8 @@ def join(a: Traffic, b: Traffic, out: str | Path | None = None, *, window_s: flo
 
     Raises
     ------
-    InputError: the same log twice, a log that holds its calls twice, two logs without a common call, or ``out`` that holds others' files.
+    InputError: the same log twice, a log that holds its calls twice, one that is redacted and one that is not, rows that were not sampled
+        by the same draw, two logs without a common call, or ``out`` that holds others' files.
 
     Examples
     --------
@@ -83,6 +85,7 @@ def join(a: Traffic, b: Traffic, out: str | Path | None = None, *, window_s: flo
     found = match(*sides, window_s)
     if not (found.partner >= 0).any():
         raise _strangers(a, b, *sides, found)
+    refuse_other_draws(a, b, found.partner)
     told = _Told(found)
     with TrafficWriter(folder) as writer:
         _carry_quarantine(a, b, writer)
@@ -162,15 +165,10 @@ class _Told:
 def _check(a: Traffic, b: Traffic, folder: Path, window_s: float) -> None:
     if not 0 <= window_s <= 3600:
         raise InputError(f"window_s={window_s}", "seconds from 0 to 3600", "two logs of one call differ by network and clocks: try 5")
-    if a.hash == b.hash:
-        raise InputError(
-            f"{a.folder} and {b.folder}, the same log twice", "two different logs of the same calls", "there is nothing to join"
-        )
     if folder.resolve() in (a.folder.resolve(), b.folder.resolve()):
         raise InputError(f"out={folder}, which is one of the logs", "a folder of its own", "choose another folder with --out")
     refuse_foreign(folder, "traffic.json", _WRITTEN)
-    for log in (a, b):
-        refuse_twice(log)
+    refuse_unlike(a, b)
 
 
 def _strangers(a: Traffic, b: Traffic, one: Side, two: Side, found: Match) -> InputError:
@@ -194,10 +192,8 @@ def _example(side: Side) -> str:
 def _write_a(a: Traffic, b: Traffic, told: _Told, writer: TrafficWriter, progress: Progress | None) -> None:
     """Write every row of a, with its partner's fields where it has one."""
     start = 0
-    for batch in a.batches(TRAFFIC.names, _ROWS):
-        rows = pa.Table.from_batches([batch])
-        partner = told.found.partner[start : start + len(rows)]
-        other, has = _aligned(b, partner), partner >= 0
+    for rows, other in _side_by_side(a, in_order(b, told.found.partner, writer.folder)):
+        has = told.found.partner[start : start + len(rows)] >= 0
         table, from_b = merged(rows, other, has)
         told.differ.update(differences(rows, other, has))
         told.count(table, from_b)
@@ -207,11 +203,14 @@ def _write_a(a: Traffic, b: Traffic, told: _Told, writer: TrafficWriter, progres
             progress(start, len(a) + len(told.only_b))
 
 
-def _aligned(b: Traffic, partner: Ints) -> pa.Table:
-    """Return the partners' rows in this order, nulls where there is none."""
-    wanted = np.unique(partner[partner >= 0])
-    place = pa.array(np.searchsorted(wanted, partner), mask=partner < 0)
-    return b.take(wanted, *TRAFFIC.names).combine_chunks().take(place)
+def _side_by_side(a: Traffic, partners: Iterator[pa.Table]) -> Iterator[tuple[pa.Table, pa.Table]]:
+    """Yield pieces of a and, row by row, their partners, nulls where there is none."""
+    other = TRAFFIC.arrow().empty_table()
+    for batch in a.batches(TRAFFIC.names, _ROWS):
+        while len(other) < len(batch):
+            other = pa.concat_tables([other, next(partners)])
+        yield pa.Table.from_batches([batch]), other.slice(0, len(batch)).combine_chunks()
+        other = other.slice(len(batch))
 
 
 def _write_b(a: Traffic, b: Traffic, told: _Told, writer: TrafficWriter, progress: Progress | None) -> None:
@@ -269,7 +268,7 @@ def _meta(a: Traffic, b: Traffic, told: _Told, window_s: float) -> dict[str, Any
         "evidence": EVIDENCE[max(codes)],
         "mapping": {},
         "app_from": a.meta.get("app_from"),
-        "redacted": all(bool(log.meta.get("redacted")) for log in (a, b)),
+        **header_of(a, b),
         "first": told.first.isoformat() if told.first else None,
         "last": told.last.isoformat() if told.last else None,
         "joined": pairs,

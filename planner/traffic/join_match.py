@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,8 @@ from planner.traffic.handle import Traffic
 from planner.traffic.join_window import Windows
 
 __all__ = ["Match", "Side", "family", "match"]
+
+Ints: TypeAlias = NDArray[np.int64]
 
 #: LiteLLM names a call in Langfuse by its time of day and the id of the answer: ``time-12-30-01-123456_chatcmpl-…``.
 _PREFIX = r"^time-\d{2}-\d{2}-\d{2}-\d{6}_"
@@ -35,18 +38,19 @@ class Side:
     """``n`` rows of one log, by what calls are recognised.
 
     ``id`` is null where the log has none; ``model`` and ``requested`` are names without provider and date, ``""`` for none; ``tokens``
-    (n, 2) are all of input and all of output, 0 where they are not known. ``end`` is the begin where no duration is known; a call was
-    ``retried`` when the log counts several attempts for it.
+    (n, 2) are all of input and all of output, −1 where they were not counted: any answer has some, while a call that failed or was
+    answered by the gateway's own cache may have none. ``end`` is the begin where no duration is known.
     """
 
     id: pa.Array
     time: NDArray[np.datetime64]
     model: NDArray[np.object_]
     requested: NDArray[np.object_]
-    tokens: NDArray[np.int64]
+    tokens: Ints
     end: NDArray[np.datetime64]
     failed: NDArray[np.bool_]
-    retried: NDArray[np.bool_]
+    attempts: Ints
+    app: NDArray[np.object_]
 
     def __len__(self) -> int:
         return len(self.time)
@@ -54,13 +58,16 @@ class Side:
     @classmethod
     def of(cls, traffic: Traffic) -> Side:
         """Load the side of a log; an id that reading made up, from file and line, is none."""
-        names = ("request_id", "timestamp", "model", "model_requested", "latency_ms", "status", "attempts", *TOKEN_BUCKETS)
-        table = traffic.arrow(*names)
+        names = ("request_id", "timestamp", "app", "model", "model_requested", "latency_ms", "status", "cache_hit", "attempts")
+        table = traffic.arrow(*names, *TOKEN_BUCKETS)
         raw = table["request_id"].combine_chunks()
         stem = pc.replace_substring_regex(raw, r":\d+$", "")
         made_up = pc.and_(pc.not_equal(stem, raw), pc.is_in(stem, value_set=pa.array(list(traffic.meta.get("files", {})), pa.string())))
         ids = pc.replace_substring_regex(raw, _PREFIX, "")
-        tokens = np.column_stack([table[c].to_numpy() for c in TOKEN_BUCKETS]).astype(np.int64)
+        buckets = np.column_stack([table[c].to_numpy() for c in TOKEN_BUCKETS]).astype(np.int64)
+        tokens = np.column_stack([buckets[:, :4].sum(axis=1), buckets[:, 4:].sum(axis=1)])
+        failed, hit = np.asarray(pc.not_equal(table["status"], "ok")), np.asarray(table["cache_hit"])
+        tokens[(tokens.sum(axis=1) == 0) & ~failed & ~hit] = -1
         began = table["timestamp"].cast(pa.timestamp("us")).to_numpy(zero_copy_only=False)
         took = np.minimum(table["latency_ms"].fill_null(0.0).to_numpy(), _LONGEST_MS)
         return cls(
@@ -68,10 +75,11 @@ class Side:
             began,
             _families(table["model"]),
             _families(table["model_requested"]),
-            np.column_stack([tokens[:, :4].sum(axis=1), tokens[:, 4:].sum(axis=1)]),
+            tokens,
             began + (took * 1000).astype("timedelta64[us]"),
-            np.asarray(pc.not_equal(table["status"], "ok")),
-            table["attempts"].to_numpy() > 1,
+            failed,
+            table["attempts"].to_numpy().astype(np.int64),
+            table["app"].to_numpy(zero_copy_only=False),
         )
 
 
@@ -86,7 +94,7 @@ class Match:
     attempt_b: bool (n of b,) it is a failed attempt at a call that a counts as one, with its attempts.
     """
 
-    partner: NDArray[np.int64]
+    partner: Ints
     by_id: NDArray[np.bool_]
     ambiguous_a: NDArray[np.bool_]
     ambiguous_b: NDArray[np.bool_]
@@ -120,7 +128,9 @@ def match(a: Side, b: Side, window_s: float) -> Match:
     An id that both have once decides, unless the times lie more than an hour apart. What no id decides is compared by the rest: the same
     model, input and output tokens, begun at most ``window_s`` [s] apart. Two such rows are a pair if neither could have another partner.
     Where a log lacks the token counts nothing can be told by them: such a row, and those it could be, are ambiguous. A failed row of b
-    without a partner that lies within a retried call of a is one of its attempts.
+    without a partner may be an attempt at a retried call of a: of the model that answered it or was asked for, of the app of the call's
+    partner where it has one, begun after the call (give or take ``window_s``) and before its partner ended (the call itself, where it has
+    none). A call has at most its attempts − 1, the first ones that are left.
     """
     partner, ambiguous_a, ambiguous_b = _by_id(a, b)
     by_id, span = partner >= 0, np.timedelta64(round(window_s * 1e6), "us")
@@ -143,19 +153,48 @@ def match(a: Side, b: Side, window_s: float) -> Match:
         ambiguous_a[rows_a[count_a > 0]] = True
         ambiguous_b[rows_b[count_b > 0]] = True
     rows_b = _rest(partner, ambiguous_a, ambiguous_b)[1]
-    attempt_b = np.zeros(len(b), bool)
-    attempt_b[rows_b[b.failed[rows_b] & _within(a, b.time[rows_b], span)]] = True
-    return Match(partner, by_id, ambiguous_a, ambiguous_b, attempt_b)
+    return Match(partner, by_id, ambiguous_a, ambiguous_b, _attempts(a, b, partner, rows_b[b.failed[rows_b]], span))
 
 
-def _within(a: Side, time: NDArray[np.datetime64], span: np.timedelta64) -> NDArray[np.bool_]:
-    """Say of each ``time`` whether it lies within a retried call of ``a``, give or take ``span``."""
-    begun = np.searchsorted(np.sort(a.time[a.retried] - span), time, "right")
-    ended = np.searchsorted(np.sort(a.end[a.retried] + span), time, "left")
-    return begun > ended
+def _attempts(a: Side, b: Side, partner: Ints, failed: Ints, span: np.timedelta64) -> NDArray[np.bool_]:
+    """Say which rows of b, of those at ``failed``, are attempts; calls with a partner choose first, and by the model that answered."""
+    found = np.zeros(len(b), bool)
+    calls = np.flatnonzero(a.attempts > 1) if len(failed) else np.zeros(0, np.int64)
+    own, left, app = partner[calls], a.attempts[calls] - 1, pd.factorize(b.app)[0]
+    known = own >= 0
+    until = np.where(known, b.end[own], a.end[calls] + span)
+    for told in (True, False):
+        for names in (a.model, a.requested):
+            some, free, apps = np.flatnonzero((known == told) & (left > 0)), failed[~found[failed]], (app * told)[:, None]
+            keys = _keys(names[calls[some]], b.model[free], apps[own[some]], apps[free])
+            during = Windows.of(keys[1], b.time[free])
+            low, end = during.between(keys[0], a.time[calls[some]] - span, until[some])
+            first, count = _shared(low, end, left[some])
+            left[some] -= count
+            found[free[during.order[_ranges(first, count)]]] = True
+    return found
 
 
-def _by_id(a: Side, b: Side) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
+def _shared(low: Ints, end: Ints, most: Ints) -> tuple[Ints, Ints]:
+    """Give each range [low, end) its first places that no other has, ``most`` of them at most: where they begin, and how many.
+
+    Ranges choose in the order in which they begin, and of equals in which they end; so whatever one has left lies before the next.
+    """
+    first, count, reached = low.copy(), np.zeros(len(low), np.int64), 0
+    for i in np.lexsort((end, low)):
+        first[i] = max(int(low[i]), reached)
+        count[i] = max(min(int(most[i]), int(end[i] - first[i])), 0)
+        if count[i]:
+            reached = int(first[i] + count[i])
+    return first, count
+
+
+def _ranges(first: Ints, count: Ints) -> Ints:
+    """Return ``first``, ``first`` + 1, … of each range, one range after another."""
+    return np.repeat(first - (np.cumsum(count) - count), count) + np.arange(count.sum())
+
+
+def _by_id(a: Side, b: Side) -> tuple[Ints, NDArray[np.bool_], NDArray[np.bool_]]:
     """Return the partners that an id tells, and the rows of both sides whose id is not to be trusted."""
     codes = pa.concat_arrays([a.id, b.id]).dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     code_a, code_b = codes[: len(a)], codes[len(a) :]
@@ -174,21 +213,19 @@ def _by_id(a: Side, b: Side) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDAr
     return partner, ambiguous_a, ambiguous_b
 
 
-def _rest(
-    partner: NDArray[np.int64], ambiguous_a: NDArray[np.bool_], ambiguous_b: NDArray[np.bool_]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _rest(partner: Ints, ambiguous_a: NDArray[np.bool_], ambiguous_b: NDArray[np.bool_]) -> tuple[Ints, Ints]:
     """Return the rows of either side that nothing has been decided about."""
     found = Match(partner, partner >= 0, ambiguous_a, ambiguous_b, np.zeros(len(ambiguous_b), bool))
     return np.flatnonzero(found.left_a), np.flatnonzero(found.left_b)
 
 
-def _uncounted(side: Side, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.asarray(rows[side.tokens[rows].sum(axis=1) == 0])
+def _uncounted(side: Side, rows: Ints) -> Ints:
+    return np.asarray(rows[side.tokens[rows, 0] < 0])
 
 
 def _near(
-    keys: tuple[NDArray[np.int64], NDArray[np.int64]], time_a: NDArray[np.datetime64], time_b: NDArray[np.datetime64], span: np.timedelta64
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    keys: tuple[Ints, Ints], time_a: NDArray[np.datetime64], time_b: NDArray[np.datetime64], span: np.timedelta64
+) -> tuple[Ints, Ints, Ints]:
     """Return how many rows of b each of a could be, how many of a each of b, and the first of b for each of a that has any."""
     sorted_b, sorted_a = Windows.of(keys[1], time_b), Windows.of(keys[0], time_a)
     low, end = sorted_b.between(keys[0], time_a - span, time_a + span)
@@ -197,13 +234,11 @@ def _near(
     return end - low, end_b - low_b, order[np.minimum(low, len(order) - 1)]
 
 
-def _keys(
-    names_a: NDArray[np.object_], names_b: NDArray[np.object_], tokens_a: NDArray[np.int64], tokens_b: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Number the (name, input, output) of both sides alike; a row without a name is like none of the other side."""
+def _keys(names_a: NDArray[np.object_], names_b: NDArray[np.object_], rest_a: Ints, rest_b: Ints) -> tuple[Ints, Ints]:
+    """Number (name, rest (n, k)) of both sides alike; a row without a name is like none of the other side."""
     name, known = pd.factorize(np.concatenate([names_a, names_b]))
-    tokens, _ = pd.factorize(pd.MultiIndex.from_arrays(list(np.concatenate([tokens_a, tokens_b]).T)))
-    n, key = len(names_a), tokens.astype(np.int64) * (len(known) + 1) + name
+    rest, _ = pd.factorize(pd.MultiIndex.from_arrays(list(np.concatenate([rest_a, rest_b]).T)))
+    n, key = len(names_a), rest.astype(np.int64) * (len(known) + 1) + name
     nameless = np.concatenate([names_a, names_b]) == ""
     key[nameless] = np.where(np.arange(len(key)) < n, -1, -2)[nameless]
     return key[:n], key[n:]

@@ -48,8 +48,11 @@ APP_SOURCES = ("tag", "team", "key", "model_group", "metadata")
 METADATA_FIELDS = (
     *("user_api_key_team_alias", "user_api_key_team_id", "user_api_key_alias", "requester_metadata", "prompt_management_metadata"),
     *("spend_logs_metadata", "attempted_retries", "internal_call_origin", "routing_decision", "original_model_group"),
+    "attempted_fallbacks",
 )
 _APP_TAGS = ("app:", "team:", "service:")
+#: The database keeps whole milliseconds, the first token's cut off and the end's rounded: equal times come back this far apart [µs].
+_TICK_US = 1_000
 #: Calls that manage files, batches, vector stores …: no model answers.
 _ADMIN = ("batch", "file", "list", "retrieve", "delete", "cancel", "vector_store", "container", "assistant", "thread", "fine_tuning")
 _NOTHING: Mapping[str, Any] = {}
@@ -72,16 +75,16 @@ def tokens(record: Mapping[str, Any], usage: Any, required: bool) -> Row:
 def times(record: Mapping[str, Any], stream: bool | None) -> Row:
     """Return arrival, latency, and time to first token of a stream.
 
-    Where ``stream`` is not known (None), a first token before the end means one: other calls have both times equal.
+    Where ``stream`` is not known (None), a first token more than a tick before the end means one: other calls have both times equal.
     """
     start, end = micros(record.get("startTime"), "startTime"), micros(record.get("endTime"), "endTime")
     first_token = micros(record.get("completionStartTime"), "completionStartTime") if stream is not False else None
-    seen = start is not None and end is not None and first_token is not None and start <= first_token <= end
-    streamed = bool(stream) if stream is not None else seen and first_token != end
+    seen = first_token if start is not None and end is not None and first_token is not None and start <= first_token <= end else None
+    streamed = bool(stream) if stream is not None else seen is not None and end is not None and end - seen > _TICK_US
     return {
         "timestamp": start,
         "latency_ms": milliseconds(start, end, "endTime − startTime"),
-        "ttft_ms": milliseconds(start, first_token, "completionStartTime − startTime") if streamed and seen else None,
+        "ttft_ms": milliseconds(start, seen, "completionStartTime − startTime") if streamed else None,
         "stream": streamed,
     }
 
@@ -161,7 +164,7 @@ def metadata_columns(metadata: Mapping[str, Any], tags: list[str], call_type: An
     admin = isinstance(call_type, str) and _is_admin(call_type)
     return {
         "prompt_version": (_tagged(tags, "prompt:") if tags else None) or _prompt_version(metadata),
-        "attempts": 1 + (count(metadata.get("attempted_retries"), "attempted_retries") or 0),
+        "attempts": 1 + sum(count(metadata.get(name), name) or 0 for name in ("attempted_retries", "attempted_fallbacks")),
         "purpose": "overhead" if admin or metadata.get("internal_call_origin") or _OWN_TAG in tags else "user",
         "action": text(dig(own, "action")),
         "action_propensities": text(dig(own, "action_propensities")),

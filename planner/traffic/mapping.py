@@ -122,5 +122,5 @@ def _take(record: Record, name: str) -> Any:
 def _list(value: Any, name: str) -> Iterable[Any]:
     found = values.unjson(value)
     if not isinstance(found, list):
-        raise Rejected(f"{name} is {value!s:.60}, not a list")
+        raise Rejected(f"{name} is {value!r:.60}, not a list")
     return found

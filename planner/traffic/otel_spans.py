@@ -2,8 +2,8 @@
 
 In: export requests as OpenTelemetry's file exporters write them (one a line, many spans each). Out: per span its attributes over those
 of its resource, by name and by the conventions' name for the same, beside the span's own fields; spans that are no calls are set aside
-with the reason. Many tools put a span around the call they make, with the same usage: the innermost span with usage is the call.
-Children end first, so that a bounded memory of what lies around the calls met so far is enough. Knows nothing of columns.
+with the reason. Many tools put a span around the call they make, with the same usage: the innermost span with usage is the call
+(``nests``). Knows nothing of columns.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from typing import Any
 
 import orjson
 
+from planner.traffic.nests import AROUND, Around, Nest
 from planner.traffic.reader import Record
 from planner.traffic.records import BOM, Found, parsed
 from planner.traffic.values import word
 
-__all__ = ["INPUT_TOKENS", "OUTPUT_TOKENS", "VOCABULARIES", "kind_of", "opened", "vocabularies"]
+__all__ = ["INPUT_TOKENS", "OUTPUT_TOKENS", "VOCABULARIES", "kind_of", "opened", "spans_of", "vocabularies"]
 
 #: What a span's kind is called → the words for a call; the conventions' own, OpenInference's, Langfuse's, OpenLLMetry's and LiteLLM's.
 _LITELLM = ("completion", "embedding", "responses", "text_completion", "anthropic_messages")
@@ -76,35 +77,45 @@ _USAGE = (INPUT_TOKENS, OUTPUT_TOKENS, "langfuse.observation.usage_details")
 VOCABULARIES = {"gen_ai.": "gen_ai.*", "llm.": "llm.*", "openinference.": "OpenInference's", "langfuse.": "Langfuse's"}
 _PLAIN = frozenset({"stringValue", "intValue", "boolValue", "doubleValue", "bytesValue"})
 _DAMAGE = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
-#: Spans around calls that are remembered; a trace is over long before so many others have ended.
-_REMEMBERED = 1 << 17
 
 
 def opened(pairs: Iterator[tuple[str, Found]]) -> Iterator[tuple[str, Found]]:
     """Yield the spans of every export request, calls with their flat record, others with the reason why they are none."""
-    around: dict[str, None] = {}
-    for name, found in pairs:
-        if found.value is None:
-            yield name, found
+    around = Around()
+    for name, request in pairs:
+        spans, nest = spans_of(request)
+        if nest is None:
+            yield from ((name, found) for found in spans)
             continue
-        try:
-            spans = list(_spans(found.value))
-        except _DAMAGE:
-            yield name, Found(found.line, found.raw, None, "resourceSpans, scopeSpans and spans are not the lists that OTLP has")
-            continue
-        if not spans:
-            yield name, Found(found.line, found.raw, None, _without_spans(found.value))
-            continue
-        source = found.raw if isinstance(found.raw, bytes) else found.value
-        size = len(source) // len(spans) + 1
-        flat = [_flat(span, resource) for span, resource in spans]
-        _remember(around, [r for r in flat if r])
-        for place, ((span, _), record) in enumerate(zip(spans, flat, strict=True)):
-            why = "a span whose attributes are no list of keys and values" if record is None else _no_call(record, around)
-            if why:
-                yield name, Found(found.line, _dumped(span), None, why)
-            else:
-                yield name, Found(found.line, partial(_span_at, source, place), record, size=size)
+        wraps = around.met(nest)
+        for place, found in enumerate(spans):
+            yield name, found._replace(value=None, problem=AROUND) if place in wraps else found
+
+
+def spans_of(request: Found) -> tuple[list[Found], Nest | None]:
+    """Return the spans of one export request, and how they lie in each other; what lies around a call is not known of one request alone."""
+    line, raw, value = request.line, request.raw, request.value
+    if value is None:
+        return [request], None
+    try:
+        spans = list(_spans(value))
+    except _DAMAGE:
+        return [Found(line, raw, None, "resourceSpans, scopeSpans and spans are not the lists that OTLP has")], None
+    if not spans:
+        return [Found(line, raw, None, _without_spans(value))], None
+    source = raw if isinstance(raw, bytes) else value
+    size = len(source) // len(spans) + 1
+    flat = [_flat(span, resource) for span, resource in spans]
+    found: list[Found] = []
+    calls: dict[int, str] = {}
+    for place, ((span, _), record) in enumerate(zip(spans, flat, strict=True)):
+        why = "a span whose attributes are no list of keys and values" if record is None else _no_call(record)
+        if record is None or why:
+            found.append(Found(line, _dumped(span), None, why))
+        else:
+            calls[place] = _key(record, "spanId")
+            found.append(Found(line, partial(_span_at, source, place), record, size=size))
+    return found, _nest([r for r in flat if r], calls)
 
 
 def vocabularies(value: Mapping[str, Any]) -> set[str]:
@@ -135,28 +146,17 @@ def _has_usage(record: Record) -> bool:
     return any(name in record for name in _USAGE)
 
 
-def _no_call(record: Record, around: Mapping[str, None]) -> str:
+def _no_call(record: Record) -> str:
     call, kind = kind_of(record)
-    if not call:
-        return f"a span of {word(kind)}: no call of a model" if kind else "a span without a model's name and usage: no call of a model"
-    return "a span around a call that has a span of its own, which is counted" if _key(record, "spanId") in around else ""
+    if call:
+        return ""
+    return f"a span of {word(kind)}: no call of a model" if kind else "a span without a model's name and usage: no call of a model"
 
 
-def _remember(around: dict[str, None], records: Sequence[Record]) -> None:
-    """Add to ``around`` every span above a call with usage, or above a span that is known to lie around one."""
-    above = {_key(r, "spanId"): _key(r, "parentSpanId") for r in records if r.get("parentSpanId")}
-    met: set[str] = set()
-    for record in records:
-        key = _key(record, "spanId")
-        if key in above and (key in around or (_has_usage(record) and kind_of(record)[0])):
-            up: str | None = above[key]
-            while up is not None and up not in met:
-                met.add(up)
-                up = above.get(up)
-    around.update(dict.fromkeys(met))
-    if len(around) > _REMEMBERED:
-        for key in list(islice(around, len(around) - _REMEMBERED // 2)):
-            del around[key]
+def _nest(records: Sequence[Record], calls: dict[int, str]) -> Nest:
+    within = [r for r in records if r.get("parentSpanId")]
+    counted = {_key(r, "spanId") for r in within if _has_usage(r) and kind_of(r)[0]}
+    return Nest({_key(r, "spanId"): _key(r, "parentSpanId") for r in within}, counted, calls)
 
 
 def _key(record: Record, which: str) -> str:
@@ -184,7 +184,7 @@ def _flat(span: Mapping[str, Any], resource: Mapping[str, Any]) -> dict[str, Any
     record = dict(resource)
     try:
         _attributes(span.get("attributes"), record)
-        events = [_event(e) for e in span.get("events") or ()]
+        events = [_event(e) for e in listed] if (listed := span.get("events")) else []
     except _DAMAGE:
         return None
     for other in sorted(record.keys() & _SAME.keys(), key=_RANK.__getitem__):

@@ -51,7 +51,11 @@ def _held(record: Record, names: Sequence[str], numbered: Sequence[str]) -> Any:
 
 
 def _one(record: Record, names: Sequence[str]) -> Any:
-    return next((value for name in names if (value := record.get(name)) is not None and value != ""), None)
+    for name in names:
+        value = record.get(name)
+        if value is not None and value != "":
+            return value
+    return None
 
 
 def _answer(said: Any, finish: Any) -> Row:
@@ -94,10 +98,12 @@ def _message(message: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _of_parts(message: Mapping[str, Any], parts: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """Return a message of the conventions in OpenAI's shape: calls of tools beside the content, a tool's answer as its content."""
+    found: dict[str, Any] = {"role": message.get("role")}
+    if len(parts) == 1 and parts[0].get("type") == "text" and message.get("finish_reason") is None:
+        return found | {"content": _part(parts[0])["text"]}
     calls = [_call(p) for p in parts if p.get("type") == "tool_call"]
     answers = [p for p in parts if p.get("type") == "tool_call_response"]
     said = [_part(p) for p in parts if p.get("type") not in ("tool_call", "tool_call_response")]
-    found: dict[str, Any] = {"role": message.get("role")}
     if answers:
         result = next((answers[0][k] for k in ("response", "result") if answers[0].get(k) is not None), None)
         found |= {"tool_call_id": answers[0].get("id"), "content": result if isinstance(result, str) else as_json(result)}

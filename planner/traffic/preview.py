@@ -7,7 +7,8 @@ nothing of which is right.
 from __future__ import annotations
 
 import json
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -20,7 +21,7 @@ from planner.traffic.files import Source, find, short_names
 from planner.traffic.read import reader_of
 from planner.traffic.reader import TOTALS, Options, Reader, Row
 from planner.traffic.records import Found, records
-from planner.traffic.values import Rejected
+from planner.traffic.values import Rejected, unjson
 
 __all__ = ["RECORDS", "preview"]
 
@@ -29,6 +30,14 @@ RECORDS = 5_000
 _SHOWN = 3
 #: The name of what has none.
 _DEFAULT = "default"
+#: Kinds of sources that take the name of a field, and one that takes any: all that a span says is an attribute, too much to show.
+_OF_FIELDS, _OF_ANY = ("metadata", "property"), "attribute"
+#: Records that each field is tried on; how deep fields are looked for, and in JSON text of how many characters.
+_TRIED, _DEEP, _LONG = 20, 4, 1 << 18
+#: A field that no record has.
+_NOBODY = "\0"
+#: A key in text that looks like JSON and is none, as of Python's or with quotes doubled.
+_KEY = re.compile(r"""["']+([\w][\w .-]{0,63})["']+\s*:""")
 _BROKEN = (Rejected, KeyError, TypeError, ValueError, AttributeError, IndexError)
 
 
@@ -37,7 +46,7 @@ def preview(source: Source, format: str = "auto", count: int = RECORDS) -> pd.Da
 
     Columns: ``app_from`` ("" for what is done by default), ``apps``, ``unnamed`` (share of the requests that stay without a name),
     ``requests``, ``largest`` (names with their shares of the tokens). A tag's prefixes are those that occur; sources that need a field's
-    name (``metadata:FIELD``) are shown for the fields of the requester's own metadata. InputError where nothing can be read.
+    name (``metadata:FIELD``) are shown for those of the log's fields that name an app so. InputError where nothing can be read.
     """
     if count < 1:
         raise InputError(f"a preview of {count} records", "at least 1")
@@ -47,7 +56,7 @@ def preview(source: Source, format: str = "auto", count: int = RECORDS) -> pd.Da
     plain = [row for value in found if (row := _row(reader, value, None))]
     if not plain:
         raise InputError(f"{files[0]}, of whose first {len(found):,} records none can be read", "a log", "look at planner read first")
-    sources = [None, *(name for kind in reader.app_sources for name in _named(kind, plain, found))]
+    sources = [None, *(name for kind in reader.app_sources for name in _named(reader, kind, plain, found))]
     rows = [_counted(name, [row for value in found if (row := _row(reader, value, name))]) for name in sources]
     return pd.DataFrame(rows, columns=["app_from", "apps", "unnamed", "requests", "largest"])
 
@@ -68,21 +77,45 @@ def _row(reader: Reader, value: Mapping[str, Any], app_from: str | None) -> Row 
         return None
 
 
-def _named(kind: str, rows: list[Row], values: list[Mapping[str, Any]]) -> list[str]:
+def _named(reader: Reader, kind: str, rows: list[Row], values: list[Mapping[str, Any]]) -> list[str]:
     """Return the sources of a ``kind``, with the prefixes and fields that occur where it needs a name."""
     if kind == "tag":
         found = Counter(p for row in rows for p in {t.partition(":")[0] for t in json.loads(row.get("tags") or "[]") if ":" in str(t)})
         return [f"tag:{p}" for p, n in found.most_common() if n >= len(rows) / 100 and p != "User-Agent"]
-    if kind == "metadata":
-        fields = Counter(f for value in values for f in _own(value))
-        return [f"metadata:{f}" for f, n in fields.most_common() if n >= len(values) / 100]
-    return [] if kind in ("attribute",) else [kind]
+    if kind in _OF_FIELDS:
+        return [f"{kind}:{name}" for name in _fields(reader, kind, values)]
+    return [] if kind == _OF_ANY else [kind]
 
 
-def _own(value: Mapping[str, Any]) -> list[str]:
-    metadata = value.get("metadata")
-    sent = metadata.get("requester_metadata") if isinstance(metadata, dict) else None
-    return [str(name) for name in sent] if isinstance(sent, dict) else []
+def _fields(reader: Reader, kind: str, values: list[Mapping[str, Any]]) -> list[str]:
+    """Return the fields that name an app, the most frequent first: each one of the records is tried, since formats keep them anywhere."""
+    held: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for value in values:
+        for name in dict.fromkeys(_names(value)):
+            held[name].append(value)
+    often = sorted((n for n in held if len(held[n]) >= len(values) / 100), key=lambda n: -len(held[n]))
+    return [name for name in often if any(_app(reader, v, kind, name) != _app(reader, v, kind, _NOBODY) for v in held[name][:_TRIED])]
+
+
+def _app(reader: Reader, value: Mapping[str, Any], kind: str, name: str) -> Any:
+    return (_row(reader, value, f"{kind}:{name}") or {}).get("app")
+
+
+def _names(value: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
+    """Yield the names of the single values in ``value``, each also after those of the objects that hold it, from the inside out.
+
+    >>> list(_names({"id": 7, "metadata": '{"bot": "b1", "more": {"a": true}}'}))
+    ['id', 'bot', 'metadata.bot', 'a', 'more.a', 'metadata.more.a']
+    """
+    is_json = isinstance(value, str) and value.lstrip('"')[:1] == "{"
+    found = unjson(value) if is_json and len(value) <= _LONG else value
+    if isinstance(found, dict):
+        for name, held in found.items() if len(path) < _DEEP else ():
+            yield from _names(held, (*path, str(name)))
+    elif is_json:
+        yield from _KEY.findall(value[:_LONG])
+    elif isinstance(found, str | int | float) and found != "":
+        yield from (".".join(path[i:]) for i in range(len(path) - 1, -1, -1))
 
 
 def _counted(app_from: str | None, rows: list[Row]) -> tuple[str, int, float, int, str]:

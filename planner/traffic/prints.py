@@ -21,7 +21,7 @@ from planner.traffic.derived import Piece
 from planner.traffic.handle import Traffic
 from planner.traffic.rows import string_keys
 
-__all__ = ["BLOCK_TOKENS", "TRACE_BLOCK_TOKENS", "Prints", "prints_of"]
+__all__ = ["BLOCK_TOKENS", "PARAMETERS", "TRACE_BLOCK_TOKENS", "Prints", "prints_of"]
 
 Progress: TypeAlias = Callable[[int, int], None]
 #: Text is compared in blocks of about this many tokens, OpenAI's own step.
@@ -29,7 +29,8 @@ BLOCK_TOKENS = 128
 #: Block ids of traces stand for this many tokens (Mooncake).
 TRACE_BLOCK_TOKENS = 512
 _INPUT = TOKEN_BUCKETS[:4]
-_PARAMETERS = ("model", "app", "max_tokens", "response_format", "has_tools", "reasoning_effort", "modalities")
+#: What shapes an answer besides the messages.
+PARAMETERS = ("model", "app", "max_tokens", "response_format", "has_tools", "reasoning_effort", "modalities")
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +66,9 @@ def _hashed(traffic: Traffic, progress: Progress | None) -> Iterator[Piece]:
     """Hash whole texts, with what else shapes the answer and by leading blocks; a text that is absent or was cut has neither."""
     done = before = 0
     yield {"start": np.zeros(1, np.int64)}
-    for batch in traffic.batches(("messages", "text_state", *_PARAMETERS), 8_192):
+    for batch in traffic.batches(("messages", "text_state", *PARAMETERS), 8_192):
         whole = pc.if_else(pc.equal(batch["text_state"], "full"), batch["messages"], None).to_pylist()
-        request = joint_keys(text_keys(whole), *(string_keys(batch[name].cast(pa.string())) for name in _PARAMETERS))
+        request = joint_keys(text_keys(whole), *(string_keys(batch[name].cast(pa.string())) for name in PARAMETERS))
         found = prefix_keys(whole, BLOCK_TOKENS)
         yield {"request": request, "keys": found.keys, "start": before + found.start[1:], "size": found.size}
         done, before = done + len(whole), before + len(found.keys)

@@ -1,29 +1,49 @@
-"""What a reading leaves out of its folder when it redacts: texts get marks, users and sessions become hashes, raw rows stay in the log.
+"""What a reading leaves out of its folder: texts altogether, or personal data in them and the names of users.
 
-In: the tables that a reading is about to write. Out: the same with ``messages``, ``response`` and ``tags`` redacted, and ``user`` and
-``session_id`` hashed with a salt that lies in ``.planner/salt``, for its owner alone: the same user is the same in every reading of this
-working directory, and nobody without that file can try names. Knows nothing of formats.
+In: the tables and reasons that a reading is about to write. Out: the same without texts (``text=False``), or redacted (``redact=True``):
+every column of free words passes the patterns of ``redaction``; ``user`` and ``session_id`` become hashes, in the row's tags, too; ids and
+apps that hold anything of the kind become hashes as a whole, so that different ones stay different. Either way raw rows stay in the log,
+reasons lose the values that they quote, and cache keys are hashed. The salt lies in ``.planner/salt``, for its owner alone: the same user
+is the same in every reading of this working directory, and nobody without that file can try names. Knows nothing of formats.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from typing import TypeAlias, TypeVar
 
+import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from planner.errors import InputError
+from planner.schema import TEXT_STATES, TRAFFIC
 from planner.traffic.files import owned_folder
+from planner.traffic.prints import PARAMETERS
+from planner.traffic.reader import Options
+from planner.traffic.reasons import unquoted
 from planner.traffic.redaction import redacted
 
-__all__ = ["SALT", "hashed", "protected", "salt_at"]
+__all__ = ["CLOSED", "SALT", "Door", "hashed", "salt_at"]
 
 SALT = Path(".planner") / "salt"
-_TEXTS, _NAMES = ("messages", "response", "tags"), ("user", "session_id")
+#: Columns of strings that hold known words only.
+CLOSED = ("text_state", "status", "purpose")
+_NAMES = ("user", "session_id")
+#: Columns that pass the patterns and nothing else.
+_WORDS = tuple(
+    c.name for c in TRAFFIC.columns if c.type == "string" and c.name not in (*CLOSED, *_NAMES, "request_id", "app", "cache_key", "tags")
+)
 _SALT_BYTES, _HASH_BYTES = 32, 12
+_Key = TypeVar("_Key")
+#: The names of a row's own user and session, where it has them.
+_Own: TypeAlias = tuple[str | None, ...]
 
 
 def salt_at(path: Path, make: bool = True) -> bytes | None:
@@ -61,13 +81,114 @@ def hashed(name: str, salt: bytes) -> str:
     return blake2b(name.encode("utf-8", "surrogatepass"), key=salt, digest_size=_HASH_BYTES).hexdigest()
 
 
-def protected(table: pa.Table, salt: bytes) -> pa.Table:
-    """Return accepted rows (columns of ``schema.TRAFFIC``) with texts redacted and names hashed; all else is as it was."""
-    for name in (*_TEXTS, *_NAMES):
-        change = redacted if name in _TEXTS else (lambda value: hashed(value, salt))
-        place = table.column_names.index(name)
-        table = table.set_column(place, table.schema.field(place), _changed(table[name], change))
-    return table
+@dataclass(frozen=True)
+class Door:
+    """What a reading lets in: all, where nothing was asked for.
+
+    Parameters
+    ----------
+    redact: personal data become marks, and names hashes. text: prompts and answers come in.
+    salt: of the hashes; there is one where anything is kept out.
+    """
+
+    redact: bool = False
+    text: bool = True
+    salt: bytes = b""
+
+    @classmethod
+    def of(cls, options: Options) -> Door:
+        """Return what ``options`` ask for, with the salt of the working directory where one is needed."""
+        closed = options.redact or not options.text
+        return cls(options.redact, options.text, (salt_at(SALT) or b"") if closed else b"")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether everything comes in as it stands."""
+        return self.text and not self.redact
+
+    def rows(self, table: pa.Table) -> pa.Table:
+        """Return accepted rows (columns of ``schema.TRAFFIC``) as they are written."""
+        if self.is_open:
+            return table
+        if not self.text:
+            table = _without_text(table)
+        table = _with(table, "cache_key", _changed(table["cache_key"], self._hash))
+        return self._redacted(table) if self.redact else table
+
+    def reason(self, reason: str) -> str:
+        """Return why a row was set aside as it is written."""
+        return reason if self.is_open else redacted(unquoted(reason))
+
+    def names(self, names: Mapping[_Key, str]) -> dict[_Key, str]:
+        """Return the names of files as they are written: redacted ones get a number where two would be equal."""
+        if not self.redact:
+            return dict(names)
+        found: dict[_Key, str] = {}
+        for key, name in names.items():
+            marked, count = redacted(name), 1
+            while marked in found.values():
+                count += 1
+                marked = f"{redacted(name)} ({count})"
+            found[key] = marked
+        return found
+
+    def _hash(self, name: str) -> str:
+        return hashed(name, self.salt)
+
+    def _redacted(self, table: pa.Table) -> pa.Table:
+        own = list(zip(*(table[name].to_pylist() for name in _NAMES), strict=True))
+        for name in _WORDS:
+            table = _with(table, name, _changed(table[name], redacted))
+        table = _with(table, "tags", _each(table["tags"], own, self._tags))
+        table = _with(table, "request_id", _each(table["request_id"], own, self._id))
+        table = _with(table, "app", _each(table["app"], own, self._app))
+        for name in _NAMES:
+            table = _with(table, name, _changed(table[name], self._hash))
+        return table
+
+    def _id(self, value: str, own: _Own) -> str:
+        """Return an id, or its hash where it holds personal data or one of the row's own names."""
+        return self._hash(value) if redacted(value) != value or self._unnamed(value, own) != value else value
+
+    def _app(self, value: str, own: _Own) -> str:
+        """Return an app, or its hash where it holds personal data or is one of the row's own names, as a key's alias may be."""
+        return self._hash(value) if value in own or redacted(value) != value else value
+
+    def _tags(self, tags: str, own: _Own) -> str:
+        """Return tags (a JSON list of strings, or any text) redacted, and the row's own names as hashes."""
+        try:
+            found = orjson.loads(tags)
+        except ValueError:
+            found = None
+        if not isinstance(found, list) or not all(isinstance(tag, str) for tag in found):
+            return redacted(self._unnamed(tags, own))
+        return orjson.dumps([redacted(self._unnamed(tag, own)) for tag in found]).decode()
+
+    def _unnamed(self, text: str, own: _Own) -> str:
+        """Return ``text`` with the names in ``own``, where they stand as words, as hashes; the longest one first."""
+        for name in sorted({n for n in own if n and n in text}, key=len, reverse=True):
+            text = re.sub(rf"(?<![\w@.-]){re.escape(name)}(?![\w@-]|\.\w)", self._hash(name), text)
+        return text
+
+
+def _without_text(table: pa.Table) -> pa.Table:
+    """Return rows without prompts and answers; a whole prompt leaves a key that is equal where a cache would take requests for equal.
+
+    The key, where the gateway has not logged its own, is all that ``prints.Prints.request`` hangs on; it is text until it is hashed.
+    """
+    asked = pc.if_else(pc.equal(table["text_state"], "full"), table["messages"], pa.scalar(None, pa.string()))
+    others = [table[name].to_pylist() for name in PARAMETERS]
+    keys = [None if m is None else orjson.dumps([m, *rest]).decode() for m, *rest in zip(asked.to_pylist(), *others, strict=True)]
+    table = _with(table, "cache_key", pc.coalesce(table["cache_key"], pa.chunked_array([pa.array(keys, pa.string())])))
+    nothing = pa.nulls(len(table), pa.string())
+    for name in ("messages", "response"):
+        table = _with(table, name, pa.chunked_array([nothing]))
+    return _with(table, "text_state", pa.chunked_array([pa.repeat(pa.scalar(TEXT_STATES[-1]), len(table))]))
+
+
+def _with(table: pa.Table, name: str, column: pa.ChunkedArray) -> pa.Table:
+    place = table.column_names.index(name)
+    return table.set_column(place, table.schema.field(place), column)
 
 
 def _changed(column: pa.ChunkedArray, change: Callable[[str], str]) -> pa.ChunkedArray:
@@ -75,3 +196,10 @@ def _changed(column: pa.ChunkedArray, change: Callable[[str], str]) -> pa.Chunke
     encoded = column.combine_chunks().dictionary_encode()
     values = pa.array([change(v) for v in encoded.dictionary.to_pylist()], column.type)
     return pa.chunked_array([values.take(encoded.indices)])
+
+
+def _each(column: pa.ChunkedArray, own: Sequence[_Own], change: Callable[[str, _Own], str]) -> pa.ChunkedArray:
+    """Apply ``change`` to every string and the names of its row, once for equal ones."""
+    pairs = list(zip(column.to_pylist(), own, strict=True))
+    new = {pair: change(*pair) for pair in dict.fromkeys(pairs) if pair[0] is not None}
+    return pa.chunked_array([pa.array([new.get(pair) for pair in pairs], column.type)])

@@ -15,29 +15,38 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 from planner.errors import InputError, did_you_mean
+from planner.traffic.nests import Nest
 from planner.traffic.records import Found
 
-__all__ = ["CALL_ID", "TOTALS", "Gather", "Options", "Reader", "Record", "Row", "all_readers", "reader_named"]
+__all__ = ["ASSUMED", "CALL_ID", "TOTALS", "Gather", "Options", "Reader", "Record", "Row", "all_readers", "reader_named"]
 
 #: One record as the file had it: a JSON object, or a CSV or Parquet row by column name.
 Record: TypeAlias = Mapping[str, Any]
 #: One row by column of ``schema.TRAFFIC``; times in µs since 1970 UTC. Absent columns get the schema's default. It may
 #: also hold TOTALS: what the source says the input and output buckets sum to, checked before the row is accepted; and
-#: CALL_ID, where the log has a record per call: what all calls of one request share.
+#: CALL_ID, where the log has a record per call: what all calls of one request share; and ASSUMED, true where its tokens rest on a reading
+#: that nothing in the record proves: then all of the log's money is assumed.
 Row: TypeAlias = dict[str, Any]
 TOTALS = ("total_input_tokens", "total_output_tokens")
-CALL_ID = "call_id"
+CALL_ID, ASSUMED = "call_id", "assumed"
 #: (file name, record) of all files, in order → the same of what ``convert`` takes; it may hold a bounded state.
 Gather: TypeAlias = Callable[[Iterator[tuple[str, Found]]], Iterator[tuple[str, Found]]]
+#: One record → those in it, and how they lie in each other (None where none does): the same for each record alone.
+Opens: TypeAlias = Callable[[Found], tuple[list[Found], Nest | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a log is read: ``mapping`` as (column, expression) pairs, where the app comes from, and whether it is redacted."""
+    """How a log is read: ``mapping`` as (column, expression) pairs, where the app comes from, what stays outside (``privacy.Door``).
+
+    ``allow_twice`` says that calls which look alike in pairs are calls of their own (``join_twice``).
+    """
 
     mapping: tuple[tuple[str, str], ...] = ()
     app_from: str | None = None
     redact: bool = False
+    text: bool = True
+    allow_twice: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +62,7 @@ class Reader:
         or a wrong type does the same.
     assumed: what the reader fills in because the format does not say; shown to the user.
     app_sources: the kinds of ``app_from`` it understands.
+    opens: (record) → the calls in it, and how they lie in each other, where a record holds several.
     gather: what becomes of the records of the files before ``convert``, where they are not calls one by one. ``sniff`` is asked first.
     evidence: ``assumed`` where the reader fills in what sets a price, so that every dollar says so.
     """
@@ -64,6 +74,7 @@ class Reader:
     assumed: tuple[str, ...] = ()
     app_sources: tuple[str, ...] = ()
     gather: Gather | None = None
+    opens: Opens | None = None
     evidence: str = "measured"
 
     def check(self, options: Options) -> None:

@@ -8,31 +8,30 @@ a record too, whole, with the reason. Knows nothing of log formats.
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import json
 import re
 import sys
-import zlib
 from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from planner.errors import InputError
+from planner.traffic.streams import Watched
 
-__all__ = ["BOM", "JOINED", "Found", "Raw", "beginning", "parsed", "raw_text", "records"]
+__all__ = ["BOM", "JOINED", "Found", "Lines", "Raw", "beginning", "founds", "of_line", "parsed", "parts", "raw_of", "raw_text", "records"]
 
 #: A record as it stood: bytes of a JSON file, text of a CSV file, a Parquet row, or how to get it where it was a part of a record.
 Raw: TypeAlias = bytes | str | dict[str, Any] | Callable[[], bytes]
 
 #: The ``problem`` of a record that is a part of another one, in which it counts.
 JOINED = "joined"
-_BLOCK_BYTES, _STEP_BYTES = 4 << 20, 1 << 18
+_BEGINNING_BYTES = 1 << 18
 BOM = b"\xef\xbb\xbf"
 _EMPTY = re.compile(rb"\[\s*\]")
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[{}\[\]"]', re.DOTALL)
@@ -48,10 +47,21 @@ class Found(NamedTuple):
     size: int = 0
 
 
+def raw_of(raw: Raw) -> bytes | str | dict[str, Any]:
+    """Return a record as it stood, fetched where it was a part of another."""
+    return raw() if callable(raw) else raw
+
+
+class Lines(NamedTuple):
+    """Whole lines of a file that has a record on each: the number of the first, and their text without the last line's end."""
+
+    first: int
+    text: bytes
+
+
 def raw_text(raw: Raw) -> str:
     """Return a record as text that any file can hold; what is not UTF-8 is escaped, a Parquet row is shown as JSON."""
-    if callable(raw):
-        raw = raw()
+    raw = raw_of(raw)
     if isinstance(raw, dict):
         raw = json.dumps(raw, default=str, ensure_ascii=False).encode("utf-8", "backslashreplace")
     elif isinstance(raw, str):
@@ -61,16 +71,40 @@ def raw_text(raw: Raw) -> str:
 
 def records(path: Path, done: Callable[[int], None] | None = None) -> Iterator[Found]:
     """Yield the records of one file; ``done(bytes)`` hears how far into it (compressed) reading is."""
+    for part in parts(path, done):
+        yield from founds(part)
+
+
+def founds(part: Lines | Found) -> Iterator[Found]:
+    """Yield the records of a part of a file: of each line one, or those of the page that it is."""
+    if isinstance(part, Found):
+        yield part
+    else:
+        for number, line in enumerate(part.text.split(b"\n"), part.first):
+            yield from of_line(number, line)
+
+
+def of_line(number: int, line: bytes) -> Iterator[Found]:
+    """Yield the records of one line: none, one, or those of the page that it is."""
+    if line and not line.isspace():
+        yield from _unwrapped(Found(number, line, *parsed(line.removeprefix(BOM))))
+
+
+def parts(path: Path, done: Callable[[int], None] | None = None) -> Iterator[Lines | Found]:
+    """Yield the same unopened where there is a record a line, so that another process may open it."""
     with path.open("rb") as file:
         magic = file.read(4)
         file.seek(0)
         if magic == b"PAR1":
             yield from _parquet(path, done)
             return
-        stream = _Watched(_opened(file, magic), file, done)
-        head = stream.peek(_BLOCK_BYTES)
-        for found in _by_content(path, head, stream):
-            yield from _unwrapped(found)
+        stream = Watched(file, magic, done)
+        head = stream.peek()
+        for part in _by_content(path, head, stream):
+            if isinstance(part, Lines):
+                yield part
+            else:
+                yield from _unwrapped(part)
 
 
 def beginning(path: Path) -> bytes:
@@ -78,7 +112,7 @@ def beginning(path: Path) -> bytes:
     with path.open("rb") as file:
         magic = file.read(4)
         file.seek(0)
-        return _Watched(_opened(file, magic), file, None).peek(_STEP_BYTES).removeprefix(BOM).lstrip()
+        return Watched(file, magic).peek(_BEGINNING_BYTES).removeprefix(BOM).lstrip()
 
 
 def _unwrapped(found: Found) -> Iterator[Found]:
@@ -90,56 +124,13 @@ def _unwrapped(found: Found) -> Iterator[Found]:
         yield found
 
 
-def _by_content(path: Path, head: bytes, stream: _Watched) -> Iterator[Found]:
+def _by_content(path: Path, head: bytes, stream: Watched) -> Iterator[Lines | Found]:
     start = head.removeprefix(BOM).lstrip()[:1]
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise InputError(f"{path}: UTF-16 text", "UTF-8", "save it as UTF-8")
     if start == b"[" or (start == b"{" and not _one_a_line(head)):
         return _objects(stream)
     return _lines(stream) if start == b"{" else _csv(stream)
-
-
-def _opened(file: BinaryIO, magic: bytes) -> Any:
-    if magic[:2] == b"\x1f\x8b":
-        return gzip.GzipFile(fileobj=file)
-    if magic == b"\x28\xb5\x2f\xfd":
-        return pa.CompressedInputStream(pa.PythonFile(file, "r"), "zstd")
-    return file
-
-
-class _Watched:
-    """Blocks of a byte stream; the end of a cut-off compressed stream is remembered, not raised."""
-
-    def __init__(self, stream: Any, file: BinaryIO, done: Callable[[int], None] | None) -> None:
-        self.take: Callable[[int], Any] = stream.read1 if isinstance(stream, gzip.GzipFile) else stream.read
-        self.file, self.done = file, done
-        self.head, self.problem = b"", ""
-
-    def peek(self, size: int) -> bytes:
-        self.head = self._read(size)
-        return self.head
-
-    def __iter__(self) -> Iterator[bytes]:
-        block, self.head = self.head, b""
-        while block:
-            yield block
-            if self.done:
-                self.done(self.file.tell())
-            block = self._read(_BLOCK_BYTES)
-
-    def _read(self, size: int) -> bytes:
-        parts: list[bytes] = []
-        while size > 0 and not self.problem:
-            try:
-                part = bytes(self.take(min(size, _STEP_BYTES)))
-            except (OSError, EOFError, ValueError, zlib.error, pa.ArrowException) as error:
-                self.problem = f"the compressed file ends early or is damaged: {error}"
-                break
-            if not part:
-                break
-            parts.append(part)
-            size -= len(part)
-        return b"".join(parts)
 
 
 def _one_a_line(head: bytes) -> bool:
@@ -170,20 +161,18 @@ def _second_try(raw: bytes, problem: str) -> tuple[Any, str]:
     return value, ""
 
 
-def _lines(stream: _Watched) -> Iterator[Found]:
-    number, rest = 0, b""
+def _lines(stream: Watched) -> Iterator[Lines | Found]:
+    number, rest = 1, b""
     for block in stream:
-        lines = (rest + block).split(b"\n")
-        rest = lines.pop()
-        for line in lines:
-            number += 1
-            if line and not line.isspace():
-                yield Found(number, line, *parsed(line.removeprefix(BOM)))
+        text, end, rest = (rest + block).rpartition(b"\n")
+        if end:
+            yield Lines(number, text)
+            number += text.count(b"\n") + 1
     if rest.strip() or stream.problem:
-        yield Found(number + 1, rest, *(parsed(rest) if not stream.problem else (None, stream.problem)))
+        yield Found(number, rest, *(parsed(rest) if not stream.problem else (None, stream.problem)))
 
 
-def _objects(stream: _Watched) -> Iterator[Found]:
+def _objects(stream: Watched) -> Iterator[Found]:
     """Cut a JSON array, or objects one after another, at the ends of its top-level objects."""
     parts, size, wanted, number = [b""], 0, 0, 0
     outer = stream.head.removeprefix(BOM).lstrip()[:1] == b"["
@@ -222,7 +211,7 @@ def _spans(buffer: bytes, outer: bool) -> Iterator[tuple[int, int]]:
                 yield start, token.end()
 
 
-def _csv(stream: _Watched) -> Iterator[Found]:
+def _csv(stream: Watched) -> Iterator[Found]:
     """Yield rows by column name; a cell may hold anything, of any length."""
     kept: list[str] = []
     limit = csv.field_size_limit(sys.maxsize)
@@ -250,7 +239,7 @@ def _csv_row(number: int, raw: str, header: list[str], cells: list[str]) -> Foun
     return Found(number, raw, dict(zip(header, cells, strict=True)))
 
 
-def _text_lines(stream: _Watched) -> Iterator[str]:
+def _text_lines(stream: Watched) -> Iterator[str]:
     decoder = io.TextIOWrapper(io.BufferedReader(_Raw(iter(stream))), "utf-8-sig", errors="surrogateescape", newline="")
     yield from decoder
 

@@ -1,16 +1,19 @@
 """Personal data and secrets in a text → typed marks: ``<EMAIL>``, ``<PHONE>``, ``<CARD>``, ``<KEY>``, ``<TOKEN>``.
 
-In: any text, also JSON text. Out: the same text with a mark for every find; JSON stays JSON, and equal texts stay equal, so that caches and
-shared prefixes are still seen (texts that differ in such data alone become equal, too). Patterns: addresses by RFC 5321's characters;
-telephone numbers by E.164, grouped as the North American and the 0-prefixed national plans are written, or after a word such as phone;
-cards by ISO/IEC 7812 (length, first digit, Luhn's check digit); keys by the prefixes that their issuers document so that scanners find
-them. Names, postal addresses and what else only a reader would recognise stay. Knows nothing of logs.
+In: any text, also JSON text. Out: the same text with a mark for every find; JSON stays JSON of the same shape, also where it is written
+inside a string, and equal texts stay equal, so that caches and shared prefixes are still seen (texts that differ in such data alone become
+equal, too). Patterns: addresses by RFC 5321's characters; telephone numbers by E.164, grouped as the North American and the 0-prefixed
+national plans are written, or under a name such as phone; cards by ISO/IEC 7812 (length, first digit, Luhn's check digit); keys by the
+prefixes that their issuers document so that scanners find them, or under a name such as password. Names, postal addresses and what else
+only a reader would recognise stay. Knows nothing of logs.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+
+from planner.traffic.redaction_json import is_json, replaced
 
 __all__ = ["MARKS", "finds", "redacted"]
 
@@ -19,6 +22,8 @@ MARKS = ("<EMAIL>", "<PHONE>", "<CARD>", "<KEY>", "<TOKEN>")
 _START = r"(?:(?<![A-Za-z0-9_])|(?<=(?<!\\)\\[nrtbf]))"
 _EMAIL = re.compile(r"[\w.%+-]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}")
 _CARD = re.compile(r"(?<![\w.])[2-6](?:[ -]?\d){12,18}(?![\d.]?\d)")
+#: As cards are written: in one, in fours, or 4-6-4 and 4-6-5.
+_GROUPED_CARD = re.compile(r"(?<!\d)[2-6]\d{3}(?:([ -])\d{4}\1\d{4}\1\d{4}|([ -])\d{6}\2\d{4,5}|\d{9,15})(?!\d)")
 _PHONE = re.compile(
     r"(?<![\w.,$€£/+-])(?<!\d )(?:"
     r"(?:\+|00)[1-9]\d{0,2}(?:[ ./-]?(?:\(\d{1,5}\)|\d{1,5})){2,6}"
@@ -26,10 +31,17 @@ _PHONE = re.compile(
     r"|(?!\d\d([-/ ])\d\d\1\d{4}\b)(?:\(0[1-9]\d{0,4}\)|0[1-9]\d{0,4})[ /-]{1,3}\d{2,9}(?:[ -]\d{2,5}){0,4}"  # no date
     r")(?![\w]|[.,-]\d)"
 )
+_QUOTE = r"(?:\\?[\"'])?"
 _NUMBERED = re.compile(
-    r"(?i:\b(?:tel|phone|telephone|mobile|cell|fax|whatsapp)\b\.?(?: (?:number|no\.?))?(?: is)?[:=]? ?)"
+    rf"(?i:\b(?:tel|phone|telephone|mobile|cell|fax|whatsapp)\b\.?(?: (?:number|no\.?))?(?: is)?{_QUOTE}[:=]? ?{_QUOTE})"
     r"(?!\d{4}-\d\d-\d\d)(\d(?:[ .-]?\d){6,14})(?!\w|[.,-]\d)"
 )
+#: Words of a name under which a telephone number stands, how JSON text in small letters looks that may hold such a name, and such a number
+#: however it is grouped.
+_PHONE_NAMES = frozenset({"tel", "phone", "telephone", "telefon", "mobile", "cell", "cellphone", "fax", "whatsapp", "msisdn"})
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+_MAY_NAME_PHONE = re.compile(r"(?:tel|phone|mobile|cell|fax|whatsapp|msisdn)[\w .-]{0,16}\\*\"\s{0,3}:")
+_UNDER_PHONE = re.compile(r"(?!\d{4}-\d\d-\d\d)(?<![\w.])\+?\(?\d(?:[ ()./-]{0,3}\d){6,14}(?!\w|[.,-]\d)")
 _KEY = re.compile(
     rf"-----BEGIN [A-Z ]*PRIVATE KEY-----[^\"]*?-----END [A-Z ]*PRIVATE KEY-----|{_START}(?:"
     r"sk-(?=[\w-]*\d)[\w-]{20,}"  # OpenAI, Anthropic, OpenRouter, DeepSeek, LiteLLM
@@ -43,10 +55,10 @@ _KEY = re.compile(
     r"|AccountKey=[A-Za-z0-9+/]{80,}={0,2}"  # Azure storage
     r")"
 )
-_ASSIGNED = re.compile(
-    r"((?i:api[_-]?key|access[_-]?key|client[_-]?secret|secret[_-]?key|secret|password|passwd|auth[_-]?token)(?:\\?[\"'])?\s{0,3}[:=]\s{0,3}(?:\\?[\"'])?)"
-    r"(?=[^\s\"'\\,;]*\d)(?=[^\s\"'\\,;]*[A-Za-z])(?!<)([^\s\"'\\,;<>]{12,})"
-)
+_SECRET_NAME = r"(?i:api[_-]?key|access[_-]?key|client[_-]?secret|secret[_-]?key|secret|password|passwd|auth[_-]?token)"
+_SECRET = r"(?=[^\s\"'\\,;]*\d)(?=[^\s\"'\\,;]*[A-Za-z])(?!<)([^\s\"'\\,;<>]{12,})"
+_ASSIGNED = re.compile(rf"({_SECRET_NAME}{_QUOTE}\s{{0,3}}[:=]\s{{0,3}}{_QUOTE}){_SECRET}")
+_NAMES_SECRET, _IS_SECRET = re.compile(f"{_SECRET_NAME}$"), re.compile(_SECRET)
 _TOKEN = re.compile(rf"{_START}eyJ[\w-]{{8,}}\.eyJ[\w-]{{8,}}(?:\.[\w-]*)?|(?<=[Bb]earer )(?=[\w.~+/-]*\d)[\w.~+/-]{{20,}}=*")
 #: What a text without any find does not hold, quick to look for: how keys begin, words before secrets, seven digits close together.
 _KEY_STARTS = (
@@ -74,6 +86,7 @@ _ASSIGNED_WORDS = (
 )
 _DIGITS = re.compile(r"\d(?:[ ()./-]{0,3}\d){6}")
 _ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*\\$")
+_ESCAPED = re.compile(r"u[0-9A-Fa-f]{4}|[nrtbf]")
 _FEWEST, _MOST = 8, 15  # digits of a number by E.164, country code included
 
 
@@ -86,17 +99,48 @@ def redacted(text: str) -> str:
     '[{"role":"user","content":"Hi\\n<EMAIL>"}]'
     >>> redacted("Order 2026-11-03 no. 4111111111111112, 29.50 EUR")
     'Order 2026-11-03 no. 4111111111111112, 29.50 EUR'
+    >>> redacted('{"card": 4111111111111111, "phone": "4155551234"}')
+    '{"card": "<CARD>", "phone": "<PHONE>"}'
     """
+    marked = _patterns(text)
+    found = marked != text or "\\u" in text or "\\/" in text or (_DIGITS.search(text) and _MAY_NAME_PHONE.search(text.lower()))
+    return replaced(text, _value) if found and is_json(text) else marked
+
+
+def _value(value: str, name: str, bare: bool) -> str:
+    """Return what stands in place of a value of JSON text under ``name``; a ``bare`` one is a number, of which nothing is left."""
+    phone = _names_phone(name)
+    if bare:
+        return "<CARD>" if _CARD.sub(_card, value) != value else "<PHONE>" if phone and _UNDER_PHONE.search(value) else value
+    marked = redacted(value)
+    if _NAMES_SECRET.search(name) and _IS_SECRET.match(marked):
+        marked = _IS_SECRET.sub("<KEY>", marked, count=1)
+    return _UNDER_PHONE.sub("<PHONE>", marked) if phone else marked
+
+
+def _names_phone(name: str) -> bool:
+    """Say whether what stands under ``name`` is a telephone number; a mark in it says nothing.
+
+    >>> _names_phone("customerPhone"), _names_phone("mobile_numbers"), _names_phone("hotel")
+    (True, True, False)
+    """
+    return any(word.lower().removesuffix("s") in _PHONE_NAMES for word in _WORD.findall(name.replace("<PHONE>", "")))
+
+
+def _patterns(text: str) -> str:
+    """Mark what the patterns find in a text, whatever it is."""
     if any(start in text for start in _KEY_STARTS):
         text = _KEY.sub("<KEY>", text)
     if "eyJ" in text or "earer " in text:
         text = _TOKEN.sub("<TOKEN>", text)
-    if any(word in text.lower() for word in _ASSIGNED_WORDS):
+    small = text.lower()
+    if any(word in small for word in _ASSIGNED_WORDS):
         text = _ASSIGNED.sub(r"\1<KEY>", text)
     if "@" in text:
         text = _EMAIL.sub(_after_escape, text)
-    if _DIGITS.search(text):
-        text = _NUMBERED.sub(_last_group, _PHONE.sub(_phone, _CARD.sub(_card, text)))
+    before = ""
+    while text != before and _DIGITS.search(text):  # what is marked no longer hides what stands beside it
+        before, text = text, _NUMBERED.sub(_last_group, _PHONE.sub(_phone, _CARD.sub(_card, text)))
     return text
 
 
@@ -111,16 +155,22 @@ def finds(before: str, after: str) -> Counter[str]:
 
 def _after_escape(match: re.Match[str]) -> str:
     """Mark an address; what ends an escape of JSON text before it is no part of it."""
-    if not _ESCAPE.search(match.string, max(0, match.start() - 64), match.start()):
+    escape = _ESCAPED.match(match[0]) if _ESCAPE.search(match.string, max(0, match.start() - 64), match.start()) else None
+    if not escape:
         return "<EMAIL>"
-    own = 5 if match[0][0] == "u" else 1
-    return match[0][:own] + ("<EMAIL>" if match[0][own] != "@" else match[0][own:])
+    return escape[0] + ("<EMAIL>" if match[0][escape.end()] != "@" else match[0][escape.end() :])
 
 
 def _card(match: re.Match[str]) -> str:
-    digits = [int(c) for c in match[0] if c.isdecimal()][::-1]
+    """Mark a card, also one with other digits before or behind it, such as the day on which it expires."""
+    return "<CARD>" if _checks(match[0]) else _GROUPED_CARD.sub(lambda part: "<CARD>" if _checks(part[0]) else part[0], match[0])
+
+
+def _checks(number: str) -> bool:
+    """Say whether the last digit is Luhn's check digit of the others."""
+    digits = [int(c) for c in number if c.isdecimal()][::-1]
     luhn = sum(digits[::2]) + sum(sum(divmod(2 * d, 10)) for d in digits[1::2])
-    return match[0] if luhn % 10 or len(set(digits)) < 2 else "<CARD>"
+    return luhn % 10 == 0 and len(set(digits)) > 1
 
 
 def _phone(match: re.Match[str]) -> str:

@@ -31,28 +31,34 @@ def repeating(make: Callable[..., Row], *fields: Sequence[str]) -> Callable[...,
     >>> app({"team": "a", "id": 1}), app({"team": "a", "id": 2}), calls
     ({'app': 'a'}, {'app': 'a'}, [{'team': 'a'}])
     """
-    known: dict[bytes, tuple[Any, Row]] = {}
+    known: dict[bytes, tuple[bool, list[Any], Row]] = {}
     records = len(fields)
+    ends = [sum(map(len, fields[:i])) for i in range(records + 1)]
 
     def columns(*given: Any) -> Row:
-        parts = [[record.get(name) for name in names] for record, names in zip(given, fields, strict=False)]
-        rest = given[records:]
+        values: list[Any] = []
+        for record, names in zip(given, fields, strict=False):
+            values += map(record.get, names)
+        values += given[records:]
         try:
-            key = orjson.dumps((parts, rest), option=_EXACT)
+            key = orjson.dumps(values, option=_EXACT)
         except (TypeError, ValueError):  # not JSON: numbers beyond 64 bits, lone surrogates, times
-            return _made(parts, rest)
+            return _made(values)
+        told = key.count(b"null") == values.count(None)  # else there may be a NaN, which is null in JSON, too
         found = known.get(key)
-        if found is not None and (b"null" not in key or found[0] == (parts, rest)):  # NaN is null in JSON, too
-            return found[1]
-        row = _made(parts, rest)
+        if found is not None and ((told and found[0]) or found[1] == values):
+            return found[2]
+        row = _made(values)
         if len(key) <= _LONGEST:
             if len(known) >= _KNOWN:
                 known.clear()
-            known[key] = (parts, rest), row
+            known[key] = told, values, row
         return row
 
-    def _made(parts: list[list[Any]], rest: Sequence[Any]) -> Row:
-        some: list[Mapping[str, Any]] = [dict(zip(names, values, strict=True)) for names, values in zip(fields, parts, strict=True)]
-        return make(*some, *rest)
+    def _made(values: list[Any]) -> Row:
+        some: list[Mapping[str, Any]] = [
+            dict(zip(names, values[start:end], strict=True)) for names, start, end in zip(fields, ends, ends[1:], strict=False)
+        ]
+        return make(*some, *values[ends[-1] :])
 
     return columns

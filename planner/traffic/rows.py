@@ -21,7 +21,7 @@ from planner.stats import BUCKETS, draws
 from planner.traffic.derived import Piece
 from planner.traffic.handle import Traffic
 
-__all__ = ["Coded", "Rows", "coded", "identities", "load_rows", "string_keys"]
+__all__ = ["Coded", "Rows", "coded", "evidence_of", "identities", "load_rows", "string_keys"]
 
 _COLUMNS = ("request_id", "timestamp", "app", "user", "session_id", "provider", "model", "service_tier", "status", "text_state", "purpose",
             "cache_hit", "attempts", "max_tokens", "latency_ms", "ttft_ms", "weight", *TOKEN_BUCKETS)  # fmt: skip
@@ -54,7 +54,7 @@ class Rows:
     """``n`` logged requests as arrays of length n.
 
     ``key`` seeds every draw for a request; ``bucket`` is the hash bucket of its user, else session, else itself.
-    ``evidence`` is that of the row's own tokens and model: ``measured`` unless the folder's meta says otherwise.
+    ``evidence`` is that of the row's own tokens and model (``evidence_of``).
     ``billable`` rows reached a provider; ``demand`` are the users' own requests, overhead apart, and those of them that
     reached a provider are ``steerable``: a plan may change them. ``streamed`` answers show from their first token on; in a log they are
     those whose first token was timed. ``session`` is a 63-bit key of the session, −1 is none; ``later``
@@ -142,9 +142,18 @@ def load_rows(traffic: Traffic, positions: NDArray[np.int64] | None = None) -> R
         demand=own,
         session=same["session"],
         later=same["later"],
-        evidence=np.full(len(table), EVIDENCE.index(traffic.meta.get("evidence", "measured")), np.int8),
+        evidence=evidence_of(traffic, _float(table["weight"])),
         cluster_unit=_unit(traffic),
     )
+
+
+def evidence_of(traffic: Traffic, weight: NDArray[np.float64]) -> NDArray[np.int8]:
+    """Return how sums over the rows are known, codes into ``schema.EVIDENCE`` (n,): as the folder's meta says, by default measured.
+
+    A row whose ``weight`` (n,) is not 1 stands for others that nobody saw: it is ``estimated`` at best.
+    """
+    logged = EVIDENCE.index(traffic.meta.get("evidence", "measured"))
+    return np.where(weight == 1, logged, max(logged, EVIDENCE.index("estimated"))).astype(np.int8)
 
 
 def string_keys(column: pa.Array | pa.ChunkedArray) -> NDArray[np.uint64]:

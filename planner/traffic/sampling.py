@@ -25,7 +25,7 @@ from planner.traffic.handle import Traffic
 from planner.traffic.rewrite import rewritten
 from planner.traffic.rows import string_keys
 
-__all__ = ["needs_every_row", "sampled"]
+__all__ = ["conversations", "heaviest", "needs_every_row", "sampled"]
 
 #: What a lever does that a part of the requests cannot show, by its key.
 _OF_ALL: Mapping[str, str] = {
@@ -75,22 +75,25 @@ def needs_every_row(traffic: Traffic, levers: Iterable[str]) -> list[str]:
 
     A log whose weights are all 1 and whose texts were not sampled holds every row: nothing is said.
     """
-    heaviest, texts = _heaviest(traffic), _text_share(traffic)
+    most, texts = heaviest(traffic), _text_share(traffic)
     found = []
     for key in dict.fromkeys(levers):
-        if key in _OF_ALL and heaviest is not None:
-            found.append(f"{key} needs every request, since {_OF_ALL[key]}; in this log a row stands for up to {heaviest:,.4g} requests.")
+        if key in _OF_ALL and most is not None:
+            found.append(f"{key} needs every request, since {_OF_ALL[key]}; in this log a row stands for up to {most:,.4g} requests.")
         elif key in _OF_TEXT and texts < 1:
             found.append(f"{key} needs the text of every request, since {_OF_ALL[key]}; this log kept that of {texts:.2%}.")
     return found
 
 
+def conversations(rows: pa.Table | pa.RecordBatch) -> NDArray[np.uint64]:
+    """Return the key of what each row is drawn with: its conversation, else its user, else itself."""
+    return string_keys(pc.coalesce(rows["session_id"], rows["user"], rows["request_id"]))
+
+
 def _kept(traffic: Traffic, share: float, seed: int, level: int) -> NDArray[np.bool_]:
-    """Draw every row by its conversation, else its user, else its own id."""
     parts = [np.zeros(0, bool)]
     for batch in traffic.batches(("session_id", "user", "request_id")):
-        unit = string_keys(pc.coalesce(batch["session_id"], batch["user"], batch["request_id"]))
-        parts.append(draws.uniform(seed, unit, f"sample/{level}") < share)
+        parts.append(draws.uniform(seed, conversations(batch), f"sample/{level}") < share)
     return np.concatenate(parts)
 
 
@@ -111,8 +114,8 @@ def _replaced(rows: pa.Table, **columns: Any) -> pa.Table:
     return rows
 
 
-def _heaviest(traffic: Traffic) -> float | None:
-    """Return the largest weight of a log that does not hold every row; None of one that does."""
+def heaviest(traffic: Traffic) -> float | None:
+    """Return the largest weight of a log that does not hold every row; None of one that does, whose weights are all 1."""
     file = pq.ParquetFile(traffic.folder / "traffic.parquet").metadata
     column = file.schema.names.index("weight") if file.num_row_groups else 0
     stats = [file.row_group(g).column(column).statistics for g in range(file.num_row_groups)]

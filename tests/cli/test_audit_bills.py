@@ -46,7 +46,7 @@ def test_the_three_dollars_stay_apart(desk: Any, planner: Callable[..., Any], bi
     assert ran.code == 0, ran.err
     assert max(map(len, ran.out.splitlines())) <= 100
     plain = " ".join(ran.out.split())
-    for words in ("(measured), contract", "(assumed), invoice", "(effective, measured)"):
+    for words in ("(measured), contract", "(assumed), invoice", "(billed, measured)"):
         assert words in plain
     assert {"list", "contract", "outside", "named", "unexplained", "invoice"} <= set(plain.split())
     said = planner("audit", desk.traffic, "--contract", bills.contract, "--invoice", bills.right, "--json").json

@@ -71,7 +71,7 @@ def test_shapes_of_a_read_log(tmp_path: Path) -> None:
         "text_state": "full",
     }
     log = traffic_of(tmp_path / "log", columns)
-    found = shaped(log, tmp_path / "out", sessions=True, sample="100%", text_only=False, quiet=True)
+    found = shaped(log, tmp_path / "out", tmp_path / "passing", sessions=True, sample="100%", text_only=False, quiet=True)
     assert found.folder == tmp_path / "out"
     assert found.frame("session_id")["session_id"].tolist() == [f"rebuilt/r{i % 3}" for i in range(6)]
     first, second = told(found)
@@ -80,7 +80,7 @@ def test_shapes_of_a_read_log(tmp_path: Path) -> None:
     assert second.value[0]["share"] == 1.0
     assert told(log) == []
     with pytest.raises(InputError, match="without --sample"):
-        shaped(log, None, sessions=False, sample=None, text_only=True, quiet=True)
+        shaped(log, None, tmp_path, sessions=False, sample=None, text_only=True, quiet=True)
 
 
 @pytest.mark.parametrize("text", ["0%", "200%", "two", "-1", "", "%"])

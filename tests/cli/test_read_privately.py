@@ -1,4 +1,4 @@
-"""``planner read``: redaction on the command line, and what a person sees while it runs."""
+"""``planner read``: what is copied and what is not on the command line, and what a person sees while it runs."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from support.litellm_records import PAYLOAD
 
-from planner.traffic import Traffic
+from planner.traffic import Traffic, read
 
 
 def _log(path: Path, rows: int) -> Path:
@@ -23,6 +24,16 @@ def _log(path: Path, rows: int) -> Path:
     records = ({**PAYLOAD, "id": f"r{i}", "litellm_call_id": f"c{i}", "end_user": "carol", "messages": said} for i in range(rows))
     path.write_text("".join(json.dumps(r) + "\n" for r in records), "utf-8")
     return path
+
+
+@pytest.fixture(scope="module")
+def twice_read(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a log, the log read whole, and read without its text."""
+    folder = tmp_path_factory.mktemp("twice")
+    log = _log(folder / "log.jsonl", 3)
+    read(log, out=folder / "whole")
+    read(log, out=folder / "bare", text=False)
+    return folder
 
 
 def test_redact_is_asked_for_by_one_option(planner: Callable[..., Any], tmp_path: Path) -> None:
@@ -33,6 +44,90 @@ def test_redact_is_asked_for_by_one_option(planner: Callable[..., Any], tmp_path
         assert "carol" not in ran.out
         stored = Traffic.open(tmp_path / ran.json["folder"]).frame("user", "messages").to_csv()
         assert ("carol" in stored) == held
+
+
+def test_what_was_copied_is_said_in_a_line(planner: Callable[..., Any], tmp_path: Path) -> None:
+    """After reading one line says where prompts and answers are, for whom, and how to leave them out or mark them; none where none are."""
+    log = _log(tmp_path / "log.jsonl", 3)
+    said = {
+        options: " ".join(planner("read", log, *options, "--out", f"out{i}", cwd=tmp_path).out.split())
+        for i, options in enumerate([(), ("--redact",), ("--no-text",)])
+    }
+    how = "--no-text leaves them out"
+    whole = f"Prompts and answers were copied into out0, readable by its owner only; {how}, --redact marks personal data in them."
+    assert whole in said[()]
+    assert f"Prompts and answers were copied into out1, redacted, readable by its owner only; {how}." in said[("--redact",)]
+    assert "Prompts and answers stayed in the log (--no-text)." in said[("--no-text",)]
+    assert "copied" not in said[("--no-text",)]
+    stored = Traffic.open(tmp_path / "out2").frame("user", "messages", "response")
+    assert stored["messages"].isna().all()
+    assert set(stored["user"]) == {"carol"}
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["log.jsonl", "--labels", "--redact", "--sample", "10%", "--out", "x"], "--redact and --sample for a table of graded answers"),
+        (["log.jsonl", "--prompt", "q", "--no-text", "--out", "x"], "--no-text for a table of graded answers"),
+        (["log.jsonl", "--preview", "--redact", "--map", "app=team"], "--map and --redact for --preview"),
+        (["log.jsonl", "--preview", "--out", "x"], "--out for --preview"),
+        (["log.jsonl", "--sessions", "--no-text"], "--sessions for a log without its text"),
+        (["log.jsonl", "--sample-text", "--sample", "10%", "--no-text"], "--sample-text for a log without its text"),
+        (["whole", "--redact"], "--redact for whole, which was read before"),
+        (["whole", "--no-text", "--out", "x"], "--out 'x' and --no-text for whole, which was read before"),
+        (["whole", "--app-from", "team", "--sample", "50%"], "--app-from 'team' for whole, which was read before"),
+        (["bare", "--sessions"], "--sessions for a log without its text"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(planner: Callable[..., Any], twice_read: Path, options: list[str], named: str) -> None:
+    """What cannot be honoured is named in one sentence, and nothing is written."""
+    before = sorted(p for p in twice_read.rglob("*") if p.is_file())
+    ran = planner("read", *options, cwd=twice_read)
+    assert ran.code == 2
+    assert named in " ".join(ran.err.split())
+    assert sorted(p for p in twice_read.rglob("*") if p.is_file()) == before
+
+
+@pytest.mark.parametrize(
+    "options", [["--sample", "20%"], ["--sessions"], ["--sessions", "--sample", "20%"], ["--sample-text", "--sample", "20%"]]
+)
+def test_what_a_sample_leaves_out_is_nowhere(planner: Callable[..., Any], tmp_path: Path, options: list[str]) -> None:
+    """On the way to a sample or to conversations nothing else is left, neither below .planner nor beside the folder that was asked for."""
+    log = _log(tmp_path / "log.jsonl", 60)
+    assert planner("read", log, *options, "--out", "small", cwd=tmp_path).code == 0
+    assert {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_dir()} == {".planner", ".planner/traffic", "small"}
+    assert [p.name for p in (tmp_path / ".planner").rglob("*") if p.is_file()] == ["folders.jsonl"]
+
+
+def test_a_folder_that_was_read_stays_when_it_is_sampled(planner: Callable[..., Any], tmp_path: Path) -> None:
+    """Only what reading itself wrote on the way goes: a log that was read before is still there."""
+    log = _log(tmp_path / "log.jsonl", 60)
+    planner("read", log, "--out", "whole", cwd=tmp_path)
+    assert planner("read", "whole", "--sample", "50%", "--out", "half", cwd=tmp_path).code == 0
+    assert len(Traffic.open(tmp_path / "whole")) == 60
+
+
+def test_a_verb_that_opens_a_log_says_that_it_copied_it(planner: Callable[..., Any], tmp_path: Path) -> None:
+    """The first verb that is given a raw log says on stderr where its prompts went; the next one, --quiet and --json do not."""
+    log = _log(tmp_path / "log.jsonl", 3)
+    first, again = (planner("audit", log, cwd=tmp_path) for _ in range(2))
+    assert (first.code, again.code) == (0, 0)
+    assert re.search(r"Copied .*log\.jsonl with its prompts and answers into \.planner/traffic/\w+", " ".join(first.err.split()))
+    assert again.err == ""
+    for option in ("--quiet", "--json"):
+        assert planner("audit", _log(tmp_path / f"{option}.jsonl", 3), option, cwd=tmp_path).err == ""
+
+
+def test_a_log_that_was_read_privately_is_not_copied_by_the_next_verb(planner: Callable[..., Any], tmp_path: Path) -> None:
+    """After --no-text or --redact a verb that is given the log itself names the folder instead of copying it whole; reading still may."""
+    log = _log(tmp_path / "log.jsonl", 3)
+    planner("read", log, "--no-text", "--out", "bare", cwd=tmp_path)
+    ran = planner("audit", log, cwd=tmp_path)
+    assert ran.code == 2
+    assert "which was read into bare redacted or without its text" in " ".join(ran.err.split())
+    assert not (tmp_path / ".planner" / "traffic").exists()
+    assert planner("audit", "bare", cwd=tmp_path).code == 0
+    assert planner("read", log, cwd=tmp_path).code == 0
 
 
 def test_a_terminal_shows_rows_a_second_and_the_time_left(tmp_path: Path) -> None:

@@ -179,6 +179,19 @@ def test_columns_of_a_pickle_become_numbers_and_text(tmp_path: Path) -> None:
     assert labels.items["user"].isna().tolist() == [False, True]
 
 
+@pytest.mark.parametrize("missing", [None, float("nan"), pd.NA])
+def test_what_is_missing_in_a_pickle_is_not_text(tmp_path: Path, missing: Any) -> None:
+    """A prompt or an answer that is not there is none, whatever stands for it in pandas: never the word nan as a question."""
+    frame = ROUTERBENCH.drop(columns="sample_id")
+    frame["prompt"] = pd.Series(["Say hi", missing], index=frame.index, dtype=object)
+    frame["note"] = pd.Series([missing, "text"], index=frame.index, dtype=object)
+    (tmp_path / "x.pkl").write_bytes(pickle.dumps(frame))
+    assert pickled_table(tmp_path / "x.pkl")[["prompt", "note"]].isna().to_numpy().tolist() == [[False, True], [True, False]]
+    labels = read_labels(tmp_path / "x.pkl")
+    assert [json.loads(m)[0]["content"] for m in labels.items["messages"]] == ["Say hi"]
+    assert labels.meta["aside"] == {"without a prompt and without an id": 1}
+
+
 def test_routellms_folder_of_subjects_is_one_table(tmp_path: Path) -> None:
     """Of RouteLLM's MMLU every file is a subject; prompts that it lists as contaminated are left out and counted."""
     for subject, right in (("anatomy", [True, False]), ("formal_logic", [False, True])):

@@ -57,11 +57,17 @@ def test_near_duplicates_share_a_group(tmp_path: Path) -> None:
     assert group[0] == group[1] != group[2]
 
 
-def test_a_row_without_a_prompt_is_kept_without_text(tmp_path: Path) -> None:
-    """Among rows with prompts, one without is an item with its own id and group, and no text."""
-    labels = read_labels(_write(tmp_path / "l.csv", pd.DataFrame({"prompt": ["Say hi", ""], "score_m": [1, 0]})))
-    assert labels.items["text_state"].tolist() == ["full", "none"]
-    assert labels.items["request_id"][1] == labels.items["group"][1] == "row-2"
+def test_a_row_without_a_prompt_is_kept_by_its_id(tmp_path: Path) -> None:
+    """Among rows with prompts, one without is an item of its id and group, without text; without an id too, it is left out and counted."""
+    frame = pd.DataFrame({"prompt": ["Say hi", "", "Say ho"], "score_m": [1, 0, 0]})
+    labels = read_labels(_write(tmp_path / "ids.csv", frame.assign(request_id=["a", "b", "c"])))
+    assert labels.items["text_state"].tolist() == ["full", "none", "full"]
+    assert labels.items["request_id"][1] == labels.items["group"][1] == "b"
+    labels = read_labels(_write(tmp_path / "none.csv", frame))
+    assert labels.quality().tolist() == [[1], [0]]
+    assert labels.items["text_state"].tolist() == ["full", "full"]
+    assert labels.meta["aside"] == {"without a prompt and without an id": 1}
+    assert "1 records left out: without a prompt and without an id" in labels.text
 
 
 def test_ids_are_hashes_of_the_prompt_and_repeats_get_a_suffix(tmp_path: Path) -> None:

@@ -12,16 +12,17 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prices.billing import HEAD, audited, calls
+from prices.billing import HEAD, audited, calls, stored
 
-from planner.errors import InputError, PriceError
-from planner.prices import Contract, PriceBook, contracted
+from planner.errors import InputError, NeedsError, PriceError
+from planner.prices import Contract, PriceBook, audit, contracted
 from planner.prices.contract import FOREVER, PPM, Capacity, Commitment, Credit, Discount
 from planner.prices.contract_lines import CREDIT, FEE, SHORTFALL, lines
 from planner.prices.contract_rows import Rows, under
+from planner.traffic.sampling import sampled
 
 USD = 10**12
-START = dt.date(2026, 1, 1)
+START, NOVEMBER = dt.date(2026, 1, 1), dt.date(2026, 11, 1)
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +127,7 @@ def test_lines_against_closed_forms() -> None:
     contract = Contract(
         capacities=(deployment,),
         commitments=(Commitment("p", START, FOREVER, "x", 9_200 * USD, 3),),
-        credits=(Credit("p", START, FOREVER, "x", 100_000 * USD), Credit("p", START, dt.date(2026, 11, 30), "sooner", 500 * USD)),
+        credits=(Credit("p", NOVEMBER, FOREVER, "x", 100_000 * USD), Credit("p", NOVEMBER, dt.date(2026, 11, 30), "sooner", 500 * USD)),
     )
     usage = {("p", dt.date(2026, 11, 1)): 700 * USD, ("q", dt.date(2026, 11, 1)): 10**9 * USD}
     found = lines(contract, usage, dt.date(2026, 11, 1), dt.date(2026, 11, 30))
@@ -154,14 +155,86 @@ def test_a_commitment_that_is_used_has_no_shortfall() -> None:
 def test_credits_never_make_a_bill_negative(use: list[int], credits: list[int]) -> None:
     """In every month what is left of the bill is at least zero, and no credit pays more than it holds."""
     months = [dt.date(2026, m, 1) for m in (9, 10, 11)]
-    terms = tuple(Credit("p", START, FOREVER, str(i), pusd) for i, pusd in enumerate(credits))
+    terms = tuple(Credit("p", months[0], FOREVER, str(i), pusd) for i, pusd in enumerate(credits))
     usage = {("p", m): pusd for m, pusd in zip(months, use, strict=True)}
     found = lines(Contract(credits=terms), usage, months[0], dt.date(2026, 11, 30))
     for month, bill in zip(months, use, strict=True):
         assert bill + sum(line.pusd for line in found if line.month == month) >= 0
     for term in terms:
-        assert -sum(line.pusd for line in found if line.what == term.source) <= term.pusd
+        assert -sum(line.pusd for line in found if line.what.endswith(f"({term.source})")) <= term.pusd
     assert -sum(line.pusd for line in found) == min(sum(use), sum(credits))
+
+
+def _credited(credit: Credit, first: dt.date, last: dt.date, *use: int) -> list[tuple[dt.date, int, str]]:
+    """Return what a credit pays of the use [USD] of the months from ``first`` on."""
+    months = [dt.date(2026, first.month + i, 1) for i in range(len(use))]
+    found = lines(Contract(credits=(credit,)), {("p", m): usd * USD for m, usd in zip(months, use, strict=True)}, first, last)
+    return [(line.month, line.pusd // USD, line.what) for line in found]
+
+
+def test_a_short_log_takes_its_share_of_a_credit() -> None:
+    """Of a month that is billed in part a credit pays at most its share by days, as fees are counted; of a whole month all it has."""
+    credit = Credit("p", NOVEMBER, FOREVER, "x", 300 * USD)
+    assert _credited(credit, NOVEMBER, NOVEMBER, 14) == [(NOVEMBER, -10, "at most its share of 1 of 30 days, $290.00 left (x)")]
+    assert _credited(credit, NOVEMBER, dt.date(2026, 11, 30), 200) == [(NOVEMBER, -200, "$100.00 left (x)")]
+    two = _credited(credit, NOVEMBER, dt.date(2026, 12, 1), 200, 50)
+    assert [pusd for _, pusd, _ in two] == [-200, -4]
+    late = Credit("p", dt.date(2026, 11, 16), dt.date(2026, 11, 30), "x", 300 * USD)
+    assert _credited(late, NOVEMBER, dt.date(2026, 11, 30), 500)[0][1] == -300
+    assert _credited(late, NOVEMBER, dt.date(2026, 11, 20), 500)[0][1] == -100
+    assert _credited(late, NOVEMBER, dt.date(2026, 11, 10), 500) == []
+
+
+def test_what_is_left_of_an_old_credit_is_not_guessed() -> None:
+    """A credit as of a day before the log pays nothing and says what to write; one that ended before the log is not mentioned."""
+    old = Credit("p", START, FOREVER, "x", 300 * USD)
+    ((month, paid, what),) = _credited(old, NOVEMBER, dt.date(2026, 11, 30), 200)
+    assert (month, paid) == (NOVEMBER, 0)
+    assert what.startswith("not taken: $300.00 left on 2026-01-01, and what of it is left on 2026-11-01")
+    assert _credited(Credit("p", START, dt.date(2026, 10, 31), "x", 300 * USD), NOVEMBER, dt.date(2026, 11, 30), 200) == []
+
+
+def test_a_credit_that_is_not_taken_is_said_and_assumes_nothing(tmp_path: Path, book: PriceBook) -> None:
+    """The statement tells it as a line of $0.00, the total stays measured; one that is taken stands beside the bill before it."""
+    found = audited(calls(), tmp_path / "t", book)
+    terms = "source: x, from: 2026-01-01, credits: [{usd: 1%s}]"
+    old = contracted(found, _load(tmp_path, f"  - {{provider: openai, {terms % ''}}}\n"))
+    assert (old.total.value, old.total.evidence) == (found.total.value, "measured")
+    assert "Credit $0.00 in 2026-10: openai, not taken: $1.00 left on 2026-01-01" in old.text
+    new = contracted(found, _load(tmp_path, f"  - {{provider: openai, {terms % ', from: 2026-10-15'}}}\n"))
+    assert new.total.value == pytest.approx(found.total.value - 1)
+    assert f"under the contract (assumed), ${found.total.value:,.2f} before credits." in new.text
+
+
+def test_a_fixed_capacity_is_refused_on_a_sample(tmp_path: Path, book: PriceBook) -> None:
+    """All calls fill a deployment together: where they were sampled it is refused, and a sample of other models is not."""
+    terms = "source: x, from: 2026-01-01, capacity: [{name: ptu, model: %s, usd_per_month: 310, tokens: 100000, per: day}]"
+    log = stored(calls(), tmp_path / "t")
+    part = sampled(log, 0.3, tmp_path / "part")
+    mine = _load(tmp_path, f"  - {{provider: openai, {terms % 'gpt-5.4'}}}\n")
+    with pytest.raises(NeedsError, match=r"fixed capacity of 'ptu' on a sample, whose rows stand for up to 3\.333 requests"):
+        contracted(audit(part, book), mine)
+    assert contracted(audit(sampled(log, 0.3, tmp_path / "text", text_only=True), book), mine).free.n
+    other = _load(tmp_path, f"  - {{provider: openai, {terms % 'gpt-5'}}}\n")
+    assert contracted(audit(part, book), other).free.n == 0
+
+
+def test_a_deployment_that_nobody_called_takes_nothing(tmp_path: Path, book: PriceBook) -> None:
+    """A capacity for a model that the log lacks leaves every call its price, and bills its fee."""
+    terms = "source: x, from: 2026-01-01, capacity: [{name: ptu, model: gpt-5, usd_per_month: 310, tokens: 100000, per: day}]"
+    found = audited(calls(), tmp_path / "t", book)
+    result = contracted(found, _load(tmp_path, f"  - {{provider: openai, {terms}}}\n"))
+    assert (result.cost_pusd == found.spend_pusd).all()
+    assert [line.kind for line in result.lines] == [FEE, FEE]
+
+
+def test_a_sample_without_lines_keeps_its_interval(tmp_path: Path, book: PriceBook) -> None:
+    """Under no contract the second dollar of a sample is the first with its interval, and the text has both limits."""
+    found = audit(sampled(stored(calls(2_000), tmp_path / "t"), 0.3, tmp_path / "part"), book)
+    result = contracted(found, Contract())
+    assert (result.total.value, result.total.low, result.total.high) == (found.total.value, found.total.low, found.total.high)
+    assert result.total.evidence == "estimated"
+    assert f"[${found.total.low:,.2f}, ${found.total.high:,.2f}] at list prices (estimated)" in result.text
 
 
 def test_a_log_under_its_contract_keeps_both_dollars_apart(tmp_path: Path, book: PriceBook) -> None:
@@ -169,7 +242,8 @@ def test_a_log_under_its_contract_keeps_both_dollars_apart(tmp_path: Path, book:
     contract = _load(
         tmp_path,
         "  - provider: openai\n    source: order form\n    from: 2026-07-01\n"
-        "    discounts: [{model: gpt-5-mini, percent: 20}]\n    commitments: [{usd: 10, per: month}]\n    credits: [{usd: 0.5}]\n",
+        "    discounts: [{model: gpt-5-mini, percent: 20}]\n    commitments: [{usd: 10, per: month}]\n"
+        "    credits: [{usd: 0.5, from: 2026-10-15}]\n",
     )
     found = audited(calls(), tmp_path / "t", book)
     result = contracted(found, contract)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from planner.errors import InputError
 from planner.prices import Invoice, PriceBook, read_invoice
-from planner.prices.invoice_cells import RefusedError, dollars
+from planner.prices.invoice_cells import RefusedError, count, dollars
 from planner.prices.invoice_names import Models, token_kind
 
 OPENAI_COSTS = """start_time,end_time,start_time_iso,end_time_iso,amount_value,amount_currency,quantity,quantity_unit,line_item,project_id
@@ -120,9 +120,77 @@ def test_focus(tmp_path: Path, book: PriceBook) -> None:
     assert [x // 10**12 for x in effective.table["pusd"]] == [8, 2, 0, 4, -5]
     assert [x // 10**12 for x in billed.table["pusd"]] == [0, 2, 30, 0, -5]
     assert (effective.table["input"].iloc[0], effective.table["output"].iloc[1]) == (40_000, 3_000_000)
+    assert (effective.cost, billed.cost) == ("effective", "billed")
     assert [x // 10**12 for x in effective.table["contracted_pusd"]] == [10, 2, 30, 4, 0]
     assert dict(effective.counts) == {"rows": 7, "charges": 5, "empty": 0, "of other services": 1, "quarantined": 1}
     assert effective.table["end"].iloc[2] == dt.date(2026, 12, 1)
+
+
+def test_what_is_not_effective_is_called_billed(tmp_path: Path, book: PriceBook) -> None:
+    """A FOCUS export without effective costs is billed, one with some is counted, and so is any other export: it states what was billed."""
+    head, *rows = FOCUS.splitlines()
+    bare = "\n".join(",".join(cells[:1] + cells[2:]) for cells in (line.split(",") for line in (head, *rows))) + "\n"
+    without = read_invoice(_write(tmp_path, bare=bare), book)
+    assert (without.cost, [x // 10**12 for x in without.table["pusd"]]) == ("billed", [0, 2, 30, 0, -5])
+    mixed = read_invoice(_write(tmp_path, mixed="\n".join([head, rows[0].replace("0,8,", "3,,", 1), *rows[1:]]) + "\n"), book)
+    assert mixed.cost == "effective, of 1 in 5 charges billed"
+    assert f"${3 + 2 + 0 + 4 - 5:.2f} effective, of 1 in 5 charges billed (measured)" in mixed.text
+    assert read_invoice(_write(tmp_path, costs=OPENAI_COSTS), book).cost == "billed"
+    both = read_invoice(_write(tmp_path, focus=FOCUS, costs=OPENAI_COSTS, usage=OPENAI_USAGE), book)
+    assert both.cost == "effective, of 3 in 8 charges billed"
+
+
+GERMAN = "date;provider;usd;requests\n2026-11-01;openai;0,132;10\n2026-11-02;openai;1,250;10\n2026-11-03;openai;7;10\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "pusd", "aside"),
+    [
+        (GERMAN, 7, 2),
+        (GERMAN.replace(";", "\t"), 7, 2),
+        (GERMAN.replace(";7;", ";1.250;"), None, 3),
+        (GERMAN.replace(";7;", ";1.5;"), 1.5, 2),
+        (GERMAN.replace("0,132", "0.132"), 7.132, 1),
+        (GERMAN.replace("0,132", "0.132").replace("1,250", "1,250.50"), 1257.632, 0),
+        ('date,provider,usd,requests\n2026-11-01,openai,"0,132",1\n2026-11-02,openai,"1,250",1\n2026-11-03,openai,7,1\n', 7, 2),
+        ('date,provider,usd,requests\n2026-11-01,openai,"12,5",1\n2026-11-03,openai,7,"1,250"\n2026-11-03,openai,7,1\n', 7, 2),
+        ('date,provider,usd,requests\n2026-11-01,openai,"1,250",1\n2026-11-03,openai,7,"1,250"\n', 1257, 0),
+    ],
+)
+def test_a_decimal_comma_is_never_read_as_thousands(text: str, pusd: float | None, aside: int, tmp_path: Path, book: PriceBook) -> None:
+    """What may have a decimal comma is set aside with the reason, in amounts and counts alike; a comma that only groups is read."""
+    paths = _write(tmp_path, a=text)
+    if pusd is None:
+        with pytest.raises(InputError, match=r"no row that can be used \(a number with a decimal comma"):
+            read_invoice(paths, book)
+        return
+    found = read_invoice(paths, book)
+    assert found.pusd == round(pusd * 10**12)
+    assert found.quarantine["reason"].tolist() == ["a number with a decimal comma, or that may have one: write 1234.5"] * aside
+    assert _adds_up(found)
+
+
+def test_the_same_export_under_two_names_is_refused(tmp_path: Path, book: PriceBook) -> None:
+    """A copy, and an export that overlaps another by a day, are refused with both places; other days and accounts are summed."""
+    head, *rows = "date,provider,usd,account", "2026-11-01,openai,1,x", "2026-11-02,openai,2,x", "2026-11-03,openai,0,x"
+
+    def bills(**files: list[str]) -> list[Path]:
+        return _write(tmp_path, **{name: "\n".join([head, *lines]) + "\n" for name, lines in files.items()})
+
+    with pytest.raises(InputError, match=r"b\.csv, line 2: the same charge as a\.csv, line 2 \(2 such lines\)"):
+        read_invoice(bills(a=rows, b=rows), book)
+    with pytest.raises(
+        InputError, match=r"b\.csv, line 2: the same charge as a\.csv, line 3 \(1 such lines\).*a column that tells them apart"
+    ):
+        read_invoice(bills(a=rows, b=rows[1:]), book)
+    assert read_invoice(bills(a=rows[:1] * 2, b=rows[1:]), book).pusd == 4 * 10**12
+    assert read_invoice(bills(a=rows, b=[row.replace(",x", ",y") for row in rows]), book).pusd == 6 * 10**12
+    with pytest.raises(InputError, match="the same charge as"):
+        read_invoice(_write(tmp_path, u=OPENAI_USAGE, v=OPENAI_USAGE), book)
+    mapped = {"date": "date", "usd": "usd", "provider": "provider"}
+    assert read_invoice(bills(a=rows, b=[row.replace(",x", ",y") for row in rows]), book, columns=mapped).pusd == 6 * 10**12
+    with pytest.raises(InputError, match="the same charge as"):
+        read_invoice(bills(a=rows, b=rows), book, columns=mapped)
 
 
 @pytest.mark.parametrize(
@@ -215,7 +283,9 @@ def test_amounts_are_exact(value: Decimal) -> None:
         assert dollars(text, "x") == int(value * 10**12)
 
 
-@pytest.mark.parametrize("text", ["nan", "inf", "1.234,56", "1e99", "--1", "1 2", "$", "0x1", "1e+999999999", "٣"])
+@pytest.mark.parametrize(
+    "text", ["nan", "inf", "1.234,56", "0,132", "012,500", "1,2,3", "1e99", "--1", "1 2", "$", "0x1", "1e+999999999", "٣"]
+)
 def test_what_is_no_amount_is_refused(text: str) -> None:
     """Neither infinities nor other locales become money."""
     with pytest.raises(RefusedError):
@@ -249,6 +319,14 @@ def test_malformed_rows_are_counted_and_never_crash(text: str, data: st.DataObje
     assert len(found.table) == found.counts["charges"]
     assert (found.table["start"] < found.table["end"]).all()
     assert all(isinstance(x, int) for x in found.table["pusd"])
+
+
+@pytest.mark.parametrize("text", ["12,5", "0,132", "1,2", "1_000", "nan", "-1", "1.2.3"])
+def test_what_is_no_count_is_refused(text: str) -> None:
+    """A count has no comma but between groups of three, no sign and no second point."""
+    with pytest.raises(RefusedError):
+        count(text, "x")
+    assert count("1,200.0", "x") == 1_200
 
 
 def test_kinds_of_token() -> None:

@@ -291,6 +291,13 @@ def test_context_window_and_retirement(book: PriceBook) -> None:
     assert "eprecated" in dead
 
 
+def test_the_end_of_a_beta_is_not_the_models(book: PriceBook) -> None:
+    """What the catalogue says of a feature's end retires no model; of a model that ended, whatever else is said, it does."""
+    assert book.retired("claude-sonnet-4-5", "anthropic") is None
+    for provider, model in (("mistral", "mistral-medium-2312"), ("databricks", "databricks-inkling"), ("mistral", "magistral-medium")):
+        assert "etire" in (said := book.retired(model, provider) or "") or "eprecated" in said
+
+
 def test_on_date_keeps_the_time_of_day(book: PriceBook) -> None:
     """A plan at one date keeps each request's hour, so that daily windows still count."""
     times = np.array(["2026-09-01T12:00", "2026-09-02T20:00"], "datetime64[us]")

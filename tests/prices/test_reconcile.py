@@ -8,19 +8,21 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from prices.billing import HEAD, audited, calls, plain_export, usd
+from prices.billing import HEAD, audited, calls, plain_export, stored, usd
 
 from planner.errors import InputError
-from planner.prices import Contract, PriceBook, Reconciliation, contracted, read_invoice, reconcile
+from planner.prices import Contract, PriceBook, Reconciliation, audit, contracted, read_invoice, reconcile
 from planner.prices.reconcile_usage import UNKNOWN, Billed, Logged, outside
+from planner.traffic.sampling import sampled
 
 PARTS = ("contract", "outside", "named", "unexplained")
 CONTRACT = (
     "  - provider: openai\n    source: order form\n    from: 2026-07-01\n"
-    "    discounts: [{percent: 10}, {model: gpt-5-mini, percent: 25}]\n    credits: [{usd: 1}]\n"
+    "    discounts: [{percent: 10}, {model: gpt-5-mini, percent: 25}]\n    credits: [{usd: 1, from: 2026-10-15}]\n"
     "    capacity: [{name: ptu, model: gpt-5.4, usd_per_month: 3, tokens: 60000, per: day}]\n"
     "    commitments: [{usd: 40, per: month}]\n"
 )
@@ -184,6 +186,110 @@ def test_days_that_one_side_lacks(tmp_path: Path, book: PriceBook) -> None:
     assert found.beside_pusd == sum(whole.spend_pusd[(inner & (day > "2026-11-10")).to_numpy()].tolist())
     assert found.pusd("unexplained") == 0
     assert set(found.table["month"]) == {"2026-10", "2026-11"}
+
+
+def test_a_tax_of_a_month_widens_nothing(tmp_path: Path, book: PriceBook) -> None:
+    """With use of ten days billed, a tax or a credit line of the whole month is named, and the other twenty days stay uncompared."""
+    log = audited(calls(), tmp_path / "t", book)
+    head, *rows = plain_export(log).splitlines()
+    ten = "\n".join([f"{head},end,kind", *(f"{row},," for row in rows if "2026-11-01" <= row < "2026-11-11")])
+    month = "2026-11-01,%s,,%s,,,,,2026-12-01,%s"
+    lines = [month % ("openai", "3", "tax"), month % ("openai", "-1", "credit"), month % ("anthropic", "2", "adjustment")]
+    plain, more = (read_invoice(_csv(tmp_path, "\n".join([ten, *extra]) + "\n"), book) for extra in ([], lines))
+    before, after = (reconcile(contracted(log, Contract()), bill) for bill in (plain, more))
+    assert _exact(after)
+    assert (before.pusd("unexplained"), after.pusd("unexplained")) == (0, 0)
+    assert (before.pusd("list"), before.beside_pusd) == (after.pusd("list"), after.beside_pusd)
+    assert after.pusd("named") == 4 * 10**12
+
+
+def test_a_provider_who_bills_taxes_alone_is_not_compared(tmp_path: Path, book: PriceBook) -> None:
+    """Where one provider's bill is a tax line, its calls are beside the invoice; where all bills are, there is nothing to compare."""
+    log = audited(calls(), tmp_path / "t", book)
+    head, *rows = plain_export(log).splitlines()
+    tax = "2026-10-01,anthropic,,2,,,,,2026-12-01,tax"
+    text = "\n".join([f"{head},end,kind", *(f"{row},," for row in rows if ",openai," in row), tax])
+    found = reconcile(contracted(log, Contract()), read_invoice(_csv(tmp_path, text + "\n"), book))
+    assert _exact(found)
+    assert (found.pusd("named"), found.pusd("unexplained")) == (2 * 10**12, 0)
+    theirs = (log.traffic.frame("provider")["provider"] == "anthropic").to_numpy()
+    assert found.beside_pusd == sum(log.spend_pusd[theirs].tolist())
+    alone = read_invoice(_csv(tmp_path, f"{head},end,kind\n{tax}\n"), book)
+    with pytest.raises(InputError, match=r"an invoice of anthropic and a log of anthropic, openai; .*billed for use or fees"):
+        reconcile(contracted(log, Contract()), alone)
+
+
+def test_a_fee_is_agreed_for_the_days_for_which_it_is_billed(tmp_path: Path, book: PriceBook) -> None:
+    """With use of ten days billed beside the month's whole fee, the contract's fee is the whole one, and nothing is unexplained."""
+    log = audited(calls(), tmp_path / "t", book)
+    file = tmp_path / "c.yaml"
+    capacity = "{name: ptu, model: gpt-5.4, usd_per_month: 300, tokens: 1000000000, per: day}"
+    file.write_text(f"{HEAD}  - {{provider: openai, source: x, from: 2026-10-01, capacity: [{capacity}]}}\n", "utf-8")
+    under = contracted(log, Contract.load(file))
+    head, *rows = plain_export(log, under.cost_pusd).splitlines()
+    ten = [f"{row},," for row in rows if "2026-11-01" <= row < "2026-11-11"]
+    text = "\n".join([f"{head},end,kind", *ten, "2026-11-01,openai,,300,,,,,2026-12-01,fixed fee"])
+    found = reconcile(under, read_invoice(_csv(tmp_path, text + "\n"), book))
+    assert _exact(found)
+    assert found.pusd("unexplained") == 0
+    assert found.table.loc[found.table["kind"] == "fixed fee", "contract_usd"].tolist() == [300.0]
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_days_that_the_log_lost_are_outside_it(provider: str, tmp_path: Path, book: PriceBook) -> None:
+    """Of a bill without usage, what is for three days without a logged call of a busy provider is outside, whoever else was called."""
+    frame = calls(4_000)
+    frame = frame[frame["timestamp"] >= "2026-11-01"]
+    whole = audited(frame, tmp_path / "whole", book)
+    text = "\n".join(",".join(row.split(",")[:4]) for row in plain_export(whole).splitlines())
+    lost = ((frame["timestamp"] >= "2026-11-10") & (frame["timestamp"] < "2026-11-13") & (frame["provider"] == provider)).to_numpy()
+    kept = audited(frame[~lost], tmp_path / "kept", book)
+    found = reconcile(contracted(kept, Contract()), read_invoice(_csv(tmp_path, text), book))
+    assert _exact(found)
+    assert found.pusd("outside") == sum(whole.spend_pusd[lost].tolist())
+    assert found.pusd("unexplained") == 0
+    assert found.dollars["outside"].evidence == "measured"
+
+
+def test_quiet_days_of_a_provider_are_not_lost(tmp_path: Path, book: PriceBook) -> None:
+    """A provider who is called every fourth day, and is billed a day late, has nothing outside the log and nothing unexplained."""
+    frame = calls(2_000)
+    frame = frame[frame["timestamp"] >= "2026-11-01"]
+    day, mine = frame["timestamp"].dt.day, frame["provider"] == "openai"
+    seldom = frame[mine & (day % 4 == 1)].groupby(day, group_keys=False).head(2)
+    text = plain_export(audited(seldom, tmp_path / "seldom", book))
+    head, *rows = (",".join(row.split(",")[:4]) for row in text.splitlines())
+    late = [f"2026-11-{int(row[8:10]) + 1:02}{row[10:]}" for row in rows]
+    bill = read_invoice(_csv(tmp_path, "\n".join([head, *late, f"2026-11-01,openai,{rows[0].split(',')[2]},0"])), book)
+    found = reconcile(contracted(audited(pd.concat([seldom, frame[~mine]]), tmp_path / "t", book), Contract()), bill)
+    assert _exact(found)
+    assert (found.pusd("outside"), found.pusd("unexplained")) == (0, 0)
+
+
+def test_an_old_credit_is_left_to_the_invoice(tmp_path: Path, book: PriceBook) -> None:
+    """A credit whose rest nobody stated is what the invoice names it, with the reason, and nothing is unexplained."""
+    log = audited(calls(), tmp_path / "t", book)
+    file = tmp_path / "c.yaml"
+    file.write_text(f"{HEAD}  - {{provider: openai, source: x, from: 2026-01-01, credits: [{{usd: 9}}]}}\n", "utf-8")
+    rest = plain_export(log).replace("\n", ",\n").replace("output_tokens,\n", "output_tokens,kind\n")
+    bill = read_invoice(_csv(tmp_path, f"{rest}2026-10-01,openai,,-2,,,,,credit\n"), book)
+    found = reconcile(contracted(log, Contract.load(file)), bill)
+    credit = found.table[found.table["kind"] == "credit"].iloc[0]
+    assert (credit["named_usd"], found.pusd("unexplained")) == (-2, 0)
+    assert credit["why"].startswith("not taken: $9.00 left on 2026-01-01")
+
+
+def test_a_sample_says_that_its_error_may_be_all(tmp_path: Path, book: PriceBook) -> None:
+    """Beside an invoice a sample's dollars are estimated, and the note says that what it lacks may be its error."""
+    log = stored(calls(), tmp_path / "t")
+    bill = read_invoice(_csv(tmp_path, plain_export(audit(log, book))), book)
+    found = reconcile(contracted(audit(sampled(log, 0.2, tmp_path / "s"), book), Contract()), bill)
+    assert _exact(found)
+    assert {name: found.dollars[name].evidence for name in ("list", "contract", "invoice")} == {
+        "list": "estimated", "contract": "estimated", "invoice": "measured",
+    }  # fmt: skip
+    assert found.note.endswith("this may be its error alone; reconcile the whole log.")
+    assert "The log is a sample" not in reconcile(contracted(audit(log, book), Contract()), bill).text
 
 
 def test_calls_outside_the_log_count_towards_a_commitment(tmp_path: Path, book: PriceBook) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from support.small import traffic_of
 
 import planner
 from planner.figures import timeline as drawn
+from planner.figures.style import Picture
 from planner.prices import Timeline, audit, timeline
 from planner.synthetic.world import APPS, DAYS, START
 
@@ -57,6 +59,34 @@ def test_a_split_between_two_models_is_no_change(tmp_path: Path) -> None:
     assert of(tmp_path / "few", 2, 19, model=few).changes.empty
     back = ["gpt-5.4"] * 20 + ["gpt-5.4-mini"] * 20 + ["gpt-5.4"] * 20
     assert of(tmp_path / "back", 3, 20, model=back).changes["day"].tolist() == ["2026-11-02", "2026-11-03"]
+
+
+def test_rows_of_a_sample_count_once(tmp_path: Path) -> None:
+    """A row that stands for fifty requests is one of the twenty that a day needs: a few heavy rows find no change, and all is estimated."""
+    few = {"model": ["gpt-5.4"] * 3 + ["gpt-5.4-mini"] * 3, "weight": 50.0}
+    found = of(tmp_path / "few", 2, 3, **few)
+    assert found.changes.empty
+    assert found.table["requests"].sum() == 300
+    assert "(estimated); most failed" in found.text
+    assert found.text.endswith("of its requests (estimated).")
+    assert "dollars estimated, failures estimated" in words(drawn(found))
+    enough = of(tmp_path / "enough", 2, 20, model=["gpt-5.4"] * 20 + ["gpt-5.4-mini"] * 20, weight=50.0)
+    assert enough.changes["day"].tolist() == ["2026-11-02"]
+
+
+def test_dollars_are_known_as_the_audit_knows_them(tmp_path: Path) -> None:
+    """Where tokens are assumed the dollars of the timeline are, in words and picture; what failed is counted all the same."""
+    log = traffic_of(tmp_path / "log", {"model": "gpt-5.4", **COLUMNS, "app": ["a"] * 40})
+    spend = audit(replace(log, meta={**log.meta, "evidence": "assumed"}), planner.PriceBook.load())
+    found = timeline(spend)
+    assert (found.evidence, found.counted) == (spend.total.evidence, "measured") == ("assumed", "measured")
+    assert "(assumed); most failed" in found.text
+    assert "dollars assumed, failures measured" in words(drawn(found))
+
+
+def words(picture: Picture) -> str:
+    """Return all that is written on a picture."""
+    return "\n".join([text.get_text() for text in picture.texts] + [text.get_text() for axes in picture.axes for text in axes.texts])
 
 
 def test_the_figure_marks_each_change(tmp_path: Path) -> None:

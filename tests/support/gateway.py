@@ -68,10 +68,13 @@ class Gateway:
 
 
 @contextmanager
-def gateway(folder: Path, config: Mapping[str, Any], modules: Mapping[str, str] | None = None, workers: int = 1) -> Iterator[Gateway]:
+def gateway(
+    folder: Path, config: Mapping[str, Any], modules: Mapping[str, str] | None = None, workers: int = 1, database: str | None = None
+) -> Iterator[Gateway]:
     """Run ``litellm --config`` in ``folder`` until left; ``modules`` are Python files put beside the configuration.
 
-    With several ``workers`` it runs as so many processes, whose payloads may be torn.
+    It writes into the ``database`` of an address, if there is one. With several ``workers`` it runs as so many processes, whose payloads
+    may be torn.
     """
     port = _free_port()
     key = f"sk-{secrets.token_hex(32)}"
@@ -92,6 +95,7 @@ def gateway(folder: Path, config: Mapping[str, Any], modules: Mapping[str, str] 
         "PYTHONPATH": str(folder),
     }
     env.pop("DATABASE_URL", None)
+    env |= {"DATABASE_URL": database} if database else {}
     command = [str(Path(sys.executable).with_name("litellm")), "--config", "config.yaml", "--host", "127.0.0.1", "--port", str(port)]
     # A worker that is long in starting, on a busy machine, must not be taken for dead.
     command += ["--num_workers", str(workers), "--timeout_worker_healthcheck", "60"] if workers > 1 else []

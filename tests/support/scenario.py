@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -139,10 +139,10 @@ def configuration(url: str) -> dict[str, Any]:
     }
 
 
-def send(gate: Gateway) -> None:
-    """Send every call, one after the other."""
-    with openai.OpenAI(base_url=gate.url, api_key=gate.key, max_retries=0) as client:
-        for call in CALLS:
+def send(gate: Gateway, calls: Sequence[Call] = CALLS, key: str | None = None) -> None:
+    """Send the calls one after the other, with another key than the gateway's own if one is given."""
+    with openai.OpenAI(base_url=gate.url, api_key=key or gate.key, max_retries=0) as client:
+        for call in calls:
             messages: Any = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": call.text}]
             try:
                 answer: Any = client.chat.completions.create(
@@ -163,6 +163,19 @@ def expected(call: Call) -> dict[str, Any]:
         row.setdefault("input_tokens", words(SYSTEM) + words(call.text) - inside)
         row.setdefault("output_tokens", words(ANSWER))
     return row
+
+
+def mismatches(frame: pd.DataFrame, calls: Sequence[Call] = CALLS) -> list[str]:
+    """Return where the rows of a log differ from what ``calls`` say of them."""
+    grouped = {text: list(rows.to_dict("records")) for text, rows in rows_by_text(frame).items()}
+    found = []
+    for call in calls:
+        row = grouped[call.text].pop(0)
+        for name, value in expected(call).items():
+            same = pd.isna(row[name]) if value is None else row[name] == value
+            if not same:
+                found.append(f"{call.text}: {name} is {row[name]!r}, sent {value!r}")
+    return found + [f"{text}: {len(rows)} rows too many" for text, rows in grouped.items() if rows]
 
 
 def rows_by_text(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -72,16 +72,22 @@ def configuration(url: str, **router_settings: Any) -> dict[str, Any]:
 
 @contextmanager
 def everything() -> Iterator[str]:
-    """Serve chat and Responses until left; yield the address. ``[status=503]`` in a text fails."""
+    """Serve chat, streams of it and Responses until left; yield the address.
+
+    ``[status=503]`` in a text fails, ``[gpt-5-nano=503]`` where that model is asked.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            status, answer = (503, {"error": {"message": "overloaded"}}) if "[status=503]" in json.dumps(body) else (200, _answer(body))
-            text = json.dumps(answer).encode()
-            head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n"
+            asked, fails = json.dumps(body), ("[status=503]", f"[{body['model']}=503]")
+            status, answer = (503, {"error": {"message": "overloaded"}}) if any(f in asked for f in fails) else (200, _answer(body))
+            streamed = status == 200 and body.get("stream") and "messages" in body
+            text = _stream(body, answer) if streamed else json.dumps(answer).encode()
+            kind = "text/event-stream" if streamed else "application/json"
+            head = f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {len(text)}\r\n\r\n"
             self.wfile.write(head.encode() + text)
 
         def log_message(self, *_: object) -> None:
@@ -89,6 +95,16 @@ def everything() -> Iterator[str]:
 
     with serving(Handler) as url:
         yield url
+
+
+def _stream(body: Mapping[str, Any], answer: Mapping[str, Any]) -> bytes:
+    """Return a chat answer in pieces, its tokens in the last one where that was asked for."""
+    head = {"id": answer["id"], "object": "chat.completion.chunk", "created": answer["created"], "model": answer["model"]}
+    deltas: list[tuple[dict[str, str], str | None]] = [({"role": "assistant", "content": ANSWER}, None), ({}, "stop")]
+    pieces = [{**head, "choices": [{"index": 0, "delta": delta, "finish_reason": end}]} for delta, end in deltas]
+    if (body.get("stream_options") or {}).get("include_usage"):
+        pieces.append({**head, "choices": [], "usage": answer["usage"]})
+    return b"".join(b"data: " + json.dumps(piece).encode() + b"\n\n" for piece in pieces) + b"data: [DONE]\n\n"
 
 
 def _answer(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """A tiny upstream on loopback in OpenAI's and Anthropic's shapes, so that a real gateway runs without any provider.
 
 What it answers is written into the newest user message as directives: ``[status=429]``, ``[content_filter]``,
-``[cached=128]``, ``[written=64]``, ``[hour=32]``, ``[reasoning=5]``, ``[tool]``, ``[fail_first=1]``. Its tokens are words.
+``[cached=128]``, ``[written=64]``, ``[hour=32]``, ``[reasoning=5]``, ``[tool]``, ``[fail_first=1]``, ``[slow=2]`` (seconds). Its tokens
+are words.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 import json
 import re
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,6 +81,7 @@ def _respond(body: dict[str, Any], anthropic: bool, tries: Counter[str]) -> tupl
     asked = _text(body["messages"][-1]["content"])
     wanted = {name: int(value or 1) for name, value in _DIRECTIVE.findall(asked)}
     tries[asked] += 1
+    time.sleep(wanted.get("slow", 0))
     failing = tries[asked] <= wanted["fail_first"] if "fail_first" in wanted else "status" in wanted
     if "content_filter" in wanted:
         return 400, "application/json", _json({"error": {"message": _FILTERED, "type": "invalid_request_error", "code": "content_filter"}})

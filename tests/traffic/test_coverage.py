@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from support.litellm_records import PAYLOAD, SPEND
+from support.small import traffic_of
 
 from planner.errors import InputError
 from planner.traffic import Traffic, coverage, read
 from planner.traffic.coverage import _ANY, _SETTINGS
 from planner.traffic.reader import all_readers
+from planner.traffic.sampling import sampled
 
 _CUT = {"messages": [{"role": "user", "content": "a... (litellm_truncated skipped 9 chars.) ...b"}]}
 
@@ -86,6 +89,42 @@ def test_given_costs_replace_the_logs_own_and_are_named(mixed: Traffic) -> None:
     assert coverage(mixed).text.startswith("4 requests, $10.00 (measured: as the log itself states).")
     with pytest.raises(InputError, match=r"cost_usd of shape \(3,\); expected one cost per row: shape \(4,\)"):
         coverage(mixed, np.zeros(3))
+
+
+def test_a_row_of_a_sample_counts_as_often_as_it_stands_for(tmp_path: Path) -> None:
+    """Requests, dollars, shares and levers are those of the log that a sample stands for, estimated, with the interval of its dollars."""
+    rows = [
+        {
+            "request_id": f"r{i}", "timestamp": f"2026-11-03T09:{i // 60 % 60:02}:{i % 60:02}Z", "model": "m", "app": f"a{i % 2}",
+            "input_tokens": 10 + i, "source_cost_usd": 0.001 * (1 + i % 5), "latency_ms": 5 if i % 2 else None,
+        }
+        for i in range(2_000)
+    ]  # fmt: skip
+    path = tmp_path / "log.jsonl"
+    path.write_text("".join(json.dumps(r) + "\n" for r in rows), "utf-8")
+    log = read(path, out=tmp_path / "out")
+    whole, part = coverage(log), coverage(sampled(log, 0.2, tmp_path / "part"))
+    assert (whole.drawn, whole.limits) == (None, None)
+    assert part.limits is not None
+    assert part.limits[0] <= 6.0 <= part.limits[1]
+    a, b = (c.table.set_index(["what", "app"]) for c in (whole, part))
+    assert b["rows"].to_numpy() == pytest.approx(a["rows"].to_numpy(), rel=0.25)
+    assert b.loc[("requests", "all"), "rows"] == pytest.approx(5 * part.drawn)
+    assert b.loc[("requests", "all"), "usd"] == pytest.approx(6.0, rel=0.25)
+    assert part.text.startswith(f"{part.drawn:,} rows of a sample stand for {5 * part.drawn:,} requests, $")
+    assert "] (estimated: as the log itself states)." in part.text
+    given = coverage(sampled(log, 0.2, tmp_path / "again"), np.ones(part.drawn))
+    assert given.table["usd"].iloc[0] == pytest.approx(5 * part.drawn)
+    assert "(estimated, at the prices of the audit)" in given.text
+    mixed = coverage(read_weights(tmp_path, [1.0, 9.0]))
+    assert mixed.levers.set_index("lever").loc["hedging", ["share_rows", "share_usd"]].tolist() == pytest.approx([0.9, 0.9])
+
+
+def read_weights(folder: Path, weights: list[float]) -> Traffic:
+    """Return a log of a row for each weight, of which only the last has a latency."""
+    frame = pd.DataFrame({"model": "m", "input_tokens": 1, "source_cost_usd": 1.0, "weight": weights, "latency_ms": np.nan})
+    frame.loc[len(weights) - 1, "latency_ms"] = 7.0
+    return traffic_of(folder / "weights", frame)
 
 
 def test_without_any_costs_shares_are_of_requests(tmp_path: Path) -> None:

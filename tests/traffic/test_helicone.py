@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+import planner
 from benchmarks.reader_mutations import SEEDS
 from planner.schema import TOKEN_BUCKETS, TRAFFIC
 from planner.traffic import Traffic, read
@@ -149,3 +150,34 @@ def test_where_the_app_comes_from(tmp_path: Path, properties: dict[str, str], ap
     """By default the property app, team or service, in any case; any property, or the prompt's name, when asked for."""
     traffic = _read(tmp_path, {**REQUEST, "properties": properties, "prompt_id": "greeter"}, app_from=app_from)
     assert traffic.frame("app")["app"].tolist() == [app]
+
+
+_BARE = {k: v for k, v in REQUEST.items() if k not in ("request_body", "response_body")}
+
+
+@pytest.mark.parametrize(
+    ("counts", "buckets", "evidence"),
+    [
+        ({"prompt_tokens": 1200, "total_tokens": 1230}, [1200, 1024, 0, 0, 30, 0], "assumed"),  # both readings fit: the total is no help
+        ({"prompt_tokens": 1200, "total_tokens": None}, [1200, 1024, 0, 0, 30, 0], "assumed"),
+        ({"prompt_tokens": 176, "total_tokens": 206}, [176, 1024, 0, 0, 30, 0], "measured"),  # more cached than it could hold
+        ({"prompt_tokens": 1200, "total_tokens": 2254}, [1200, 1024, 0, 0, 30, 0], "measured"),
+        ({"prompt_tokens": 1200, "total_tokens": 1230, "prompt_cache_read_tokens": 0}, [1200, 0, 0, 0, 30, 0], "measured"),
+        ({"prompt_tokens": 1200, "total_tokens": 1230, "prompt_cache_read_tokens": None}, [1200, 0, 0, 0, 30, 0], "assumed"),
+    ],
+)
+def test_counts_without_a_body_are_measured_where_they_prove_themselves(
+    tmp_path: Path, counts: dict[str, int | None], buckets: list[int], evidence: str
+) -> None:
+    """Helicone's total is prompt + completion whether or not the prompt holds cached tokens: where both can be, the money is assumed."""
+    traffic = _read(tmp_path, {**_BARE, **counts})
+    assert traffic.frame(*TOKEN_BUCKETS).iloc[0].tolist() == buckets
+    assert traffic.meta["evidence"] == evidence
+    assert planner.audit(traffic).total.evidence == evidence
+
+
+def test_a_total_that_fits_no_reading_is_set_aside(tmp_path: Path) -> None:
+    """A stated total that is the sum neither with nor without cached tokens puts the request into quarantine with all three numbers."""
+    traffic = _read(tmp_path, REQUEST, {**_BARE, "request_id": "r-2", "prompt_tokens": 1200, "total_tokens": 1300})
+    assert (len(traffic), traffic.meta["evidence"]) == (1, "measured")
+    assert "1230, 2254 with cached and written ones; total_tokens is 1300" in traffic.quarantine["reason"][0]

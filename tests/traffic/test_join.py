@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -249,15 +249,59 @@ def test_a_log_without_token_counts_is_not_doubled(tmp_path: Path) -> None:
 
 
 def test_attempts_are_not_further_requests(tmp_path: Path) -> None:
-    """A tracer's failed calls during a call that the gateway counts with three attempts are set aside; a failure at another time stays."""
+    """A tracer's failed calls during a call that the gateway counts with three attempts are set aside; a failure at another time stays.
+
+    They are of the model that was asked for, or of the one that answered, however it is spelt.
+    """
     when = [pd.Timestamp("2026-11-01", tz="UTC") + pd.Timedelta(s, unit="s") for s in (0, 2, 4, 300)]
-    a = traffic_of(tmp_path / "a", {"model": "m", "input_tokens": [9], "timestamp": when[:1], "attempts": 3, "latency_ms": 5_000.0})
+    call = {"model": "m", "model_requested": "x", "input_tokens": [9], "timestamp": when[:1], "attempts": 3, "latency_ms": 5_000.0}
+    a = traffic_of(tmp_path / "a", call)
     status = ["rate_limit", "rate_limit", "ok", "transport"]
-    tracer = {"model": ["x", "y", "m", "m"], "input_tokens": [0, 0, 9, 0], "request_id": list("wxyz")}
+    tracer = {"model": ["x", "openai/m-2026-01-01", "m", "m"], "input_tokens": [0, 0, 9, 0], "request_id": list("wxyz")}
     joined = join(a, traffic_of(tmp_path / "b", {**tracer, "timestamp": when, "status": status}), tmp_path / "joined")
     assert joined.frame("request_id", "attempts").values.tolist() == [["r0", 3], ["z", 1]]
     assert joined.meta["join"]["attempts_b"] == 2
     assert joined.meta["reasons"] == {"a failed attempt at a call of the first log, counted in its attempts": 2}
+
+
+def test_only_the_attempts_of_a_call_are_its_attempts(tmp_path: Path) -> None:
+    """One retried call explains one failure of its own model and app; other models', other apps' and later failures are requests."""
+    when = pd.date_range("2026-11-01", periods=5, freq="min", tz="UTC")
+    gateway = {"model": "gpt-5-mini", "input_tokens": [9, 8, 7, 6, 5], "attempts": [2, 1, 1, 1, 1], "latency_ms": 50_000.0}
+    a = traffic_of(tmp_path / "a", {**gateway, "timestamp": when, "request_id": [f"a{i}" for i in range(5)]})
+    failed = pd.DataFrame(
+        [
+            {"app": "other", "model": "claude-sonnet-4-5", "after": 1},
+            {"app": "chat", "model": "claude-sonnet-4-5", "after": 2},
+            {"app": "other", "model": "gpt-5-mini", "after": 3},
+            {"app": "chat", "model": "gpt-5-mini", "after": 4},
+            {"app": "chat", "model": "gpt-5-mini", "after": 5},
+            {"app": "chat", "model": "gpt-5-mini", "after": 45},
+        ]
+    )
+    answered = {"app": "chat", "model": "gpt-5-mini", "timestamp": when, "latency_ms": 40_000.0, "input_tokens": gateway["input_tokens"]}
+    rows = failed.assign(timestamp=when[0] + pd.to_timedelta(failed["after"], unit="s"), status="content", latency_ms=100.0, input_tokens=0)
+    tracer = pd.concat([pd.DataFrame(answered).assign(status="ok"), rows.drop(columns="after")], ignore_index=True)
+    tracer["request_id"] = [f"b{i}" for i in range(len(tracer))]
+    joined = join(a, traffic_of(tmp_path / "b", tracer.to_dict("list")), tmp_path / "joined")
+    told = joined.meta["join"]
+    assert (told["matched_by_tokens"], told["attempts_b"], told["left_over_b"]) == (5, 1, 5)
+    assert [json.loads(r)["request_id"] for r in joined.quarantine["raw"]] == ["b8"]
+
+
+def test_a_failed_call_has_no_tokens_to_count(tmp_path: Path) -> None:
+    """Calls that only the tracer saw are kept beside failures that only the gateway logged, not beside an answer it did not count.
+
+    A failed call and a hit of the gateway's cache without tokens took none; an answer without tokens was not counted.
+    """
+    when = [pd.Timestamp("2026-11-01", tz="UTC") + pd.Timedelta(s, unit="s") for s in (0, 600, 1200, 1800)]
+    status, hit = ["ok", "rate_limit", "ok", "ok"], [False, False, True, False]
+    gateway = {"model": "m", "input_tokens": [5, 0, 0, 0], "status": status, "cache_hit": hit, "request_id": ["x", "a1", "a2", "a3"]}
+    a = traffic_of(tmp_path / "a", {**gateway, "timestamp": when})
+    tracer = {"model": "m", "app": "elsewhere", "input_tokens": [5, 70, 80, 90], "request_id": ["x", "b1", "b2", "b3"]}
+    joined = join(a, traffic_of(tmp_path / "b", {**tracer, "timestamp": when}), tmp_path / "joined")
+    assert joined.frame("request_id")["request_id"].tolist() == ["x", "a1", "a2", "a3", "b1", "b2"]
+    assert joined.meta["join"]["ambiguous_b"] == 1
 
 
 def test_the_better_text_is_kept(tmp_path: Path) -> None:
@@ -304,27 +348,48 @@ def test_quarantines_are_taken_over(tmp_path: Path) -> None:
     assert joined.meta["quarantined"] == 1
 
 
-_CALL = st.tuples(st.integers(0, 8), st.integers(0, 2), st.sampled_from(["m", "n", ""]), st.sampled_from([None, "x", "y", "z"]))
+@dataclass(frozen=True)
+class Call:
+    """What matching looks at: −1 tokens were not counted, 0 are those of a failure; it takes a second."""
+
+    at: int
+    tokens: int
+    model: str
+    id: str | None
+    attempts: int
+    app: str
 
 
-def _side(calls: list[tuple[int, int, str, str | None]]) -> Iterator[Any]:
-    import pyarrow as pa
+_CALL = st.builds(
+    Call,
+    st.integers(0, 8),
+    st.integers(-1, 2),
+    st.sampled_from(["m", "n", ""]),
+    st.sampled_from([None, "x", "y", "z"]),
+    st.integers(1, 3),
+    st.sampled_from(["p", "q"]),
+)
 
-    yield pa.array([c[3] for c in calls], pa.string())
-    yield np.array([c[0] for c in calls], "datetime64[s]").astype("datetime64[us]")
-    yield np.array([c[2] for c in calls], object)
-    yield np.array([""] * len(calls), object)
-    yield np.array([[c[1], c[1]] for c in calls], np.int64).reshape(-1, 2)
-    yield np.array([c[0] + 1 for c in calls], "datetime64[s]").astype("datetime64[us]")
-    yield np.array([c[1] == 0 for c in calls], bool)
-    yield np.array([c[2] == "m" for c in calls], bool)
+
+def _side(calls: list[Call]) -> Side:
+    began = np.array([c.at for c in calls], "datetime64[s]").astype("datetime64[us]")
+    return Side(
+        id=pa.array([c.id for c in calls], pa.string()),
+        time=began,
+        model=np.array([c.model for c in calls], object),
+        requested=np.array([""] * len(calls), object),
+        tokens=np.array([[c.tokens, c.tokens] for c in calls], np.int64).reshape(-1, 2),
+        end=began + np.timedelta64(1, "s"),
+        failed=np.array([c.tokens == 0 for c in calls], bool),
+        attempts=np.array([c.attempts for c in calls], np.int64),
+        app=np.array([c.app for c in calls], object),
+    )
 
 
 @given(st.lists(_CALL, max_size=8), st.lists(_CALL, max_size=8), st.integers(0, 3))
-def test_matching_equals_the_definition(first: list[Any], second: list[Any], window: int) -> None:
+def test_matching_equals_the_definition(first: list[Call], second: list[Call], window: int) -> None:
     """On any rows: a pair by id is of ids that both have once; another pair is of rows that have each other as only candidate."""
-    a, b = Side(*_side(first)), Side(*_side(second))
-    found = match(a, b, window)
+    found = match(_side(first), _side(second), window)
     expected = _slow(first, second, window)
     assert found.partner.tolist() == expected.partner.tolist()
     assert found.ambiguous_a.tolist() == expected.ambiguous_a.tolist()
@@ -334,12 +399,12 @@ def test_matching_equals_the_definition(first: list[Any], second: list[Any], win
     assert sum(int(k.sum()) for k in kinds) == len(second)
 
 
-def _slow(first: list[Any], second: list[Any], window: int) -> Match:
+def _slow(first: list[Call], second: list[Call], window: int) -> Match:
     """The definition, row by row."""
     partner = np.full(len(first), -1)
     lost_a, lost_b, by_id = np.zeros(len(first), bool), np.zeros(len(second), bool), np.zeros(len(first), bool)
-    for name in {c[3] for c in first if c[3]} & {c[3] for c in second if c[3]}:
-        mine, theirs = [i for i, c in enumerate(first) if c[3] == name], [j for j, c in enumerate(second) if c[3] == name]
+    for name in {c.id for c in first if c.id} & {c.id for c in second if c.id}:
+        mine, theirs = [i for i, c in enumerate(first) if c.id == name], [j for j, c in enumerate(second) if c.id == name]
         if len(mine) == len(theirs) == 1:
             partner[mine[0]], by_id[mine[0]] = theirs[0], True
         else:
@@ -354,8 +419,8 @@ def _slow(first: list[Any], second: list[Any], window: int) -> Match:
 
     def near(i: int, j: int, tokens: bool) -> bool:
         one, two = first[i], second[j]
-        alike = one[1] == two[1] if tokens else True
-        return bool(one[2] == two[2] != "" and alike and abs(one[0] - two[0]) <= window)
+        alike = one.tokens == two.tokens if tokens else True
+        return bool(one.model == two.model != "" and alike and abs(one.at - two.at) <= window)
 
     rows, columns = free()
     pairs = [(i, j) for i in rows for j in columns if near(i, j, tokens=True)]
@@ -368,10 +433,29 @@ def _slow(first: list[Any], second: list[Any], window: int) -> Match:
         rows, columns = free()
         for i in rows:
             for j in columns:
-                if (first[i] if bare == 0 else second[j])[1] == 0 and near(i, j, tokens=False):
+                if (first[i] if bare == 0 else second[j]).tokens < 0 and near(i, j, tokens=False):
                     lost_a[i], lost_b[j] = True, True
+    return Match(partner, by_id, lost_a, lost_b, _slow_attempts(first, second, partner, free()[1], window))
+
+
+def _slow_attempts(first: list[Call], second: list[Call], partner: np.ndarray[Any, Any], free: list[int], window: int) -> Any:
+    """The definition of attempts, call by call: those with a partner first, in the order of the first and last failure they can have."""
     attempts = np.zeros(len(second), bool)
-    for j in free()[1]:
-        during = [c for c in first if c[2] == "m" and c[0] - window <= second[j][0] <= c[0] + 1 + window]
-        attempts[j] = second[j][1] == 0 and bool(during)
-    return Match(partner, by_id, lost_a, lost_b, attempts)
+    failed = sorted((j for j in free if second[j].tokens == 0), key=lambda j: second[j].at)
+    for answered in (True, False):
+        could = {}
+        for i, call in enumerate(first):
+            own = second[partner[i]] if partner[i] >= 0 else None
+            until = own.at + 1 if own else call.at + 1 + window
+            if (own is not None) == answered and call.model:
+                could[i] = [
+                    j
+                    for j in failed
+                    if not attempts[j]
+                    and second[j].model == call.model
+                    and call.at - window <= second[j].at <= until
+                    and (own is None or second[j].app == own.app)
+                ]
+        for i in sorted((i for i in could if could[i]), key=lambda i: (second[could[i][0]].at, second[could[i][-1]].at)):
+            attempts[[j for j in could[i] if not attempts[j]][: first[i].attempts - 1]] = True
+    return attempts

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from support.small import traffic_of
+from typer.testing import CliRunner
 
+from planner.cli.app import app
 from planner.errors import InputError
-from planner.traffic import Traffic
+from planner.traffic import Traffic, read, sampled
 from planner.traffic.join import join
 from planner.traffic.join_twice import Twice, refuse_twice
 
@@ -57,6 +60,52 @@ def test_an_overlap_of_one_day_is_found(tmp_path: Path) -> None:
     day = calls[calls["timestamp"].dt.day == 4]
     with pytest.raises(InputError, match=r"2026-11-04"):
         refuse_twice(_log(tmp_path / "log", calls, _seen_again(day)))
+
+
+@pytest.mark.parametrize("spelt", ["{}-2025-08-07", "openai/{}", "azure/eastus/{}", "OpenAI/{}@20250807"])
+def test_a_model_is_the_same_however_it_is_spelt(tmp_path: Path, spelt: str) -> None:
+    """A second view that writes the model with its provider or date is found as well."""
+    calls = _calls(500, 0)
+    with pytest.raises(InputError, match="twice"):
+        refuse_twice(_log(tmp_path, calls, _seen_again(calls).assign(model=calls["model"].map(spelt.format))))
+
+
+@pytest.mark.parametrize(("views", "words"), [(3, "3 times"), (4, "4 times")])
+def test_more_than_two_views_are_refused(tmp_path: Path, views: int, words: str) -> None:
+    """Three or four logs of the same calls, read as one, are refused like two."""
+    calls = _calls(2_000, 0)
+    more = [_seen_again(calls, k).assign(request_id=f"v{k}-" + calls["request_id"]) for k in range(views - 1)]
+    with pytest.raises(InputError, match=rf"of {views * 2_000:,} requests {words}"):
+        refuse_twice(_log(tmp_path, calls, *more))
+
+
+@pytest.mark.parametrize("lag_ms", [-120.0, 120.0, 400.0])
+def test_what_lies_between_two_observers_makes_no_difference(tmp_path: Path, lag_ms: float) -> None:
+    """A second view whose durations are all longer, or shorter, by the way between the two is found as well."""
+    calls = _calls(1_000, 0).assign(latency_ms=lambda c: c["latency_ms"] + 500.0)
+    with pytest.raises(InputError, match="twice"):
+        refuse_twice(_log(tmp_path, calls, _seen_again(calls).assign(latency_ms=lambda c: c["latency_ms"] + lag_ms)))
+
+
+def test_pairs_of_calls_are_read_when_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two parts of every document, alike in all that is looked at, are refused with how to insist; then they are read and joined."""
+    monkeypatch.chdir(tmp_path)
+    times = [_START + pd.Timedelta(5 * (i // 2) + 0.1 * (i % 2), unit="s") for i in range(600)]
+    calls = [
+        {"request_id": f"e{i}", "timestamp": t.isoformat(), "model": "embed", "input_tokens": 512, "latency_ms": 50}
+        for i, t in enumerate(times)
+    ]
+    Path("calls.jsonl").write_text("".join(json.dumps(c) + "\n" for c in calls), "utf-8")
+    Path("scores.jsonl").write_text("".join(json.dumps({**c, "quality": 1.0}) + "\n" for c in calls), "utf-8")
+    with pytest.raises(InputError, match=r"the first at 2026-11-01 00:00:00\.000000 UTC.*allow_twice=True\), in the shell .*--allow-twice"):
+        read("calls.jsonl")
+    done = CliRunner().invoke(app, ["read", "calls.jsonl", "--allow-twice", "--out", "calls", "--quiet"])
+    assert done.exit_code == 0, done.output
+    scores = read("scores.jsonl", allow_twice=True, out="scores")
+    joined = join(Traffic.open("calls"), scores, "joined")
+    assert (len(joined), joined.meta["allow_twice"], sampled(joined, 0.5, "half").meta["allow_twice"]) == (600, True, True)
+    with pytest.raises(InputError, match="twice"):
+        read("calls.jsonl")
 
 
 @pytest.mark.parametrize("per_second", [0.05, 0.2, 0.5, 5.0])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from support.gateway import gateway
-from support.scenario import CALLS, LOGGED, RATES, RECORDED, Call, configuration, expected, rows_by_text, send
+from support.scenario import CALLS, LOGGED, RATES, RECORDED, configuration, expected, mismatches, send
 from support.upstream import upstream
 
 from planner.schema import TRAFFIC
@@ -48,34 +47,22 @@ def _whole(traffic: Traffic) -> pd.DataFrame:
     return traffic.frame(*TRAFFIC.names)
 
 
-def _mismatches(frame: pd.DataFrame, calls: Sequence[Call] = CALLS) -> list[str]:
-    grouped = {text: list(rows.to_dict("records")) for text, rows in rows_by_text(frame).items()}
-    found = []
-    for call in calls:
-        row = grouped[call.text].pop(0)
-        for name, value in expected(call).items():
-            same = pd.isna(row[name]) if value is None else row[name] == value
-            if not same:
-                found.append(f"{call.text}: {name} is {row[name]!r}, sent {value!r}")
-    return found + [f"{text}: {len(rows)} rows too many" for text, rows in grouped.items() if rows]
-
-
 def test_every_call_is_one_row_that_says_what_was_sent(live: Live) -> None:
     """Tokens, cache, tools, tags, sessions, streams, failures and retries come back as they were sent, one row a call."""
-    assert _mismatches(_whole(live.traffic)) == []
+    assert mismatches(_whole(live.traffic)) == []
 
 
 def test_database_rows_say_the_same(live: Live) -> None:
     """The rows that LiteLLM itself makes for its spend table are read as what was sent, text and retries included."""
     succeeded = [c for c in CALLS if expected(c)["status"] == "ok"]
     assert live.spend.meta["source_format"] == "litellm_spend"
-    assert _mismatches(_whole(live.spend), succeeded) == []
+    assert mismatches(_whole(live.spend), succeeded) == []
     assert len(live.spend.quarantine) == 0
 
 
 def test_the_recorded_payloads_are_read_alike(recorded: Traffic) -> None:
     """The recording in tests/data says the same as a live proxy does, so that fast tests stand on real payloads."""
-    assert _mismatches(_whole(recorded)) == []
+    assert mismatches(_whole(recorded)) == []
 
 
 def test_every_payload_is_accepted_or_set_aside(live: Live) -> None:

@@ -189,7 +189,7 @@ def test_a_call_around_one_without_usage_counts_itself(tmp_path: Path) -> None:
 
 def test_the_memory_of_wrappers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of more spans around calls than are remembered, the oldest are forgotten: what they wrap is then counted twice, never lost."""
-    monkeypatch.setattr("planner.traffic.otel_spans._REMEMBERED", 10)
+    monkeypatch.setattr("planner.traffic.nests._REMEMBERED", 10)
     inner = [_request(_span(100 + i, _chat(), parent=i)) for i in range(1, 31)]
     outer = [_request(_span(i, _chat())) for i in range(1, 31)]
     found = [f for _, f in opened(iter([("f", Found(n, b"", r)) for n, r in enumerate([*inner, *outer], 1)]))]

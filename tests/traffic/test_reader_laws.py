@@ -19,7 +19,13 @@ from planner.traffic.reader import all_readers
 from planner.traffic.records import records
 
 DATA = Path(__file__).parents[1] / "data"
-RECORDED = {"litellm_payloads.jsonl": "litellm_payload", "otel_openai.jsonl": "otel", "langfuse_sdk.jsonl": "otel"}
+RECORDED = {
+    "litellm_payloads.jsonl": "litellm_payload",
+    "litellm_spend_logs.csv": "litellm_spend",
+    "litellm_spend_logs.copy.ndjson": "litellm_spend",
+    "otel_openai.jsonl": "otel",
+    "langfuse_sdk.jsonl": "otel",
+}
 _ALL = {seed.name: seed for seed in seeds()}
 
 

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.errors import InputError
-from planner.traffic import records as module
+from planner.traffic import streams as module
 from planner.traffic.records import raw_text, records
 
 _JSON = st.recursive(

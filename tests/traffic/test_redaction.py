@@ -7,9 +7,10 @@ import json
 import random
 from collections import Counter
 from string import ascii_letters, digits
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.synthetic import sample_folder
@@ -171,6 +172,122 @@ def test_json_stays_json(pieces: list[str], between: str) -> None:
         after = json.loads(redacted(json.dumps(messages, ensure_ascii=ascii_only)))
         assert [m["role"] for m in after] == ["user", "assistant"]
         assert [p.keys() for p in after[1]["content"]] == [{"type", "text"}] * len(pieces)
+
+
+_WORDS = st.one_of(
+    st.text(max_size=12),
+    st.sampled_from([s for _, s in _CASES]),
+    st.sampled_from(["phone", "customerPhone", "mobile_numbers", "password", "card", "<EMAIL>", "Zx81Spectrum48k", "4155551234", "\\d"]),
+)
+_SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.integers(-(10**19), 10**19),
+    st.sampled_from([4111111111111111, -4111111111111111, 378282246310005, 4155551234, 41555512340, 2.5e15]),
+    _WORDS,
+    st.tuples(_WORDS, _WORDS).map(" ".join),
+)
+#: JSON that also holds JSON as text, as the arguments of tool calls do.
+_JSON = st.recursive(
+    _SCALARS,
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(_WORDS, inner, max_size=4), inner.map(json.dumps)),
+    max_leaves=12,
+)
+
+
+def _shape(value: Any) -> Any:
+    """Return a JSON value without its names, strings and numbers."""
+    if isinstance(value, dict):
+        return ("object", *map(_shape, value.values()))
+    if isinstance(value, list):
+        return ["list", *map(_shape, value)]
+    return value if value is None or isinstance(value, bool) else "value"
+
+
+@settings(max_examples=400)
+@given(st.one_of(st.lists(_JSON, max_size=4), st.dictionaries(_WORDS, _JSON, max_size=4)), st.booleans(), st.sampled_from([None, 1]))
+def test_json_keeps_its_shape(value: Any, ascii_only: bool, indent: int | None) -> None:
+    """Any JSON, with finds in names, strings, bare numbers and JSON inside strings, is JSON of the same shape afterwards."""
+    after = redacted(json.dumps(value, ensure_ascii=ascii_only, indent=indent))
+    assert _shape(json.loads(after)) == _shape(value)
+    assert after.encode("utf-8")
+    assert redacted(after) == after
+
+
+@settings(max_examples=200)
+@given(st.one_of(st.lists(_JSON, max_size=4), st.dictionaries(_WORDS, _JSON, max_size=4)), st.sampled_from([None, 1]))
+def test_what_is_not_replaced_stays_byte_for_byte(value: Any, indent: int | None) -> None:
+    """A find more in JSON text changes that string alone: escapes, spaces and numbers as they are written stay, so that prefixes match."""
+    text = redacted(json.dumps({"a": value}, indent=indent))
+    longer = redacted(json.dumps({"a": value, "b": "call +49 30 901820"}, indent=indent))
+    assert longer.startswith(text.rstrip("}\n "))
+
+
+def test_a_number_that_is_replaced_becomes_a_string() -> None:
+    """A card as a bare number, in a message or in the arguments of a call, is a quoted mark; other numbers stay numbers."""
+    called = [{"type": "tool_use", "input": {"card": 4111111111111111, "amount": 4111111111111112, "rate": -1.50e3}}]
+    assert redacted(json.dumps(called)) == json.dumps(called).replace("4111111111111111", '"<CARD>"')
+    inside = {"arguments": json.dumps({"card": 4111111111111111, "at": 1762160400000})}
+    assert json.loads(json.loads(redacted(json.dumps(inside)))["arguments"]) == {"card": "<CARD>", "at": 1762160400000}
+
+
+@pytest.mark.parametrize("name", ["phone", "Phone", "phone_number", "customerPhone", "contact.mobile", "tel", "fax", "MOBILE", "phones"])
+@pytest.mark.parametrize("number", ["4155551234", "01701234567", 4155551234, "415 5551234", "+14155551234"])
+def test_what_stands_under_the_name_of_a_telephone_is_its_number(name: str, number: str | int) -> None:
+    """Digits that alone say nothing are a number under such a name, quoted or bare, in a list, and in JSON inside a string."""
+    for value in ({name: number}, {name: [number, number]}, {"arguments": json.dumps({"a": {name: number}})}):
+        marked = redacted(json.dumps(value))
+        assert "<PHONE>" in marked
+        assert not set(marked) & set(digits)
+        assert _shape(json.loads(marked)) == _shape(value)
+
+
+@pytest.mark.parametrize("card", PLANTED["<CARD>"])
+def test_a_card_is_found_beside_other_digits(card: str) -> None:
+    """The day on which it expires, its code, or a count before it do not hide a card."""
+    assert redacted(f"{card} 12/27") == "<CARD> 12/27"
+    assert redacted(f"{card} 123, 30 {card}") == "<CARD> 123, 30 <CARD>"
+
+
+@pytest.mark.parametrize("number", PLANTED["<PHONE>"])
+def test_numbers_one_after_another_are_all_found(number: str) -> None:
+    """A telephone number does not hide the next one, on the same line or the next; with a plus not even behind a space."""
+    for between in (", ", "\n", " or ", *([" "] if number.startswith("+") else [])):
+        assert redacted(between.join([number] * 3)) == between.join(["<PHONE>"] * 3)
+
+
+def test_a_name_that_only_sounds_like_it_hides_nothing() -> None:
+    """Hotels, cells of a sheet, dates, flags and other digits under other names stay."""
+    value = {
+        "hotel": "4155551234",
+        "cell": "B12",
+        "mobile": True,
+        "tel": "2026-11-03",
+        "intel": 41555512,
+        "order": "4155551234",
+        "fax": "n/a",
+    }
+    assert redacted(json.dumps(value)) == json.dumps(value)
+
+
+def test_outside_json_a_quoted_name_says_it_too() -> None:
+    """Python's text of a dict, and JSON that was cut off, hide the number under such a name."""
+    assert redacted("{'phone': '4155551234', 'n': '4155551234'}") == "{'phone': '<PHONE>', 'n': '4155551234'}"
+    assert redacted('{"args": "{\\"phone\\": \\"4155551234\\", ') == '{"args": "{\\"phone\\": \\"<PHONE>\\", '
+
+
+def test_names_of_one_object_stay_different() -> None:
+    """Addresses as names of an object become marks with numbers, so that no value is lost."""
+    before = {"ann@example.com": 1, "bob@example.com": 2, "<EMAIL>": 3, "x": 4}
+    assert json.loads(redacted(json.dumps(before))) == {"<EMAIL>": 1, "<EMAIL> 2": 2, "<EMAIL> 3": 3, "x": 4}
+
+
+def test_an_escaped_address_goes_whole() -> None:
+    """Letters, signs and slashes that JSON text writes as escapes belong to the address or number."""
+    assert redacted(json.dumps(["an jörg.müller@firma.de"])) == '["an <EMAIL>"]'
+    assert redacted(json.dumps({"ann@müller.de": None})) == '{"<EMAIL>": null}'
+    assert redacted('["030\\/901820-15", "\\u002b49 30 901820"]') == '["<PHONE>", "<PHONE>"]'
 
 
 @given(st.text(max_size=60), st.sampled_from(_CASES))

@@ -1,7 +1,8 @@
 """Helicone's requests: the API's pages and ``@helicone/export`` as JSONL, JSON or CSV.
 
 Whether Helicone's own ``prompt_tokens`` hold cached ones has changed over time, so tokens are counted from the answer's ``usage`` where
-bodies were exported. Objects in CSV cells have their quotes doubled twice. Exports leave out answers from Helicone's cache.
+bodies were exported. Its ``total_tokens`` do not tell: they are prompt_tokens + completion_tokens in either case. Objects in CSV cells have
+their quotes doubled twice. Exports leave out answers from Helicone's cache.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 from planner.traffic.failures import CODES, failure_kind
 from planner.traffic.providers import provider_name
-from planner.traffic.reader import Options, Reader, Record, Row
+from planner.traffic.reader import ASSUMED, Options, Reader, Record, Row
 from planner.traffic.shapes import answer_columns, first, prompt_columns, request_columns, usage_columns
 from planner.traffic.usage import provider_usage
 from planner.traffic.values import Rejected, as_json, count, dig, flag, micros, milliseconds, number, text, unjson
@@ -76,13 +77,23 @@ def _object(value: Any) -> dict[str, Any]:
 
 
 def _tokens(record: Record, answered: Mapping[str, Any]) -> Row:
-    """Return the buckets by the answer's usage, else by Helicone's counts, whose prompt holds nothing cached or written."""
+    """Return the buckets by the answer's usage, else by Helicone's counts, whose prompt holds nothing cached or written.
+
+    That is assumed where the log's numbers allow both readings, or do not say what was cached.
+    """
     found = provider_usage(answered.get("usage") or answered.get("usageMetadata"))
-    names = ("prompt_tokens", "prompt_cache_read_tokens", "prompt_cache_write_tokens", "completion_tokens")
-    if found or all(record.get(n) in (None, "") for n in names):
+    cached = ("prompt_cache_read_tokens", "prompt_cache_write_tokens")
+    names = ("prompt_tokens", *cached, "completion_tokens", "total_tokens")
+    if found or all(record.get(n) in (None, "") for n in names[:4]):
         return found
-    prompt, read, written, said = (count(record.get(n), n) or 0 for n in names)
-    return usage_columns(prompt + read + written, said, {"cache_read_input_tokens": read, "cache_creation_input_tokens": written})
+    (prompt, read, written, said), total = (count(record.get(n), n) or 0 for n in names[:4]), count(record.get(names[4]), names[4])
+    outside, whole = read + written, prompt + read + written + said
+    if total not in (None, prompt + said, whole):
+        raise Rejected(f"prompt and completion tokens are {prompt + said}, {whole} with cached and written ones; total_tokens is {total}")
+    logged = any(record.get(n) not in (None, "") for n in cached)
+    sure = prompt == 0 or (logged and (outside == 0 or outside > prompt or total == whole))
+    row = usage_columns(prompt + outside, said, {"cache_read_input_tokens": read, "cache_creation_input_tokens": written})
+    return row if sure else {**row, ASSUMED: True}
 
 
 def _latency_ms(record: Record) -> float | None:
@@ -128,7 +139,8 @@ READER = Reader(
     _sniff,
     _convert,
     (
-        "where no bodies were exported, Helicone's prompt_tokens hold nothing cached or written, as it stores them now",
+        "where no bodies were exported, Helicone's prompt_tokens hold nothing cached or written, as it stores them now; where its numbers "
+        "do not prove it, tokens count as assumed",
         "answers from Helicone's cache are missing: its exports leave them out",
     ),
     ("property", "prompt_name"),

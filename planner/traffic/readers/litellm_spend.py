@@ -1,20 +1,30 @@
-"""LiteLLM_SpendLogs: a dump of the proxy's table (CSV, JSON) or ``GET /spend/logs``; JSON columns may be JSON text twice.
+r"""LiteLLM_SpendLogs: a dump of the proxy's table (CSV, JSON, Parquet) or ``GET /spend/logs``; JSON columns may be JSON text twice.
 
-The rows of one whole batch job (``_batch_cost``) keep their money, booked as overhead of tier ``batch``: a job is no
-request.
+From the database: ``psql "$DATABASE_URL" -c '\copy (select * from "LiteLLM_SpendLogs") to spend.csv csv header'``. The rows of one whole
+batch job (``_batch_cost``) keep their money, booked as overhead of tier ``batch``: a job is no request. So do earlier attempts of a
+failed request that the provider billed (``-attempt-N``), which the request's own row counts. What the table does not hold is whether a
+call was streamed, unless it holds the request's body.
 """
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import orjson
+
+from planner.schema import TOKEN_BUCKETS
 from planner.traffic import litellm
-from planner.traffic.reader import Options, Reader, Record, Row
+from planner.traffic.reader import TOTALS, Options, Reader, Record, Row
 from planner.traffic.repeating import repeating
 from planner.traffic.shapes import REQUEST_FIELDS, answer_columns, prompt_columns, request_columns
-from planner.traffic.values import flag, number, text, unjson
+from planner.traffic.values import Rejected, flag, number, text, unjson
 
+_JSON_COLUMNS = ("metadata", "request_tags", "messages", "response", "proxy_server_request")
+_PYTHON = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\b(?:True|False|None)\b""", re.DOTALL)
+_WORDS = {"True": "true", "False": "false", "None": "null"}
 _SIGNS = ("request_id", "spend", "startTime", "call_type", "request_tags", "model_group", "proxy_server_request")
 
 
@@ -24,12 +34,13 @@ def _sniff(sample: Sequence[Record]) -> str | None:
 
 
 def _convert(record: Record, options: Options) -> Row:
+    record = _as_values(record)
     request_id = text(record.get("request_id")) or ""
     metadata, body = _object(record.get("metadata")), _object(record.get("proxy_server_request"))
     status = text(record.get("status")) or text(metadata.get("status"))
     row = dict(_settings(record, metadata, body, status, metadata.get("error_information"), options.app_from))
     stored = body.get("messages") or body.get("input") or unjson(record.get("messages"))
-    stream = flag(body["stream"], "stream") or False if "stream" in body else None
+    stream = flag(body.get("stream"), "stream") or False if body else None
     row["request_id"] = request_id or None
     row["user"] = text(record.get("end_user")) or litellm.unless(record.get("user"), "default_user_id")
     row["session_id"] = _session(record)
@@ -40,8 +51,12 @@ def _convert(record: Record, options: Options) -> Row:
     row.update(answer_columns(record.get("response")))
     row.update(litellm.tokens(record, _usage(metadata), required=row["status"] == "ok"))
     row.update(litellm.times(record, stream))
+    if row["status"] != "ok" and not row["source_cost_usd"] and not unjson(metadata.get("usage_object")):
+        row.update(dict.fromkeys((*TOKEN_BUCKETS, *TOTALS), 0))
     if request_id.endswith("_batch_cost"):
         row["purpose"], row["service_tier"] = "overhead", "batch"
+    elif metadata.get("billed_retry_attempt") is True:
+        row["purpose"] = "overhead"
     return row
 
 
@@ -71,6 +86,34 @@ _settings = repeating(
 )
 
 
+def _as_values(record: Record) -> Record:
+    """Return a record with the values of its JSON columns; pandas' ``to_csv`` writes those that psycopg read as Python's text."""
+    written = record.get("metadata")
+    if not (isinstance(written, str) and written.startswith("{'")):
+        return record
+    return {**record, **{name: _value(name, record[name]) for name in _JSON_COLUMNS if name in record}}
+
+
+def _value(name: str, written: Any) -> Any:
+    if not isinstance(written, str) or written[:1] not in ("{", "["):
+        return written
+    try:
+        return orjson.loads(_PYTHON.sub(_as_json, written))
+    except (ValueError, SyntaxError) as error:
+        raise Rejected(
+            f"{name} is neither JSON nor Python's text of it; write it with json.dumps, or export the table with psql"
+        ) from error
+
+
+def _as_json(token: re.Match[str]) -> str:
+    """Return a string or a word of Python's as JSON."""
+    written = token[0]
+    if written in _WORDS:
+        return _WORDS[written]
+    plain = "\\" not in written and '"' not in written[1:-1]
+    return f'"{written[1:-1]}"' if plain else orjson.dumps(ast.literal_eval(written)).decode()
+
+
 def _object(value: Any) -> dict[str, Any]:
     found = unjson(value)
     return found if isinstance(found, dict) else {}
@@ -91,6 +134,9 @@ READER = Reader(
     "LiteLLM_SpendLogs rows (columns request_id, spend, startTime, request_tags, ...)",
     _sniff,
     _convert,
-    ("a LiteLLM session id may be its own random id: sessions of one request are no evidence of single-turn traffic",),
+    (
+        "a LiteLLM session id may be its own random id: sessions of one request are no evidence of single-turn traffic",
+        "a failed call that cost nothing and has no usage has no tokens: LiteLLM logs its own count of the prompt",
+    ),
     litellm.APP_SOURCES,
 )

@@ -13,7 +13,7 @@ from typing import Any
 from planner.traffic import langfuse
 from planner.traffic.failures import failure_kind
 from planner.traffic.litellm import app_of, tags_of
-from planner.traffic.otel_spans import INPUT_TOKENS, OUTPUT_TOKENS, opened, vocabularies
+from planner.traffic.otel_spans import INPUT_TOKENS, OUTPUT_TOKENS, opened, spans_of, vocabularies
 from planner.traffic.otel_text import text_columns
 from planner.traffic.providers import provider_name
 from planner.traffic.reader import Options, Reader, Record, Row
@@ -217,4 +217,5 @@ READER = Reader(
     ),
     ("tag", "service", "attribute"),
     opened,
+    opens=spans_of,
 )

@@ -1,0 +1,171 @@
+"""Parts of files → pieces, in order, made by several processes at once.
+
+In: parts of files in order, a reader, options. Out: their pieces in the same order; a piece hangs on its part alone, so that nothing hangs
+on how many processes there are or which of them made it. Each is a new Python that imports this module and nothing of the caller's (no
+``__main__`` runs again); until it has started, and while all are busy, the caller makes pieces itself. One that ends early costs nothing
+but time. Knows nothing of what becomes of pieces.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from planner.traffic.kept import Kept
+from planner.traffic.pieces import Converter, Input, Piece
+from planner.traffic.reader import Options, Reader, all_readers, reader_named
+from planner.traffic.records import Lines
+
+__all__ = ["pieces", "work"]
+
+#: Fewer bytes are read before another process has started; more processes than these wait for the one that stores what they make.
+_WORTH_BYTES, _MOST = 64 << 20, 7
+#: Parts on their way per process: one in work, one that waits, one that is done.
+_AHEAD = 3
+#: It imports this module alone: what the package imports for its users would take longer to import than many parts to convert.
+_PROGRAM = """
+import sys, types
+package = types.ModuleType("planner.traffic")
+package.__path__ = [sys.argv[1]]
+sys.modules["planner.traffic"] = package
+from planner.traffic.crew import work
+work()
+"""
+_LOST = (OSError, EOFError, pickle.PickleError)
+
+
+@dataclass(slots=True)
+class _Task:
+    """A part, and its piece once there is one: kept from before, made here, or by a process."""
+
+    number: int
+    file: str
+    given: Input
+    elsewhere: Future[Piece] | None
+    piece: Piece | None
+    kept: bool
+
+
+def pieces(parts: Iterator[tuple[str, Input]], convert: Converter, kept: Kept, size: int) -> Iterator[tuple[Piece, Input]]:
+    """Yield the piece of every part of (file, part), and the part; what is ``kept`` is not made again.
+
+    ``size`` is what there is to read [bytes].
+    """
+    count = _helpers(convert.reader, size)
+    with _Crew(count, convert.reader.name, convert.options) as crew:
+        numbered, tasks = enumerate(parts), deque[_Task]()
+        while True:
+            for number, (file, given) in islice(numbered, max(0, _AHEAD * count + 1 - len(tasks))):
+                piece = kept.piece(number, file, given, convert)
+                elsewhere = crew.started(file, given) if count and piece is None else None
+                tasks.append(_Task(number, file, given, elsewhere, piece, kept=piece is not None))
+            if not tasks:
+                return
+            piece = _done(tasks, convert)
+            task = tasks.popleft()
+            if not task.kept:
+                kept.keep(task.number, piece)
+            yield piece, task.given
+
+
+def _done(tasks: deque[_Task], convert: Converter) -> Piece:
+    """Return the piece of the first task; while a process is at it, make those that wait."""
+    first = tasks[0]
+    while first.piece is None:
+        if first.elsewhere is not None and first.elsewhere.done() and not first.elsewhere.cancelled():
+            try:
+                return first.elsewhere.result()
+            except _LOST:
+                first.elsewhere = None
+        mine = next((t for t in tasks if t.piece is None and (t.elsewhere is None or t.elsewhere.cancel())), None)
+        if mine is not None:
+            mine.piece = convert(mine.file, mine.given)
+        elif first.elsewhere is not None:
+            wait([first.elsewhere])
+    return first.piece
+
+
+def _helpers(reader: Reader, size: int) -> int:
+    """Return how many processes help: none where there is little to read, or where another Python could not know the reader."""
+    apart = reader.gather is None or reader.opens is not None
+    known = all_readers().get(reader.name) is reader
+    return min(_processors() - 1, _MOST) if size >= _WORTH_BYTES and sys.executable and apart and known else 0
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Crew:
+    """Processes that make pieces, each with a thread here that talks to it."""
+
+    def __init__(self, count: int, reader: str, options: Options) -> None:
+        self._about = reader, options
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._own = threading.local()
+        self._threads = ThreadPoolExecutor(max(count, 1), "reading", self._start)
+
+    def __enter__(self) -> _Crew:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for process in self._processes:
+            process.kill()
+        self._threads.shutdown()
+        for process in self._processes:
+            process.communicate()
+
+    def started(self, file: str, given: Input) -> Future[Piece] | None:
+        """Give a part to the process that is free next; None where it is not lines, which alone travel well."""
+        return self._threads.submit(self._asked, (file, given)) if isinstance(given, Lines) else None
+
+    def _start(self) -> None:
+        """Start this thread's process, and wait until it has imported what it needs."""
+        known = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+        pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        process = subprocess.Popen([sys.executable, "-c", _PROGRAM, str(Path(__file__).parent)], env=known, **pipes)
+        self._processes.append(process)
+        self._own.process = process
+        try:
+            self._asked(self._about)
+        except _LOST:
+            return  # so will every part that is sent there be
+
+    def _asked(self, question: Any) -> Any:
+        process: subprocess.Popen[bytes] = self._own.process
+        if process.stdin is None or process.stdout is None:
+            raise OSError("a process without pipes")
+        pickle.dump(question, process.stdin, protocol=5)
+        process.stdin.flush()
+        return pickle.load(process.stdout)
+
+
+def work() -> None:
+    """Make pieces of what comes in, until nothing does: the whole life of a process of a crew."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.disable()
+    with os.fdopen(os.dup(1), "wb") as sink:
+        os.dup2(2, 1)  # what a library may print is no answer
+        name, options = pickle.load(sys.stdin.buffer)
+        convert, answer = Converter(reader_named(name), options), None
+        while True:
+            pickle.dump(answer, sink, protocol=5)
+            sink.flush()
+            try:
+                file, given = pickle.load(sys.stdin.buffer)
+            except EOFError:
+                return
+            answer = convert(file, given)

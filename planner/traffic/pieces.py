@@ -1,0 +1,174 @@
+"""Some consecutive records of one file → rows in columns, and what must be looked at one by one.
+
+In: lines of a file, or records; a reader and its options. Out: a Piece: the rows that no other record can change, as one Arrow table that
+keeps every promise of ``schema.TRAFFIC``, and all else as items: what was refused, what is unsound, failed calls that a later call of the
+same request may succeed. It hangs on nothing but its input, so that any process may make it. Knows nothing of what came before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from planner.traffic.assemble import assemble
+from planner.traffic.attempts import Item, is_failed
+from planner.traffic.mapping import mapped
+from planner.traffic.nests import AROUND, Around, Nest
+from planner.traffic.reader import ASSUMED, CALL_ID, Options, Reader
+from planner.traffic.records import JOINED, Found, Lines, of_line, raw_of
+from planner.traffic.values import Rejected
+
+__all__ = ["Again", "Converter", "Input", "Piece", "innermost"]
+
+#: What a piece is made of: lines as they stand in the file, or records.
+Input: TypeAlias = Lines | Sequence[Found]
+_DAMAGE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """``n`` consecutive records of ``file``.
+
+    Parameters
+    ----------
+    sources, sizes: (n,) which line or record of the input each stood in, and its size [bytes].
+    table: the k rows that no other record can change. at: (k,) their places among the n. calls: (k,) what all calls of one request share,
+        where the log says it.
+    items: the others, by place.
+    nests: how records lie in each other, with the place of the first of them. joined: how many records more were parts of others.
+    assumed: of how many records the tokens rest on a reading that nothing proves.
+    """
+
+    file: str
+    sources: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    table: pa.Table
+    at: NDArray[np.int64]
+    calls: pa.Array | None
+    items: dict[int, Item]
+    nests: list[tuple[int, Nest]]
+    joined: int = 0
+    assumed: int = 0
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+
+@dataclass(frozen=True, slots=True)
+class Converter:
+    """What ``reader`` makes of parts of files."""
+
+    reader: Reader
+    options: Options
+
+    def __call__(self, file: str, given: Input, one_by_one: bool = False) -> Piece:
+        """Return the piece of ``given``, a part of ``file``; every record of it is an item when ``one_by_one``."""
+        items: list[Item] = []
+        sources: list[int] = []
+        sizes: list[int] = []
+        nests: list[tuple[int, Nest]] = []
+        joined = assumed = 0
+        for source, every, nest in self._opened(given):  # one at a time: what is decoded stays in the processor's cache
+            if nest is not None:
+                nests.append((len(items), nest))
+            for found in every:
+                if found.problem == JOINED:
+                    joined += 1
+                    continue
+                items.append(self._item(file, found))
+                assumed += bool(items[-1].row.pop(ASSUMED, False))
+                sources.append(source)
+                sizes.append(found.size or (0 if callable(found.raw) else len(found.raw)))
+        settled = [] if one_by_one else [i for i, item in enumerate(items) if not (item.reason or _may_change(item))]
+        table, kept, _ = assemble([items[i].row for i in settled])
+        at = np.array(settled, np.int64)[kept]
+        calls = [items[i].row.get(CALL_ID) for i in at.tolist()]
+        others = np.setdiff1d(np.arange(len(items)), at).tolist()
+        return Piece(
+            file,
+            np.array(sources, np.int64),
+            np.array(sizes, np.int64),
+            table,
+            at,
+            pa.array(calls, pa.string()) if any(calls) else None,
+            {place: items[place] for place in others},
+            nests,
+            joined,
+            assumed,
+        )
+
+    def _opened(self, given: Input) -> Iterator[tuple[int, Iterable[Found], Nest | None]]:
+        """Yield the lines or records of ``given`` by number, each with the records in it and how they lie in each other."""
+        opens = self.reader.opens
+        for source, every in _numbered(given):
+            if opens is None:
+                yield source, every, None
+            else:
+                yield from ((source, *opens(found)) for found in every)
+
+    def _item(self, file: str, found: Found) -> Item:
+        if found.value is None:
+            return Item(file, found.line, found.raw, {}, found.problem)
+        try:
+            row = self.reader.convert(found.value, self.options)
+            if self.options.mapping and self.reader.name != "table":
+                row |= mapped(found.value, self.options.mapping)
+        except Rejected as error:
+            return Item(file, found.line, found.raw, {}, str(error))
+        except _DAMAGE as error:
+            return Item(file, found.line, found.raw, {}, f"{type(error).__name__}: {error}")
+        row.setdefault("request_id", f"{file}:{found.line}")
+        return Item(file, found.line, found.raw, row)
+
+
+class Again:
+    """The records of a piece once more, each as an item by its place; ``given`` is what the piece was made of."""
+
+    def __init__(self, convert: Converter, piece: Piece, given: Input) -> None:
+        self._convert, self._piece, self._given = convert, piece, given
+        self._lines: list[bytes] = []
+
+    def __call__(self, place: int) -> Item:
+        """Return the item at ``place``."""
+        source = int(self._piece.sources[place])
+        before = int(np.searchsorted(self._piece.sources, source))
+        return self._convert(self._piece.file, self._alone(source), one_by_one=True).items[place - before]
+
+    def _alone(self, source: int) -> Input:
+        given = self._given
+        if not isinstance(given, Lines):
+            return given[source : source + 1]
+        self._lines = self._lines or given.text.split(b"\n")
+        return Lines(given.first + source, self._lines[source])
+
+
+def _numbered(given: Input) -> Iterator[tuple[int, Iterable[Found]]]:
+    if isinstance(given, Lines):
+        yield from ((source, of_line(given.first + source, line)) for source, line in enumerate(given.text.split(b"\n")))
+    else:
+        yield from ((source, (found,)) for source, found in enumerate(given))
+
+
+def _may_change(item: Item) -> bool:
+    """Say whether other calls of the same request decide what becomes of this one."""
+    return CALL_ID in item.row and bool(item.row[CALL_ID]) and is_failed(item)
+
+
+def innermost(piece: Piece, around: Around, again: Callable[[int], Item]) -> Piece:
+    """Return ``piece`` with the calls that lie around others set aside; ``again`` gives the record at a place."""
+    outer = [first + place for first, nest in piece.nests for place in sorted(around.met(nest))]
+    if not outer:
+        return piece
+    items, sizes = dict(piece.items), piece.sizes.copy()
+    for place in outer:
+        found = piece.items.get(place) or again(place)
+        raw = raw_of(found.raw)
+        items[place], sizes[place] = Item(found.file, found.line, raw, {}, AROUND), len(raw)
+    inner = ~np.isin(piece.at, outer)
+    calls = None if piece.calls is None else piece.calls.filter(pa.array(inner))
+    return replace(piece, sizes=sizes, table=piece.table.filter(pa.array(inner)), at=piece.at[inner], calls=calls, items=items)

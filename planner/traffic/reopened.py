@@ -1,0 +1,65 @@
+"""A log that was read before: its folder is opened as it is, and what was kept out of it is not copied behind its owner's back.
+
+In: a folder that ``read`` wrote, or the files of a log, and what is asked for. Out: the Traffic; the folder of an earlier reading that left
+text or names in the log. Knows nothing of formats.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from planner.errors import InputError
+from planner.traffic.files import Source, find
+from planner.traffic.handle import Traffic
+from planner.traffic.reader import Options
+from planner.traffic.written import HOME, listed
+
+__all__ = ["prints_of_files", "private_reading", "reopened"]
+
+_PRINT_CHARS, _MOST_FILES = 16, 1_000
+
+
+def reopened(folder: Path, format: str, out: str | Path | None, options: Options) -> Traffic:
+    """Open what ``read`` wrote into ``folder``; InputError where anything is asked for that it is not, since it would have no effect."""
+    traffic = Traffic.open(folder)
+    meta = traffic.meta
+    asked = {
+        f"format={format!r}": format in ("auto", meta.get("source_format")),
+        f"out={str(out)!r}": out is None or Path(out).resolve() == folder.resolve(),
+        "mapping": not options.mapping or dict(options.mapping) == meta.get("mapping"),
+        f"app_from={options.app_from!r}": options.app_from in (None, meta.get("app_from")),
+        "redact=True": not options.redact or bool(meta.get("redacted")),
+        "text=False": options.text or not meta.get("text", True),
+        "allow_twice=True": not options.allow_twice or bool(meta.get("allow_twice")),
+    }
+    if lost := [name for name, had in asked.items() if not had]:
+        fix = f"read the log itself with {', '.join(lost)}; {folder} is opened without"
+        raise InputError(f"{' and '.join(lost)} for {folder}, which was read before and stays as it is", "a log", fix)
+    return traffic
+
+
+def prints_of_files(files: Sequence[Path]) -> list[str]:
+    """Return a print of every file's place, so that a folder tells its log again without naming it."""
+    return [hashlib.sha256(str(f.resolve()).encode("utf-8", "surrogatepass")).hexdigest()[:_PRINT_CHARS] for f in files[:_MOST_FILES]]
+
+
+def private_reading(source: Source) -> Path | None:
+    """Return a folder into which any file of ``source`` was read redacted or without text, None where there is none."""
+    try:
+        wanted = set(prints_of_files(find(source)))
+    except InputError:  # reading says it better
+        return None
+    folders = [*sorted((HOME / "traffic").glob("*")), *listed()]
+    return next((folder for folder in folders if wanted.intersection(_header(folder).get("private", ()))), None)
+
+
+def _header(folder: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((folder / "traffic.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,68 @@
+"""Files → blocks of their bytes, decompressed: plain, gzip or zstd, told apart by their first bytes, and PostgreSQL's COPY text undone.
+
+In: an open file. Out: blocks of bounded size, in order; that the file ends early is remembered, not raised. Knows nothing of records.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+from planner.traffic.pg_copy import Halved, is_copied
+
+__all__ = ["Watched"]
+
+_BLOCK_BYTES, _STEP_BYTES = 4 << 20, 1 << 18
+
+
+def _opened(file: BinaryIO, magic: bytes) -> Any:
+    if magic[:2] == b"\x1f\x8b":
+        return gzip.GzipFile(fileobj=file)
+    if magic == b"\x28\xb5\x2f\xfd":
+        return pa.CompressedInputStream(pa.PythonFile(file, "r"), "zstd")
+    return file
+
+
+class Watched:
+    """Blocks of a byte stream; the end of a cut-off compressed stream is remembered, not raised."""
+
+    def __init__(self, file: BinaryIO, magic: bytes, done: Callable[[int], None] | None = None) -> None:
+        stream = _opened(file, magic)
+        self.take: Callable[[int], Any] = stream.read1 if isinstance(stream, gzip.GzipFile) else stream.read
+        self.file, self.done = file, done
+        self.head, self.problem = b"", ""
+        self.plain: Callable[[bytes], bytes] = bytes
+
+    def peek(self, size: int | None = None) -> bytes:
+        """Return the first bytes, a block of them where no ``size`` is given; they are the first block, too."""
+        self.head = self._read(_BLOCK_BYTES if size is None else size)
+        if self.head[:1] in (b"{", b"[") and is_copied(self.head):
+            self.plain = Halved()
+            self.head = self.plain(self.head)
+        return self.head
+
+    def __iter__(self) -> Iterator[bytes]:
+        block, self.head = self.head, b""
+        while block:
+            yield block
+            if self.done:
+                self.done(self.file.tell())
+            block = self._read(_BLOCK_BYTES)
+
+    def _read(self, size: int) -> bytes:
+        parts: list[bytes] = []
+        while size > 0 and not self.problem:
+            try:
+                part = bytes(self.take(min(size, _STEP_BYTES)))
+            except (OSError, EOFError, ValueError, zlib.error, pa.ArrowException) as error:
+                self.problem = f"the compressed file ends early or is damaged: {error}"
+                break
+            if not part:
+                break
+            parts.append(part)
+            size -= len(part)
+        return self.plain(b"".join(parts))

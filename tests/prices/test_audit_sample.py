@@ -1,0 +1,148 @@
+"""The audit of a sample: estimated with an interval, of the whole log; what only a whole log shows is not given."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from support.small import traffic_of
+
+from planner.outcomes import Outcomes
+from planner.policies import Plan
+from planner.prices import Audit, PriceBook, audit
+from planner.simulation import AS_LOGGED, World, run
+from planner.traffic import Traffic
+from planner.traffic.sampling import sampled
+
+N = 4_000
+
+
+@pytest.fixture(scope="module")
+def book() -> PriceBook:
+    """Load the bundled catalogue."""
+    return PriceBook.load()
+
+
+def log(folder: Path, seed: int = 0, **columns: object) -> Traffic:
+    """Write 4,000 requests of 300 users over 20 days; a tenth failed, one in twenty is a router's own."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {
+            "timestamp": pd.Timestamp("2026-11-01", tz="UTC") + pd.to_timedelta(np.sort(rng.integers(0, 20 * 86_400, N)), unit="s"),
+            "app": rng.choice(["chat", "code"], N),
+            "user": [f"u{i}" for i in rng.integers(0, 300, N)],
+            "provider": "openai",
+            "model": "gpt-5-mini",
+            "input_tokens": 1_000 + np.arange(N),
+            "output_tokens": 100,
+            "status": rng.choice(["ok", "transport"], N, p=[0.9, 0.1]),
+            "attempts": rng.choice([1, 2], N, p=[0.9, 0.1]),
+            "purpose": rng.choice(["user", "overhead"], N, p=[0.95, 0.05]),
+            "cache_key": [f"k{i}" for i in rng.integers(0, 600, N)],
+            **columns,
+        }
+    )
+    return traffic_of(folder, frame)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Traffic:
+    """Return the whole log."""
+    return log(tmp_path_factory.mktemp("whole") / "log")
+
+
+def losses(found: Audit) -> pd.DataFrame:
+    """Return the losses by name."""
+    return found.losses.set_index("loss")
+
+
+def test_a_samples_total_is_estimated_and_its_interval_holds_the_truth(whole: Traffic, book: PriceBook, tmp_path: Path) -> None:
+    """Of 40 samples of 20 % at least 35 intervals hold what the whole log cost; each says estimated, as do all its parts."""
+    true = audit(whole, book)
+    hits = []
+    for seed in range(40):
+        found = audit(sampled(whole, 0.2, tmp_path / "s", seed=seed), book)
+        for part, real in ((found.total, true.total), (found.overhead, true.overhead)):
+            assert (part.evidence, set(part.shares)) == ("estimated", {"estimated"})
+            assert part.low is not None
+            assert part.high is not None
+            hits.append(part.low <= real.value <= part.high)
+    assert sum(hits[::2]) >= 35
+    assert sum(hits[1::2]) >= 35
+    assert (true.total.evidence, true.total.low, true.total.high) == ("measured", None, None)
+
+
+def test_every_sum_of_a_sample_has_its_limits(whole: Traffic, book: PriceBook, tmp_path: Path) -> None:
+    """Groups have the interval of their own units, none below ten of them; those of a whole log have none, and no column for it."""
+    found = audit(sampled(whole, 0.2, tmp_path / "s"), book)
+    alone = found.estimate((found.traffic.frame("app")["app"] == "chat").to_numpy())
+    row = found.by("app").set_index("app").loc["chat"]
+    assert (row["usd"], row["low"], row["high"]) == pytest.approx((alone.value, alone.low, alone.high))
+    users = found.by("user", "bucket")
+    assert users["low"].isna().all()
+    assert (users["usd"] > 0).any()
+    assert found.by("day")["low"].notna().all()
+    assert {"low", "high"} & {*audit(whole, book).by("app"), *audit(whole, book).losses} == set()
+
+
+def test_losses_stand_for_the_log(whole: Traffic, book: PriceBook, tmp_path: Path) -> None:
+    """Requests of a loss are weighted as its dollars are, both are estimated, and both come near to those of the log."""
+    true, found = losses(audit(whole, book)), losses(audit(sampled(whole, 0.5, tmp_path / "s"), book))
+    for name in ("failed: transport", "retries"):
+        assert found.loc[name, "requests"] == pytest.approx(true.loc[name, "requests"], rel=0.25)
+        assert found.loc[name, "low"] <= true.loc[name, "usd"] <= found.loc[name, "high"]
+    assert true.loc["failed: transport", "evidence"] == "measured"
+    assert found["evidence"].to_dict() == {**true["evidence"].to_dict(), "failed: transport": "estimated"}
+
+
+def test_what_only_a_whole_log_shows_is_not_given(whole: Traffic, book: PriceBook, tmp_path: Path) -> None:
+    """Who asked the same before is looked for among all: a sample has no figure, and says why; without any key there is nothing to say."""
+    found = audit(sampled(whole, 0.5, tmp_path / "s"), book)
+    missed = losses(found).loc["response-cache misses"]
+    assert math.isnan(missed["usd"])
+    assert math.isnan(missed["requests"])
+    assert "Response-cache misses: not given, since who asked the same before may not be in the sample" in found.text
+    assert losses(audit(whole, book)).loc["response-cache misses", "usd"] > 0
+    keyless = audit(sampled(log(tmp_path / "keyless", cache_key=None), 0.5, tmp_path / "k"), book)
+    assert losses(keyless).loc["response-cache misses", "usd"] == 0
+
+
+def test_turns_are_compared_where_whole_conversations_were_drawn(book: PriceBook, tmp_path: Path) -> None:
+    """Sessions that planner's own sample keeps whole tell prompt-cache misses; rows that some other sampling left do not."""
+    turns = {"session_id": [f"s{i // 8}" for i in range(N)], "input_tokens": 3_000 + 100 * (np.arange(N) % 8), "cache_key": None}
+    every = pd.Timestamp("2026-11-01", tz="UTC") + pd.to_timedelta(np.arange(N) * 60, unit="s")
+    plain = log(tmp_path / "a", timestamp=every, purpose="user", status="ok", attempts=1, **turns)
+    true = losses(audit(plain, book)).loc["prompt-cache misses"]
+    found = losses(audit(sampled(plain, 0.5, tmp_path / "b"), book)).loc["prompt-cache misses"]
+    assert found["low"] <= true["usd"] <= found["high"]
+    assert found["evidence"] == "assumed"
+    other = audit(log(tmp_path / "c", timestamp=every, purpose="user", status="ok", attempts=1, weight=10.0, **turns), book)
+    assert math.isnan(losses(other).loc["prompt-cache misses", "usd"])
+    assert "Prompt-cache misses: not given, since the turn before may not be in the sample" in other.text
+
+
+def test_text_says_what_a_sample_stands_for(whole: Traffic, book: PriceBook, tmp_path: Path) -> None:
+    """The total stands with its interval and as estimated, for as many requests as the weights add up to."""
+    found = audit(sampled(whole, 0.2, tmp_path / "s"), book)
+    total = found.total
+    assert f"(standing for {found.weight.sum():,.0f})" in found.text
+    assert f"cost ${total.value:,.2f} [${total.low:,.2f}, ${total.high:,.2f}] estimated" in found.text
+    assert "standing for" in total.source
+
+
+def test_a_sample_of_text_alone_stays_measured(whole: Traffic, book: PriceBook, tmp_path: Path) -> None:
+    """Where every row kept its tokens, the total is the log's own, measured."""
+    found = audit(sampled(whole, 0.2, tmp_path / "s", text_only=True), book)
+    assert found.total == audit(whole, book).total
+
+
+def test_as_logged_is_the_audit_of_a_sample(whole: Traffic, book: PriceBook, tmp_path: Path) -> None:
+    """The empty plan over a sample costs what its audit says, and is as estimated."""
+    part = sampled(whole, 0.2, tmp_path / "s")
+    today = run(World(part, Outcomes(), book, AS_LOGGED), Plan()).cost()
+    total = audit(part, book).total
+    assert (today.value, today.evidence) == (total.value, total.evidence)
+    assert today.shares["measured"] == 0

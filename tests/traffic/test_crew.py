@@ -1,0 +1,113 @@
+"""Parts of a log are converted by any number of processes, or record by record: the same bytes come out."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.reader_mutations import Seed, seeds, written
+from planner.errors import InputError
+from planner.traffic import Traffic, crew, pieces, read
+from planner.traffic.reader import Options, Reader
+from planner.traffic.readers.litellm_payload import READER
+
+_ALL = {seed.name: seed for seed in seeds()}
+_READ = sys.modules["planner.traffic.read"]
+_SCRIPT = """
+from pathlib import Path
+import planner.traffic.crew as crew
+from planner.traffic import read
+crew._WORTH_BYTES, crew._processors = 0, lambda: 3
+print("begun")
+print(len(read("log", "litellm_payload", out="out")))
+"""
+
+
+def _log(seed: Seed, at: int, folder: Path, records: int = 150) -> Path:
+    """Write mutated records of ``seed``, and the first half of every file once more, so that ids come again."""
+    (folder / "log").mkdir()
+    written(seed, 2 + records // len(seed), random.Random(at), folder / "log")
+    for path in list((folder / "log").glob("*.ndjson")):
+        (folder / "log" / f"z_{path.name}").write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    return folder / "log"
+
+
+def _read(log: Path, format: str, out: Path) -> tuple[dict[str, Any], bytes, bytes] | str:
+    try:
+        traffic = read(log, format, out=out)
+    except InputError as error:
+        return str(error)
+    return dict(traffic.meta), (out / "traffic.parquet").read_bytes(), (out / "quarantine.parquet").read_bytes()
+
+
+def _small(monkeypatch: pytest.MonkeyPatch, block: int, rows: int) -> None:
+    monkeypatch.setattr("planner.traffic.streams._BLOCK_BYTES", block)
+    monkeypatch.setattr(_READ, "_BLOCK_ROWS", rows)
+
+
+@pytest.mark.parametrize("name", _ALL)
+@settings(max_examples=2)
+@given(at=st.integers(0, 2**32), block=st.sampled_from([500, 3_000, 4 << 20]), rows=st.sampled_from([7, 100, 16_384]))
+def test_columns_are_those_of_record_by_record(name: str, at: int, block: int, rows: int) -> None:
+    """Of damaged and repeated records, rows, quarantine, reasons and counts are byte for byte those of the plain way, however it is cut."""
+    with tempfile.TemporaryDirectory() as where, pytest.MonkeyPatch.context() as patch:
+        log = _log(_ALL[name], at, Path(where))
+        _small(patch, block, rows)
+        found = _read(log, _ALL[name].format, Path(where) / "fast")
+        patch.setattr(pieces, "_may_change", lambda item: True)
+        assert found == _read(log, _ALL[name].format, Path(where) / "plain")
+
+
+@pytest.mark.parametrize("name", ["litellm_payload.ndjson", "otel.ndjson", "langfuse_export.ndjson"])
+@pytest.mark.parametrize("processors", [2, 4])
+def test_any_number_of_processes_gives_the_same(name: str, processors: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One process or several, in whatever order they are done: the same bytes, the same header."""
+    log = _log(_ALL[name], 1, tmp_path)
+    _small(monkeypatch, 20_000, 100)
+    alone = _read(log, _ALL[name].format, tmp_path / "alone")
+    monkeypatch.setattr(crew, "_WORTH_BYTES", 0)
+    monkeypatch.setattr(crew, "_processors", lambda: processors)
+    assert _read(log, _ALL[name].format, tmp_path / "together") == alone
+
+
+@pytest.mark.parametrize("lives", [0, 2])
+def test_a_process_that_ends_early_costs_only_time(lives: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it never starts or ends after some parts, what it leaves is made here."""
+    name = "litellm_payload.ndjson"
+    log = _log(_ALL[name], 2, tmp_path)
+    _small(monkeypatch, 20_000, 100)
+    alone = _read(log, "litellm_payload", tmp_path / "alone")
+    monkeypatch.setattr(crew, "_WORTH_BYTES", 0)
+    monkeypatch.setattr(crew, "_processors", lambda: 3)
+    dies = f"import pickle, os\nloads, left = pickle.load, [{lives}]\n"
+    dies += "def load(file):\n    left[0] -= 1\n    return loads(file) if left[0] >= 0 else os._exit(1)\npickle.load = load\n"
+    monkeypatch.setattr(crew, "_PROGRAM", dies + crew._PROGRAM)
+    assert _read(log, "litellm_payload", tmp_path / "together") == alone
+
+
+def test_a_script_needs_no_guard(tmp_path: Path) -> None:
+    """A script that reads at its top level runs once, not once more in every process."""
+    _log(_ALL["litellm_payload.ndjson"], 3, tmp_path)
+    (tmp_path / "script.py").write_text(_SCRIPT, "utf-8")
+    known = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, env=known, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[0] == "begun"
+    assert done.stdout.count("begun") == 1
+
+
+def test_a_reader_of_ones_own_is_not_sent_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Reader that another process could not know converts here, whatever its name."""
+    monkeypatch.setattr(crew, "_WORTH_BYTES", 0)
+    monkeypatch.setattr(crew, "_processors", lambda: 4)
+    own = Reader("litellm_payload", "", lambda sample: "", lambda record, options: {**READER.convert(record, Options()), "app": "mine"})
+    log = _log(_ALL["litellm_payload.ndjson"], 4, tmp_path)
+    traffic: Traffic = read(log, own, out=tmp_path / "out")
+    assert set(traffic.frame("app")["app"]) == {"mine"}

@@ -1,0 +1,170 @@
+"""A reading without text: prompts and answers stay in the log, money and times are the same, and what is asked again is still known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.litellm_records import PAYLOAD
+
+import planner
+from planner.errors import InputError, NeedsError
+from planner.policies import ExactCache, Plan
+from planner.schema import TRAFFIC
+from planner.traffic import Traffic, coverage, read
+from planner.traffic.prints import PARAMETERS, prints_of
+from planner.traffic.reopened import private_reading
+
+_SAID = "Where is parcel 77?"
+
+
+def _records() -> list[dict[str, Any]]:
+    """Return requests of which some are the same, some differ in a parameter alone, and one has the gateway's own key."""
+    changes: list[dict[str, Any]] = [
+        *({}, {}),
+        *({"model_parameters": {"max_tokens": 7}}, {"request_tags": ["app:other"]}, {"model": "gpt-5", "model_group": "g"}),
+        *(
+            {"messages": [{"role": "user", "content": f"{_SAID}!"}]},
+            {"cache_key": "key of the gateway"},
+            {"cache_key": "key of the gateway"},
+        ),
+        {},
+    ]
+    said = {"messages": [{"role": "user", "content": _SAID}], "request_tags": ["app:chat"], "cache_key": "Cache OFF"}
+    answer = {"choices": [{"message": {"content": f"It is here: {_SAID}"}, "finish_reason": "stop"}]}
+    rows = [{**PAYLOAD, **said, "response": answer, **c, "id": f"r{i}", "litellm_call_id": f"c{i}"} for i, c in enumerate(changes)]
+    return [{**r, "startTime": PAYLOAD["startTime"] + i, "endTime": PAYLOAD["endTime"] + i} for i, r in enumerate(rows)]
+
+
+@pytest.fixture
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in an empty folder with a log, two lines of which are set aside."""
+    monkeypatch.chdir(tmp_path)
+    bad = {**_records()[0], "id": "bad", "prompt_tokens": f"many: {_SAID}"}
+    lines = [*map(json.dumps, _records()), json.dumps(bad), '{"messages": "' + _SAID]
+    (tmp_path / "log.jsonl").write_text("\n".join(lines), "utf-8")
+    return tmp_path / "log.jsonl"
+
+
+def _stored(traffic: Traffic) -> str:
+    return traffic.frame(*TRAFFIC.names).to_csv() + traffic.quarantine.to_csv() + (traffic.folder / "traffic.json").read_text("utf-8")
+
+
+def test_no_word_of_it_is_in_the_folder(log: Path) -> None:
+    """Neither rows nor rows that were set aside nor the header hold a prompt or an answer; place and reason stay."""
+    whole, bare = read(log), read(log, text=False)
+    assert _SAID in _stored(whole)
+    assert "parcel" not in _stored(bare)
+    assert set(bare.frame("text_state")["text_state"]) == {"none"}
+    assert bare.quarantine[["line", "raw"]].values.tolist() == [[10, ""], [11, ""]]
+    assert bare.quarantine["reason"][0] == "prompt_tokens is '…', not a number"
+
+
+def test_all_else_is_as_it_was(log: Path) -> None:
+    """Tokens, money, times, apps and every other column are those of a whole reading; so is what it costs."""
+    whole, bare = read(log), read(log, text=False)
+    same = [n for n in TRAFFIC.names if n not in ("messages", "response", "text_state", "cache_key")]
+    assert whole.frame(*same).equals(bare.frame(*same))
+    assert planner.audit(whole).total == planner.audit(bare).total
+
+
+def test_the_key_is_equal_where_the_cache_takes_requests_for_equal(log: Path) -> None:
+    """Without text, exact caching groups requests as with it: by messages and all that shapes the answer; logged keys are kept apart."""
+    whole, bare = read(log), read(log, text=False)
+    with_text, without = (np.unique(prints_of(t).request[:6], return_inverse=True)[1].tolist() for t in (whole, bare))
+    relabelled = dict(zip(without, with_text, strict=True))
+    assert [relabelled[k] for k in without] == with_text
+    assert len(set(with_text)) == 5
+    key = bare.frame("cache_key")["cache_key"]
+    assert key[0] == key[1] == key[8]
+    assert key[6] == key[7] != key[0]
+    assert len(PARAMETERS) == 7
+
+
+def test_the_key_is_salted(log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same log under another salt has other keys, so that nobody can try prompts; under the same salt they are the same."""
+    first, again = (read(log, text=False, out=tmp_path / name).frame("cache_key")["cache_key"] for name in "ab")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    other = read(log, text=False).frame("cache_key")["cache_key"]
+    assert first.equals(again)
+    assert set(first).isdisjoint(other)
+    assert "key of the gateway" not in set(first)
+
+
+def test_a_prompt_that_was_cut_or_is_absent_has_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the log has not the whole prompt, nothing says whether it was asked before."""
+    monkeypatch.chdir(tmp_path)
+    said = json.dumps([{"role": "user", "content": _SAID}])
+    rows = [{"messages": said, "text_state": state} for state in ("full", "cut")] + [{}]
+    whole = [{"request_id": f"r{i}", "timestamp": "2026-11-03T09:00:00Z", "model": "m", **row} for i, row in enumerate(rows)]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(r) + "\n" for r in whole), "utf-8")
+    assert read("log.jsonl", text=False).arrow("cache_key")["cache_key"].is_valid().to_pylist() == [True, False, False]
+
+
+def test_exact_caching_answers_the_same(log: Path) -> None:
+    """A plan with an exact cache saves as much in a log without its text as in the whole one, and more than nothing."""
+    log.write_text("".join(json.dumps({**r, "cache_key": "Cache OFF"}) + "\n" for r in _records()), "utf-8")
+    cache = Plan((ExactCache(ttl_s=3_600, apps=("chat",)),))
+    logs = [read(log), read(log, text=False)]
+    cost = [[planner.simulate(t, plan).cost().value for t in logs] for plan in (Plan(), cache)]
+    assert cost[1][0] == cost[1][1]
+    assert cost[1][0] < cost[0][0]
+
+
+def test_coverage_says_how_to_have_the_rest(log: Path) -> None:
+    """What needs text is closed, and the way to open it is to read again; a lever that needs text says so, too."""
+    bare = read(log, text=False)
+    levers = coverage(bare).levers.set_index("lever")
+    assert levers.loc["routing", "share_rows"] == 0
+    assert levers.loc["routing", "setting"] == "read the log again without --no-text"
+    assert levers.loc["exact cache", "share_rows"] == 1
+    with pytest.raises(NeedsError, match="Read the log again without --no-text"):
+        bare.require("routing", "messages")
+
+
+def test_text_and_names_may_both_stay_outside(log: Path) -> None:
+    """Without text and redacted, users are hashes too, and keys still tell what was asked again."""
+    both = read(log, text=False, redact=True)
+    assert not set(both.frame("user")["user"].dropna()) & set(read(log).frame("user")["user"].dropna())
+    assert both.frame("cache_key")["cache_key"].nunique() == read(log, text=False).frame("cache_key")["cache_key"].nunique()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"redact": True},
+        {"text": False},
+        {"mapping": {"app": "=x"}},
+        {"app_from": "team"},
+        {"format": "otel"},
+        {"out": "shared"},
+    ],
+)
+def test_what_a_folder_is_not_cannot_be_asked_of_it(log: Path, asked: dict[str, Any]) -> None:
+    """A folder that was read before is opened as it is: an option that would have no effect is an error, and nothing is written."""
+    folder = read(log).folder
+    with pytest.raises(InputError, match=f"{next(iter(asked))}.* for .*, which was read before and stays as it is"):
+        read(folder, **asked)
+    assert not Path("shared").exists()
+
+
+def test_what_a_folder_is_already_may_be_asked_of_it(log: Path) -> None:
+    """The same options as those that it was read with are no error, and neither is its own place."""
+    asked: dict[str, Any] = {"redact": True, "text": False, "app_from": "key", "mapping": {"provider": "=openai"}}
+    folder = read(log, **asked).folder
+    assert read(folder, "litellm_payload", out=folder, **asked).folder == folder
+    assert read(folder).folder == folder
+
+
+def test_a_private_reading_is_found_by_its_log(log: Path, tmp_path: Path) -> None:
+    """A reading that left something in the log is known by the log's place, wherever it was written; a whole one is none."""
+    assert private_reading(log) is None
+    read(log, out=tmp_path / "whole")
+    assert private_reading(log) is None
+    read(log, out=tmp_path / "bare", text=False)
+    assert private_reading(log) == private_reading([tmp_path / "log.jsonl"]) == (tmp_path / "bare").resolve()
+    assert private_reading("nothing-*.jsonl") is None
