@@ -72,7 +72,7 @@ class Breaking:
             "fallbacks": sum(f.fallbacks for f in fates),
             "sent_elsewhere": 0,
             "answers_counted": sum(f.counted for f in fates),
-            "errors_counted": sum(f.counted and f.status != 200 for f in fates),
+            "errors_counted": sum(f.counted and (f.status != 200 or f.fallbacks > 0) for f in fates),
             "noted": sorted(fault.noted),
         }
         before, noted = answers_in(self.folder), noted_in(self.folder)
@@ -131,7 +131,14 @@ def _faults(traffic: Traffic, hooked: Proxy, folder: Path, upstream: Upstream) -
         return Fate(200, reference, counted=False)
 
     yield Fault("none", nullcontext(), goes)
-    for name, fault in (("429 storm", "429"), ("503", "503"), ("garbage", "garbage"), ("time-outs", "slow"), ("broken connections", "cut")):
+    for name, fault in (
+        ("429 storm", "429"),
+        ("500", "500"),
+        ("503", "503"),
+        ("garbage", "garbage"),
+        ("time-outs", "slow"),
+        ("broken connections", "cut"),
+    ):
         yield Fault(f"{name} of the cheaper models", failing(upstream, dict.fromkeys(cheap, fault)), falls_back)
     yield Fault("429 storm of every model", failing(upstream, dict.fromkeys([*cheap, reference], "429")), lambda _: Fate(429, ""))
     yield Fault("upstream killed", killed(upstream), lambda _: Fate(500, ""))

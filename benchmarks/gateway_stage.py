@@ -30,6 +30,8 @@ from queue import SimpleQueue
 import yaml
 
 from benchmarks.gateway_traffic import Ask
+from planner.bundle.gateway_settings import gateway_settings
+from planner.policies import Plan
 
 #: LiteLLM asks nobody for anything.
 OFFLINE = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True", "HF_HUB_OFFLINE": "1"}
@@ -113,15 +115,15 @@ def rss_mb(pid: int) -> float:
 
 @contextmanager
 def proxy(folder: Path, models: Sequence[str], reference: str, upstream: Upstream, hooked: bool) -> Iterator[Proxy]:
-    """Run LiteLLM in ``folder`` until left, with or without the hook; every model falls back to ``reference``."""
+    """Run LiteLLM in ``folder`` until left, with or without the hook; models fall back as an export without a plan has it."""
     folder.mkdir(parents=True, exist_ok=True)
     given = {"api_key": "x", "api_base": f"http://127.0.0.1:{upstream.port}/v1", "timeout": TIMEOUT_S, "max_retries": 0}
+    back = {m: [reference] for m in models if m != reference}
     config = {
         "model_list": [{"model_name": m, "litellm_params": {"model": f"openai/{m}", **given}} for m in models],
         "router_settings": {
             "num_retries": 0,
-            "disable_cooldowns": True,
-            "fallbacks": [{m: [reference]} for m in models if m != reference],
+            **gateway_settings(Plan(), (), dict.fromkeys(models, "openai"), back=back).router,
         },
         "litellm_settings": {"callbacks": ["planner_router.planner_router"]} if hooked else {},
     }

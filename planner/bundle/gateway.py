@@ -8,7 +8,7 @@ are made or of what the plan brings.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,18 @@ from planner.prices import PriceBook
 from planner.router import Router
 from planner.router.load import read_manifest
 
-__all__ = ["BUNDLE", "CALLBACK", "CONFIGS", "ROLLOUT", "GatewayParts", "check_folder", "classifier_tiers", "left_to_apps", "write_gateway"]
+__all__ = [
+    "BUNDLE",
+    "CALLBACK",
+    "CONFIGS",
+    "ROLLOUT",
+    "GatewayParts",
+    "check_folder",
+    "classifier_tiers",
+    "left_to_apps",
+    "way_back",
+    "write_gateway",
+]
 
 BUNDLE, ROLLOUT = "bundle", "rollout.json"
 CONFIGS = ("config.yaml", "config_classifier.yaml", "config_nocode.yaml")
@@ -83,7 +94,7 @@ def write_gateway(folder: Path, router: Router, parts: GatewayParts) -> dict[str
     first = first_rollout(router, manifest["digest"], parts.log, parts.passed)
     texts |= {name: f'"""{head}"""\n\n{code}' for name, code in _LOADED.items()}
     texts |= {ROLLOUT: json.dumps(first.state(), indent=1) + "\n"}
-    texts |= {"README.md": readme(head, router, apps, groups, settings, parts.nocode, parts.prediction)}
+    texts |= {"README.md": readme(head, router, apps, groups, settings, parts.nocode, parts.prediction, _tiers(router, parts))}
     return {name: _put(folder / name, text, keep=name == ROLLOUT) for name, text in texts.items()}
 
 
@@ -95,7 +106,15 @@ def left_to_apps(router: Router, parts: GatewayParts) -> tuple[tuple[str, str], 
 def _settings(router: Router, parts: GatewayParts) -> GatewaySettings:
     groups = _groups(router, parts)
     served, models = {g.name: g.provider for g in groups}, {g.name: g.model for g in groups}
-    return gateway_settings(parts.plan, apps_of(router, parts.log), served, _windows(groups, router, parts.book), models)
+    apps = apps_of(router, parts.log)
+    return gateway_settings(parts.plan, apps, served, _windows(groups, router, parts.book), models, way_back(router, apps))
+
+
+def way_back(router: Router, apps: Sequence[str]) -> dict[str, list[str]]:
+    """Return candidate → the models that ``apps`` use without ``router``, itself aside: the common reference first."""
+    own = dict(router.references)
+    homes = dict.fromkeys([router.reference, *(own.get(app, router.reference) for app in apps)])
+    return {model: [home for home in homes if home != model] for model in router.candidates}
 
 
 def _put(path: Path, text: str, keep: bool) -> str:
@@ -131,31 +150,39 @@ def _window(group: Group, book: PriceBook) -> int | None:
         return None
 
 
-def classifier_tiers(router: Router, decided: Mapping[str, float] | None = None) -> list[str]:
+def classifier_tiers(router: Router, decided: Mapping[str, float] | None = None, homes: Collection[str] = ()) -> list[str]:
     """Return the model of each of LiteLLM's four tiers, cheapest first; the last repeats where there are fewer than four.
 
-    Of more than four candidates those stay that ``decided`` (model → share) names most, and the reference.
+    Of more than four candidates the reference stays, then ``homes``, the apps' models of today, where all that is not routed must go; then
+    those that ``decided`` (model → share) names most.
     """
     cost = dict(zip(router.candidates, router.costs.usd(np.array([_TYPICAL_TOKENS]))[0].tolist(), strict=True))
-    order = sorted(router.candidates, key=lambda m: (m != router.reference, -(decided or {}).get(m, 0.0), cost[m], m))
+    order = sorted(router.candidates, key=lambda m: (m != router.reference, m not in homes, -(decided or {}).get(m, 0.0), cost[m], m))
     kept = sorted(order[: len(TIERS)], key=lambda m: (cost[m], m))
     return [kept[min(i, len(kept) - 1)] for i in range(len(TIERS))]
 
 
+def _tiers(router: Router, parts: GatewayParts) -> list[str]:
+    homes = {router.candidates[int(router.home([app])[0])] for app in apps_of(router, parts.log)}
+    return classifier_tiers(router, ((parts.prediction or {}).get("mix") or {}).get("plan"), homes)
+
+
 def _configs(models: list[dict[str, Any]], settings: GatewaySettings, router: Router, parts: GatewayParts, head: str) -> list[str]:
     """Return the three configurations, "" for one that cannot be made."""
-    tiers = classifier_tiers(router, ((parts.prediction or {}).get("mix") or {}).get("plan"))
+    tiers = _tiers(router, parts)
     default = {"default_model": router.reference, "classifier_fallback": "default_model"}
     labels = {TIERS[i]: model for i, model in enumerate(tiers) if model not in tiers[:i]}
     slot = {"classifier_type": "custom", "classifier_plugin": _PLUGIN, "tier_labels": labels}
     official = auto_router(tiers, router.reference, **slot, **default)
     left = [m for m in router.candidates if m not in tiers]
-    lost = (
-        [f"Without a tier, since LiteLLM has four: {', '.join(left)}. What is decided for them goes to {router.reference}."] if left else []
-    )
+    lost = [f"Without a tier, since LiteLLM has four: {', '.join(left)}. What is decided for them stays with the app's model of today."]
     found = [
         _config([head, "Decides in a hook before every call."], models, settings, [CALLBACK]),
-        _config([head, "Decides in LiteLLM's classifier slot, for requests to planner-auto.", *lost], [*models, official], settings),
+        _config(
+            [head, "Decides in LiteLLM's classifier slot, for requests to planner-auto.", *(lost if left else [])],
+            [*models, official],
+            settings,
+        ),
     ]
     if isinstance(parts.nocode, str):
         return [*found, ""]

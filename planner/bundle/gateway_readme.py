@@ -6,11 +6,13 @@ In: what was written. Out: one page of Markdown. Knows nothing of how any of it 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from typing import Any
 
 from planner.bundle.gateway_models import Group, spelled
 from planner.bundle.gateway_settings import GatewaySettings
 from planner.bundle.nocode import AUTO, NoCode
+from planner.bundle.preflight_checks import TESTED
 from planner.router import Router
 
 __all__ = ["expected", "readme"]
@@ -24,17 +26,18 @@ def readme(
     settings: GatewaySettings,
     nocode: NoCode | str,
     prediction: Mapping[str, Any] | None,
+    tiers: Sequence[str],
 ) -> str:
-    """Return the page."""
+    """Return the page; ``tiers`` are the models that the classifier's configuration has one for."""
     parts = [
         f"# A router for LiteLLM\n\n{head} It chooses among {', '.join(router.candidates)} for {', '.join(apps)}.",
         *([f"## What is expected\n\n{expected(prediction)}"] if prediction else []),
-        f"## Files\n\n{_FILES}",
+        f"## Files\n\n{_files(nocode)}",
         f"## Start\n\n{_start(groups, settings)}",
         f"## Merge into your configuration\n\n{_merge(settings)}",
         _turn_on(apps),
         _STOP,
-        f"## Without the hook\n\n{_without(nocode)}",
+        f"## Without the hook\n\n{_slot(router, apps, tiers)}\n\n{_nocode(nocode)}",
         f"## What LiteLLM cannot express\n\n{_unsaid(settings) or 'Nothing of this plan.'}",
     ]
     return "\n\n".join(parts) + "\n"
@@ -57,9 +60,10 @@ _FILES = """\
 | `bundle/` | the router; checked when it is loaded, and never edited |
 | `config.yaml`, `planner_router.py` | the hook: all candidates, shadow to active, holdout, guardrails |
 | `config_classifier.yaml`, `planner_classifier.py` | LiteLLM's own classifier slot: at most four models |
-| `config_nocode.yaml` | LiteLLM's heuristic with counts from the labels: no code of planner |
-| `rollout.json` | what is on, per app; watched while the gateway runs, and never overwritten by an export |
+{nocode}| `rollout.json` | what is on, per app; watched while the gateway runs, and never overwritten by an export |
+| `bundle.previous/` | after another export into this folder: the router before this one |
 | `state/` | counts and alarms, made at run time |"""
+_NOCODE = "| `config_nocode.yaml` | LiteLLM's heuristic with counts from the labels: no code of planner |\n"
 
 _MERGE = """\
 Add the entries of `model_list` that you do not have, and `planner_router.planner_router` to `litellm_settings.callbacks`; put
@@ -80,15 +84,22 @@ beside `rollout.json`, or `"stop": true` in it: within seconds every worker send
 
 ## Roll back
 
-For one app, `"mode": "off"`. For the router, put the earlier `bundle/` back: a running gateway takes it up by itself, and keeps the
-loaded one if it does not check out. For good, take `planner_router.planner_router` out of `callbacks` and restart the gateway."""
+For one app, `"mode": "off"`. For the router, put the one before it back, which an export into this folder keeps:
+
+    mv bundle bundle.replaced && mv bundle.previous bundle
+
+A running gateway takes it up by itself, and keeps the loaded one if it does not check out. `config.yaml` is that of the last export: of an
+earlier one nothing is kept, so export that again, with its `--plan`, where its settings mattered. For good, take
+`planner_router.planner_router` out of `callbacks` and restart the gateway."""
 
 
 def _start(groups: Sequence[Group], settings: GatewaySettings) -> str:
     variables = sorted({value.removeprefix("os.environ/") for g in groups for k, value in spelled(g).items() if k != "model"})
     guessed = [g.name for g in groups if not g.provider]
+    low, high = (".".join(map(str, v)) for v in TESTED)
     lines = [
-        "pip install 'litellm[proxy]' llm-traffic-planner",
+        f"pip install 'litellm[proxy]>={low},<{high}'",
+        f"pip install PLANNER  # its checkout, or llm_traffic_planner-{version('llm-traffic-planner')}-py3-none-any.whl: it is on no index",
         'export LITELLM_MASTER_KEY="sk-$(openssl rand -hex 32)"',
         *(f"export {name}=…" for name in variables),
         *(f"export {name}={value}" for name, value in settings.environment.items()),
@@ -112,12 +123,42 @@ def _turn_on(apps: Sequence[str]) -> str:
     )
 
 
-def _without(nocode: NoCode | str) -> str:
-    slot = f"`config_classifier.yaml` decides alike in LiteLLM's classifier slot, for requests that ask for `{AUTO}`."
+def _files(nocode: NoCode | str) -> str:
+    return _FILES.format(nocode="" if isinstance(nocode, str) else _NOCODE)
+
+
+def _slot(router: Router, apps: Sequence[str], tiers: Sequence[str]) -> str:
+    """Say what the classifier's configuration does, and what it does otherwise than the hook."""
+    homes: dict[str, list[str]] = {}
+    for app in apps:
+        homes.setdefault(router.candidates[int(router.home([app])[0])], []).append(app)
+    today = "; ".join(f"{', '.join(own)}: {home}" for home, own in homes.items())
+    lost = [home for home in homes if home not in tiers]
+    gone = f" {', '.join(lost)} has no tier: for these apps it is {router.reference} instead, so do not run them here." if lost else ""
+    left = [model for model in router.candidates if model not in tiers]
+    few = (
+        f" LiteLLM has four tiers, none for {', '.join(left)}: what is decided for that stays with the app's model of today."
+        if left
+        else ""
+    )
+    return (
+        f"`config_classifier.yaml` asks the same router in LiteLLM's classifier slot, for requests that ask for `{AUTO}`.{few} The slot "
+        "sees neither tools nor formats, and does not know what an app asked for before: shadow, holdout, STOP and off send it to its "
+        f"model of today by the bundle ({today}).{gone} It writes no tags, so that there are no guardrails, no mirrored answers and no "
+        "`planner verify`. The way back is to let apps ask for their own groups again."
+    )
+
+
+def _nocode(nocode: NoCode | str) -> str:
     if isinstance(nocode, str):
-        return f"{slot} `config_nocode.yaml` was left out. {nocode}"
+        return f"`config_nocode.yaml` was left out. {nocode}"
     models = ", ".join(dict.fromkeys(nocode.tiers.values()))
-    return f"{slot} `config_nocode.yaml` needs no code of ours and chooses among {models}. {nocode.text}"
+    return (
+        f"`config_nocode.yaml` needs no code of ours and chooses among {models} for every request that asks for `{AUTO}`. "
+        f"{nocode.text} `rollout.json` and STOP mean nothing to it: there is no shadow, no share, no holdout, no guardrail and nothing for "
+        f"`planner verify` to compare. The way back is to let apps ask for their own groups again, or to give `{AUTO}` their model of "
+        "today and restart the gateway."
+    )
 
 
 def _span(estimate: Mapping[str, Any], spec: str) -> str:

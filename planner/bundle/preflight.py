@@ -7,7 +7,7 @@ reason and what to do; what the calls cost; how the running configuration differ
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,10 @@ import yaml
 from planner.bundle.gateway import BUNDLE, CALLBACK, CONFIGS, ROLLOUT
 from planner.bundle.prediction import peaks
 from planner.bundle.preflight_calls import Tried, features_of, tried
-from planner.bundle.preflight_checks import Check, Peaks, Quotas, differences, listed, quotas, reached, retirements, stated_quotas
+from planner.bundle.preflight_checks import Check, Peaks, Quotas, listed, quotas, reached, retirements, stated_quotas
 from planner.bundle.preflight_proxy import Proxy
-from planner.errors import InputError
+from planner.bundle.preflight_running import HOOK, ROLLBACK, deciding, differences, kind_of, same_models, settled
+from planner.errors import InputError, did_you_mean
 from planner.outcomes import Outcomes
 from planner.policies import Plan, Route
 from planner.prices import PriceBook
@@ -34,10 +35,10 @@ from planner.traffic import Traffic
 
 __all__ = ["Preflight", "peaks_of", "preflight"]
 
-_ROLLBACK = (
-    "Nothing was changed. To go back after a rollout: touch STOP in the folder (all apps, within seconds), set an app's mode to off in "
-    "rollout.json, or take the hook out of callbacks and restart the gateway."
-)
+_UNCHANGED = "Nothing was changed. To go back after a rollout: "
+#: Whose busiest minute is told: of the log given now, or of the one that was exported with.
+_GIVEN = "of the log given, under the plan, tokens as logged"
+_EXPORTED = "of the log at the export, under the plan, tokens as predicted"
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Preflight:
     checks: in the order in which they were made.
     calls: made. cost_usd: of those that the gateway says a cost of, ``costed`` of them; None where it says none.
     diff: what the running configuration has otherwise: (setting, written, running).
+    rollback: how to go back, by what decides there: the hook, the classifier, or the configuration without code.
     """
 
     checks: tuple[Check, ...]
@@ -56,7 +58,7 @@ class Preflight:
     costed: int
     cost_usd: float | None
     diff: tuple[tuple[str, str, str], ...]
-    rollback: str = field(default=_ROLLBACK, repr=False)
+    rollback: str = field(default=_UNCHANGED + ROLLBACK[HOOK], repr=False)
 
     @property
     def go(self) -> bool:
@@ -73,7 +75,7 @@ class Preflight:
         """The verdict in words."""
         against, unknown = (sum(c.go is value for c in self.checks) for value in (False, None))
         verdict = f"No-go: {against} of {len(self.checks)} checks fail" if against else "Go: no check fails"
-        left = f", {unknown} could not be told" if unknown else ""
+        left = f", {unknown} are open (marked ?): could not be told, or are for you to judge" if unknown else ""
         if self.cost_usd is None:
             return f"{verdict}{left}. {self.calls} calls were made; the gateway does not say what they cost."
         rest = "" if self.costed == self.calls else f", and {self.calls - self.costed} whose cost it does not say"
@@ -88,6 +90,7 @@ def preflight(
     book: PriceBook,
     busiest: Peaks | None = None,
     limits: Quotas | None = None,
+    apps: Sequence[str] | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> Preflight:
     """Check whether the gateway behind ``proxy`` can carry the export in ``folder``; a few tiny calls are made and nothing is changed.
@@ -97,28 +100,36 @@ def preflight(
     today: against which models retire. book: what it knows of retirements.
     busiest: peaks of each model (``peaks_of``); without it those of the manifest's prediction.
     limits: quotas of each model; without it what the deployments state.
+    apps: whose groups the key must be allowed to use, beside all candidates; without it those of every app.
     progress: called with each group and the share done.
 
-    Raises InputError or BundleError for a folder that is no export, or damaged.
+    Raises InputError or BundleError for a folder that is no export, or damaged; InputError for an app that the rollout does not list.
     """
     path = Path(folder)
     router, rollout, written = Router.load(path / BUNDLE), _rollout(path), _written(path)
+    mine = _named(rollout, apps)
     prediction = (read_manifest(path / BUNDLE)[0].get("evaluation") or {}).get("prediction") or {}
     checks, made = list(reached(proxy)), list[Tried]()
     if checks[0].go:
-        asked = (group for app in rollout.apps.values() for group in app.asks)
-        groups = list(dict.fromkeys([*router.candidates, *asked, *(entry["model_name"] for entry in written.get("model_list", ()))]))
-        checks += listed(proxy, groups, CALLBACK)
+        others = {group for name, app in rollout.apps.items() if name not in mine for group in app.asks}
+        asked = [group for name in mine for group in rollout.apps[name].asks]
+        named = [entry["model_name"] for entry in written.get("model_list", ()) if entry["model_name"] not in others]
+        groups = list(dict.fromkeys([*router.candidates, *asked, *named]))
+        checks += [*listed(proxy, groups), *deciding(proxy, CALLBACK, router, mine, _slot(path))]
+        checks += [*same_models(written, proxy, book, router.candidates), *settled([*differences(written, proxy)], proxy)]
         missing = {c.subject for c in checks if c.check == "model group" and c.go is False}
         for i, group in enumerate(g for g in groups if g not in missing):
             if progress:
-                progress(group, i / len(groups))
+                progress(f"calling {group}", i / len(groups))
             made += tried(proxy, group, features_of(router, group, prediction.get("used")))
         checks += [one.check() for one in made]
-        checks += quotas(busiest or prediction.get("peaks") or {}, limits or stated_quotas(proxy), router.candidates)
+        load = busiest or prediction.get("peaks") or {}
+        checks += quotas(load, limits or stated_quotas(proxy), router.candidates, _GIVEN if busiest else _EXPORTED)
         checks += retirements(router, proxy, book, today)
     costs = [one.cost_usd for one in made if one.cost_usd is not None]
-    return Preflight(tuple(checks), len(made), len(costs), sum(costs) if costs else None, tuple(differences(written, proxy)))
+    kind, auto = kind_of(proxy, CALLBACK)
+    back, diff = ROLLBACK[kind].format(auto=auto), tuple(differences(written, proxy))
+    return Preflight(tuple(checks), len(made), len(costs), sum(costs) if costs else None, diff, _UNCHANGED + back)
 
 
 def peaks_of(traffic: Traffic, router: Router, book: PriceBook) -> Peaks:
@@ -129,6 +140,15 @@ def peaks_of(traffic: Traffic, router: Router, book: PriceBook) -> Peaks:
     return peaks(rows, {"log": (rows.model, calls, tokens), "plan": (send(rows, world.intents(plan, world.block)), calls, tokens)})
 
 
+def _named(rollout: Rollout, apps: Sequence[str] | None) -> list[str]:
+    """Return the apps in question, all without ``apps``."""
+    known = [*rollout.apps]
+    for app in apps or ():
+        if app not in known:
+            raise InputError(f"app {app!r}", f"one of {', '.join(known)}", did_you_mean(app, known))
+    return known if apps is None else list(apps)
+
+
 def _rollout(folder: Path) -> Rollout:
     try:
         return read(folder / ROLLOUT)
@@ -136,9 +156,15 @@ def _rollout(folder: Path) -> Rollout:
         raise InputError(f"{folder} without {ROLLOUT}", "a folder that planner export --gateway litellm wrote", "export it") from error
 
 
-def _written(folder: Path) -> dict[str, Any]:
-    """Return the written configuration."""
-    file = folder / CONFIGS[0]
+def _slot(folder: Path) -> dict[str, Any]:
+    """Return the settings of the classifier's group as they were written, empty without any."""
+    found = (entry["litellm_params"].get("complexity_router_config") for entry in _written(folder, CONFIGS[1])["model_list"])
+    return next((config for config in found if config), {})
+
+
+def _written(folder: Path, name: str = CONFIGS[0]) -> dict[str, Any]:
+    """Return a written configuration."""
+    file = folder / name
     try:
         found = yaml.safe_load(file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

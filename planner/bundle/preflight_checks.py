@@ -1,7 +1,7 @@
-"""What can be told of a gateway without calling a model: its version, its groups and keys, quotas, retirements, and its settings.
+"""What can be told of a gateway without calling a model: its version, its groups and keys, quotas, and retirements.
 
-In: what a proxy says of itself, and what an export needs. Out: checks, each with the reason and what to do, and the differences between
-written and running settings. Changes nothing. Knows nothing of calls.
+In: what a proxy says of itself, and what an export needs. Out: checks, each with the reason and what to do. Changes nothing. Knows nothing
+of calls.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from planner.errors import PriceError
 from planner.prices import PriceBook
 from planner.router import Router
 
-__all__ = ["TESTED", "Check", "Peaks", "Quotas", "differences", "listed", "quotas", "reached", "retirements", "stated_quotas"]
+__all__ = ["TESTED", "Check", "Peaks", "Quotas", "listed", "quotas", "reached", "retirements", "stated_quotas"]
 
 #: Versions of LiteLLM that the exported files were tried on: from the first to before the second.
 TESTED = ((1, 108, 0), (1, 109, 0))
@@ -29,13 +29,11 @@ Peaks: TypeAlias = Mapping[str, Mapping[str, Mapping[str, float]]]
 Quotas: TypeAlias = Mapping[str, Mapping[str, float]]
 #: How LiteLLM calls the limits of a deployment → what they are called here.
 _STATED = {"rpm": "rpm", "tpm": "tpm", "itpm": "input_tpm", "otpm": "output_tpm"}
-#: What LiteLLM takes where nothing is written.
-_UNSET: tuple[Any, ...] = (None, [], {})
 
 
 @dataclass(frozen=True)
 class Check:
-    """``go`` is None where it could not be told; ``fix`` says what to do about it."""
+    """``go`` is None where it is open: it could not be told, or is for people to judge; ``fix`` says what to do about it."""
 
     check: str
     subject: str
@@ -73,32 +71,13 @@ def _numbers(version: str | None) -> tuple[int, ...] | None:
     return tuple(map(int, digits)) if len(digits) == 3 and all(digits) else None
 
 
-def listed(proxy: Proxy, groups: Sequence[str], callback: str) -> Iterator[Check]:
-    """Check that every model group exists and that the key may use it, and that the hook is loaded."""
-    body = proxy.allowed.body
-    usable = {str(m.get("id")) for m in body.get("data", [])} if isinstance(body, dict) else set()
+def listed(proxy: Proxy, groups: Sequence[str]) -> Iterator[Check]:
+    """Check that every model group exists and that the key may use it."""
     for group in groups:
-        there = group in usable
+        there = group in (proxy.usable or ())
         found = "there, and this key may use it" if there else "not among those that this key may use"
         fix = "" if there else f"add the entry of {group} to model_list, or allow the key to use it"
         yield Check("model group", group, there, found, fix)
-    if proxy.settings is None:
-        yield Check("hook", callback, None, "this key may not see the callbacks", "ask with the gateway's master key")
-        return
-    loaded = callback in {str(c.get("name")) for c in proxy.settings.get("callbacks", ()) if isinstance(c, dict)}
-    automatic = next((str(d.get("model_name")) for d in proxy.deployments or () if _automatic(d)), None)
-    if loaded or automatic is None:
-        fix = "" if loaded else "add it to litellm_settings.callbacks, or use config_classifier.yaml or config_nocode.yaml instead"
-        yield Check("hook", callback, loaded, "loaded" if loaded else "not among the callbacks: nothing would be routed", fix)
-    else:
-        yield Check(
-            "hook", callback, None, f"not among the callbacks; the group {automatic} routes by itself", "only what asks for it is routed"
-        )
-
-
-def _automatic(deployment: Mapping[str, Any]) -> bool:
-    """Say whether a deployment chooses among others, as those of config_classifier.yaml and config_nocode.yaml do."""
-    return str((deployment.get("litellm_params") or {}).get("model", "")).startswith("auto_router/")
 
 
 def stated_quotas(proxy: Proxy) -> dict[str, dict[str, float]]:
@@ -126,8 +105,8 @@ def _positive(value: Any) -> float | None:
     return found if 0 < found < math.inf else None
 
 
-def quotas(peaks: Peaks, limits: Quotas, models: Sequence[str]) -> Iterator[Check]:
-    """Set the busiest minute of each model under the plan against its quota."""
+def quotas(peaks: Peaks, limits: Quotas, models: Sequence[str], whose: str) -> Iterator[Check]:
+    """Set the busiest minute of each model under the plan against its quota; ``whose`` says of which log, and with whose tokens."""
     for model in models:
         if model not in peaks:
             yield Check("quota", model, None, "no log says how busy it will be", "give one with --log")
@@ -136,13 +115,13 @@ def quotas(peaks: Peaks, limits: Quotas, models: Sequence[str]) -> Iterator[Chec
         need["tpm"] = need["input_tpm"] + need["output_tpm"]
         own = {name: limits[model][name] for name in _STATED.values() if model in limits and name in limits[model]}
         if not own:
-            shown = f"busiest minute: {need['rpm']:,.0f} calls, {need['tpm']:,.0f} tokens"
+            shown = f"busiest minute {whose}: {need['rpm']:,.0f} calls, {need['tpm']:,.0f} tokens"
             yield Check("quota", model, None, f"{shown}; no quota is known", "state it with --quota FILE")
             continue
         for name, limit in own.items():
             enough = need[name] <= limit
             fix = "" if enough else f"raise the quota to {need[name]:,.0f}, or leave {model} out of the candidates"
-            yield Check("quota", model, enough, f"busiest minute under the plan: {need[name]:,.0f} of {limit:,.0f} {name}", fix)
+            yield Check("quota", model, enough, f"busiest minute {whose}: {need[name]:,.0f} of {limit:,.0f} {name}", fix)
 
 
 def retirements(router: Router, proxy: Proxy, book: PriceBook, today: dt.date) -> Iterator[Check]:
@@ -160,9 +139,9 @@ def retirements(router: Router, proxy: Proxy, book: PriceBook, today: dt.date) -
             yield Check("retirement", model, None if said else True, said or "none announced", "choose a successor" if said else "")
         else:
             days = (dt.date.fromisoformat(dates[0]) - today).days
-            over, soon = days <= 0, days <= _SOON_DAYS
-            fix = f"train without {model}, or with its successor" if soon else ""
-            yield Check("retirement", model, not over, f"{'retired' if over else 'retires'} on {dates[0]}, in {days} days", fix)
+            fix = f"train without {model}, or with its successor" if days <= _SOON_DAYS else ""
+            when = f"retires on {dates[0]}, in {days:,} days" if days > 0 else f"retired on {dates[0]}, {-days:,} days ago"
+            yield Check("retirement", model, days > 0, when if days else f"retires today, on {dates[0]}", fix)
 
 
 def _is_date(text: str) -> bool:
@@ -178,21 +157,3 @@ def _said(model: str, book: PriceBook) -> str | None:
         return book.retired(model)
     except PriceError:
         return None
-
-
-def differences(written: Mapping[str, Any], proxy: Proxy) -> Iterator[tuple[str, str, str]]:
-    """Yield (setting, written, running) for what the gateway has otherwise; what this key may not see is not compared."""
-    running = proxy.deployments
-    if running is not None:
-        now: dict[str, list[str]] = {}
-        for deployment in running:
-            now.setdefault(str(deployment.get("model_name")), []).append(str((deployment.get("litellm_params") or {}).get("model")))
-        for entry in written.get("model_list", ()):
-            group, model = entry["model_name"], entry["litellm_params"]["model"]
-            if now.get(group) != [model]:
-                yield f"model_list: {group}", model, ", ".join(now.get(group, ())) or "not there"
-    in_force = (proxy.settings or {}).get("router_settings")
-    settings = in_force if isinstance(in_force, dict) else {}
-    for name, value in written.get("router_settings", {}).items():
-        if name in settings and settings[name] != value and not (settings[name] in _UNSET and value in _UNSET):
-            yield f"router_settings: {name}", str(value), str(settings[name])

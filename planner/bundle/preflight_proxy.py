@@ -78,6 +78,12 @@ class Proxy:
         return self.get("/v1/models")
 
     @cached_property
+    def usable(self) -> set[str] | None:
+        """The names of the model groups that the key may use, None where it is not told."""
+        body = self.allowed.body
+        return {str(m.get("id")) for m in body.get("data", [])} if self.allowed.ok and isinstance(body, dict) else None
+
+    @cached_property
     def deployments(self) -> list[dict[str, Any]] | None:
         """Every deployment that the key may see: ``model_name``, ``litellm_params``, ``model_info``."""
         found = self.get("/model/info")
@@ -86,9 +92,16 @@ class Proxy:
 
     @cached_property
     def settings(self) -> dict[str, Any] | None:
-        """The router settings and callbacks in force, as far as the key may see them."""
+        """The callbacks in force, as far as the key may see them."""
         found = self.get("/get/config/callbacks")
         return found.body if found.ok and isinstance(found.body, dict) else None
+
+    @cached_property
+    def router_settings(self) -> dict[str, Any] | None:
+        """Every setting of the router in force, as far as the key may see them; one that is not there is LiteLLM's default."""
+        found = self.get("/router/settings")
+        values = found.body.get("current_values") if found.ok and isinstance(found.body, dict) else None
+        return values if isinstance(values, dict) else None
 
     @cached_property
     def version(self) -> str | None:

@@ -1,7 +1,7 @@
 """``planner bridge``: from last month's bill to this month's, in parts that add up.
 
-In: two logs, perhaps both invoices and the bundle that routed. Out: a line for each change, as text and a table or JSON. Knows nothing of
-how bills are split.
+In: two logs, perhaps both invoices' totals, the bundle that routed, and this month's exports of bills. Out: a line for each change, as
+text and a table or JSON. Knows nothing of how bills are split.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from planner.cli.bills import ContractFile, InvoiceCost, Invoices, Skus, beside
 from planner.cli.common import Json, Prices, Quiet, book_of, traffic_at
 from planner.cli.output import Part, grid, missing, percent, show, usd, wrap
 from planner.errors import InputError
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from planner.followup.bridge import Bridge
 
 __all__ = ["bridge"]
+
+#: What is said of the dollars of all lines, the saving of routing among them, where this month's exports of bills are given, too.
+_DOLLARS = "Lines here, what routing saved among them, are in the dollars of the two totals above; this month's log beside its invoice:"
 
 
 def bridge(
@@ -33,6 +37,10 @@ def bridge(
         Path | None, typer.Option("--bundle-last", metavar="DIR", help="What routed last month; default: the same.")
     ] = None,
     picture: Annotated[Path | None, typer.Option("--picture", metavar="PNG", help="Write it as a waterfall; needs the extra lab.")] = None,
+    contract: ContractFile = None,
+    invoice: Invoices = None,
+    invoice_cost: InvoiceCost = "effective",
+    sku: Skus = None,
     prices: Prices = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -44,6 +52,7 @@ def bridge(
         planner bridge november december
         planner bridge november december --bundle production
         planner bridge november december --invoice-last 41200 --invoice-this 38950 --json
+        planner bridge november december --bundle production --invoice cost_2026-12.csv
     """
     from planner.followup.bridge import bridge as bridged
     from planner.followup.bridge import checked
@@ -64,7 +73,8 @@ def bridge(
         from planner.figures.bridge import bridge as drawn
 
         picture.write_bytes(drawn(found).png())
-    show(_parts(found), json)
+    text, *parts = _parts(found)
+    show([text, *beside(logs[1], book, contract, invoice, invoice_cost, sku, _DOLLARS), *parts], json)
 
 
 def _parts(found: Bridge) -> list[Part]:

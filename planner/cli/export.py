@@ -6,7 +6,7 @@ is a log. Knows nothing of what is in them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,12 +15,13 @@ import typer
 
 from planner.cli.common import Json, Out, Quiet, book_of, traffic_at
 from planner.cli.options import LogBeside, Tau, TrainingOptions, with_training_options
-from planner.cli.output import Part, show, stages, wrap
+from planner.cli.output import Part, figure, grid, percent, show, stages, wrap
 from planner.cli.training import fitted, matched
 from planner.cli.worlds import world_of
 from planner.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
+    from planner.bundle.gateway_delays import Delay
     from planner.bundle.nocode import NoCode
     from planner.labels import Labels
     from planner.policies import Plan
@@ -64,7 +65,10 @@ def export(
         str | None, typer.Option("--gateway", metavar="litellm", help="Write the folder that this gateway runs, the bundle in it.")
     ] = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Write over a folder that is running; its gateways take the new router at once.")
+        bool,
+        typer.Option(
+            "--replace", help="Write over a folder that is running; its gateways take the new router at once, the one before stays."
+        ),
     ] = False,
     options: TrainingOptions,
     json: Json = False,
@@ -87,6 +91,8 @@ def export(
 
     silent = quiet or json
     _check(method, gateway)
+    if replace and not gateway:
+        raise InputError("--replace without --gateway", "the folder of a gateway", "add --gateway litellm, or leave --replace out")
     if gateway:
         check_folder(out)
         check_rollout(out, replace)
@@ -99,7 +105,7 @@ def export(
     traffic = traffic_at(log, silent) if log else None
     made = made or _of_labels(source, traffic, method, options, silent)
     router = made.router if tau is None else made.router.with_tau(tau)
-    around = _plan(plan, router, made.routers) if plan or log or gateway else None
+    around = _plan(plan, router, made) if plan or log or gateway else None
     router = around.of_key("route")[0].router if around else router
     world = world_of(traffic, made.labels, made.training, options.prices, None, options.seed, silent) if traffic is not None else None
     with stages("writing", silent):
@@ -108,7 +114,7 @@ def export(
             done = export_gateway(
                 around, out, world=world, training=made.training, labels=made.labels, book=book, evaluation=known, replace=replace
             )
-            return _say(out, done.router, done.evaluation, done.files, done.nocode, json, done.left)
+            return _say(out, done.router, done.evaluation, done.files, done.nocode, json, done.left, done.delays, done.replaced)
         evaluation = dict(made.evaluation)
         if world is not None and around is not None:
             evaluation["prediction"] = predict(world, around, router)
@@ -153,14 +159,22 @@ def _of_labels(source: str, traffic: Traffic | None, method: str | None, options
     return _Source(router, {"method": method or "learned"}, labels, training, training.routers)
 
 
-def _plan(path: Path | None, router: Router, routers: Mapping[str, Router]) -> Plan:
-    """Return the plan around ``router``: as its file says, which may narrow the router, with its route where it has none."""
+def _plan(path: Path | None, router: Router, made: _Source) -> Plan:
+    """Return the plan around ``router``: as its file says, which may narrow the router, with its route where it has none.
+
+    A route that names a bundle must name the one that is exported, whose level may be another one here.
+    """
     from planner.policies import Plan, Route
     from planner.router.state import digest
 
     if path is None:
         return Plan((Route(router),), "route")
-    plan = Plan.read(path, {**routers, "router": router})
+    plan = Plan.read(path, {**made.routers, "router": router})
+    for name, named in _bundles_named(path, made.routers).items():
+        if named.version not in (made.router.version, router.version):
+            which = f"the exported one, router {router.version}"
+            raise InputError(f"{path}, whose route names {name}, router {named.version}", which, f"export {path.parent / name} instead")
+        plan = Plan.read(path, {**made.routers, "router": router, name: router})
     own = plan.of_key("route")
     if not own:
         return Plan((Route(router), *plan.levers), plan.name)
@@ -171,6 +185,17 @@ def _plan(path: Path | None, router: Router, routers: Mapping[str, Router]) -> P
     return plan
 
 
+def _bundles_named(path: Path, rules: Mapping[str, Router]) -> dict[str, Router]:
+    """Return the router of every bundle that a route of the plan file names, by that name; ``rules`` are no bundles."""
+    import yaml
+
+    from planner.router import Router
+
+    levers = yaml.safe_load(path.read_text("utf-8"))["levers"]
+    names = {str(lever["router"]) for lever in levers if lever.get("kind") == "route"} - {*rules}
+    return {name: Router.load(folder) for name in sorted(names) if (folder := _bundle_at(path.parent / name))}
+
+
 def _say(
     folder: Path,
     router: Router,
@@ -179,6 +204,8 @@ def _say(
     nocode: NoCode | str,
     json: bool,
     undone: Sequence[tuple[str, str]] = (),
+    delays: Sequence[Delay] = (),
+    replaced: Sequence[str] = (),
 ) -> None:
     from planner.bundle.gateway_readme import expected
     from planner.bundle.production import left_words, what_is_on
@@ -191,6 +218,7 @@ def _say(
     left = [f"config_nocode.yaml was left out. {nocode}"] if files.get("config_nocode.yaml") == "left out" else []
     told = [f"Expected: {expected(prediction)}"] if prediction else []
     told += [left_words(undone).strip()] if undone else []
+    told += replaced
     following = f"planner decide --bundle {folder} < requests.jsonl"
     if files:
         words += f" {what_is_on(folder)}"
@@ -201,6 +229,31 @@ def _say(
         Part("files", files, "\n".join(map(wrap, [*kept, *left]))),
         Part("evaluation", evaluation, "\n".join(map(wrap, told))),
         Part("not_by_gateway", [{"lever": lever, "instead": why} for lever, why in undone]),
+        Part("replaced", list(replaced)),
+        Part("delays", delays, _delays(delays)),
         Part("next", following, f"{wrap(words)}\nNext: {following}"),
     ]
     show(parts, json)
+
+
+def _delays(delays: Sequence[Delay]) -> str:
+    """Return a table of how soon harm would be found, "" for no delays."""
+    if not delays:
+        return ""
+    import pandas as pd
+
+    rows: dict[tuple[str, float], dict[str, Any]] = {}
+    columns: dict[str, tuple[str, Callable[[Any], str]]] = {"app": ("app", str), "holdout": ("holdout", percent)}
+    for one in delays:
+        name = f"+{100 * one.harm:.0f} points of errors"
+        columns[name] = (name, str)
+        rows.setdefault((one.app, one.holdout), {"app": one.app, "holdout": one.holdout})[name] = _delay(one)
+    head = "About how soon the guardrails would stop an app, all but the holdout being routed (estimated: sooner in half of all cases, in "
+    return wrap(f"{head}one of twenty after up to twice as many requests):") + "\n" + grid(pd.DataFrame([*rows.values()]), columns)
+
+
+def _delay(one: Delay) -> str:
+    if one.requests is None:
+        return "never"
+    requests, days = (figure(None if n is None else float(f"{n:.2g}")) for n in (one.requests, one.days))
+    return f"{requests} requests" + ("" if one.days is None else f" (≈ {days} days)")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,7 +21,7 @@ from planner.errors import InputError, did_you_mean
 if TYPE_CHECKING:
     from planner.bundle.preflight import Preflight
 
-__all__ = ["preflight"]
+__all__ = ["preflight", "read_quotas"]
 
 _LIMITS = ("rpm", "tpm", "input_tpm", "output_tpm")
 _EXAMPLE = "for example gpt-5: {rpm: 500, tpm: 200000}"
@@ -32,7 +33,17 @@ def preflight(
     key_env: Annotated[
         str, typer.Option("--key-env", metavar="NAME", help="The environment variable with the key to ask with.")
     ] = "LITELLM_MASTER_KEY",
-    log: Annotated[str | None, typer.Option("--log", metavar="LOG", help="A log: how busy each model's busiest minute will be.")] = None,
+    log: Annotated[
+        str | None,
+        typer.Option(
+            "--log",
+            metavar="LOG",
+            help="A log: how busy each model's busiest minute will be, with its tokens as logged; default: as predicted at the export.",
+        ),
+    ] = None,
+    app: Annotated[
+        list[str] | None, typer.Option("--app", metavar="APP", help="Whose groups the key needs; repeatable. Default: all apps.")
+    ] = None,
     quota: Annotated[
         Path | None, typer.Option("--quota", metavar="FILE", help="Quotas (YAML): model: {rpm, tpm, input_tpm, output_tpm}.")
     ] = None,
@@ -45,7 +56,8 @@ def preflight(
     [bold]Examples[/bold]
 
         planner preflight production --proxy http://localhost:4000
-        planner preflight production --proxy https://llm.example.com --key-env APP_KEY --log november --quota quota.yaml
+        planner preflight production --proxy https://llm.example.com --key-env CHAT_KEY --app chat
+        planner preflight production --proxy http://localhost:4000 --log november --quota quota.yaml
     """
     from planner.bundle.gateway import BUNDLE
     from planner.bundle.preflight import peaks_of
@@ -54,17 +66,27 @@ def preflight(
     from planner.router import Router
 
     silent, book = quiet or json, book_of(prices)
-    asked, limits = proxy_at(proxy, os.environ.get(key_env)), _quotas(quota) if quota else None
-    busiest = peaks_of(traffic_at(log, silent), Router.load(folder / BUNDLE), book) if log else None
+    router, asked = Router.load(folder / BUNDLE), proxy_at(proxy, _key(key_env))
+    limits = read_quotas(quota, router.candidates) if quota else None
+    busiest = peaks_of(traffic_at(log, silent), router, book) if log else None
     today = dt.datetime.now(dt.UTC).date()
     with stages("preflight", silent) as progress:
-        found = checked(folder, asked, today=today, book=book, busiest=busiest, limits=limits, progress=progress)
+        found = checked(folder, asked, today=today, book=book, busiest=busiest, limits=limits, apps=app, progress=progress)
     show(_parts(found), json)
     raise typer.Exit(0 if found.go else 1)
 
 
-def _quotas(path: Path) -> dict[str, dict[str, float]]:
-    """Read the quotas of a file; InputError for what is none."""
+def _key(name: str) -> str:
+    """Return the key in an environment variable; InputError, before any call, where there is none."""
+    found = os.environ.get(name)
+    if not found:
+        fix = f"export {name}=…, or name another variable with --key-env (a gateway without keys takes any)"
+        raise InputError(f"no environment variable {name}", "one that holds a key of the gateway", fix)
+    return found
+
+
+def read_quotas(path: Path, models: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Read the quotas of ``models`` in a file; InputError for what is none."""
     import yaml
 
     try:
@@ -76,6 +98,8 @@ def _quotas(path: Path) -> dict[str, dict[str, float]]:
     if not isinstance(found, dict) or not all(isinstance(own, dict) for own in found.values()):
         raise InputError(f"{path}", "a mapping of models, each with its quotas", _EXAMPLE)
     for model, own in found.items():
+        if model not in models:
+            raise InputError(f"{path}: {model!r}", f"some of the candidates, {', '.join(models)}", did_you_mean(str(model), models))
         for name, value in own.items():
             if name not in _LIMITS:
                 raise InputError(f"{path}: {name!r} of {model}", f"some of {', '.join(_LIMITS)}", did_you_mean(str(name), _LIMITS))

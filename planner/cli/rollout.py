@@ -7,8 +7,8 @@ Knows nothing of how requests are routed.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from planner.cli.common import Json
-from planner.cli.output import Part, grid, percent, show, usd, wrap
-from planner.errors import InputError
+from planner.cli.output import Part, percent, show, wrap
+from planner.errors import BundleError, InputError, did_you_mean
 
 if TYPE_CHECKING:
     from planner.router.rollout import AppRollout, Rollout
-    from planner.router.status import Status, Worker
+    from planner.router.status import Worker
 
 __all__ = ["app"]
 
@@ -47,11 +47,19 @@ Names = Annotated[list[str] | None, typer.Option("--app", metavar="APP", help="O
 def show_(folder: Folder, json: Json = False) -> None:
     """Show what is on, which processes run it, alarms, counts and what went wrong.
 
+    Leaves with 0 where production runs as set, or is stopped as told; with 1 on an alarm, or where anything is not as set: a bundle or
+    rollout that cannot be read, a process that runs another one, no process at all. In JSON: as_set, not_as_set (sentences), alarms.
+
     [bold]Examples[/bold]
 
         planner rollout show production
+        planner rollout show production --json > rollout_state.json || mail -s "planner" you@example.com < rollout_state.json
     """
-    show(_shown(folder), json)
+    from planner.cli.rollout_shown import shown
+
+    parts, as_set = shown(folder)
+    show(parts, json)
+    raise typer.Exit(0 if as_set else 1)
 
 
 @app.command("set")
@@ -94,12 +102,13 @@ def set_(
     file = _file(folder)
     with _alone(folder):
         before = read(file)
+        _check_groups(folder, before, ask or ())
         after = turned(before, names, holdout=holdout, mirror=mirrored, **changed)
         write(file, after)
     words = f"Wrote {folder / ROLLOUT}: " + "; ".join(f"{name} {_said(after.apps[name])}" for name in names) + "."
     if after.holdout != before.holdout:
         words += f" The holdout is {percent(after.holdout)} now, {percent(before.holdout)} before: some sessions change sides."
-    _wait(folder, words, lambda w: w.rollout == after.mark, "run it", json)
+    _wait(folder, words, lambda w: w.rollout == after.mark, "run it", json, _still(folder, names, after))
 
 
 @app.command()
@@ -130,12 +139,15 @@ def resume(folder: Folder, names: Names = None, json: Json = False) -> None:
     """
     from planner.router.guardrails import alarm_file
     from planner.router.live import STATE, STOP
-    from planner.router.rollout import read, turned, write
+    from planner.router.rollout import read, write
     from planner.router.status import status
 
     before = status(folder)
     if names:
-        turned(read(_file(folder)), names)  # refuses an app that is not there
+        known = read(_file(folder)).apps
+        for name in names:
+            if name not in known:
+                raise InputError(f"app {name!r}", f"one of {', '.join(known)}", did_you_mean(name, known))
         for name in names:
             alarm_file(folder / STATE, name).unlink(missing_ok=True)
         words = f"Took away the alarms of {', '.join(names)}."
@@ -171,8 +183,38 @@ def _alone(folder: Path) -> Iterator[None]:
         raise InputError(f"{folder}, which another command changes", "one at a time", "try again") from error
 
 
-def _wait(folder: Path, words: str, follows: Callable[[Worker], bool], what: str, json: bool) -> None:
-    """Wait until all processes that live follow, and say so; leave with 1 where some do not."""
+def _check_groups(folder: Path, rollout: Rollout, ask: Sequence[str]) -> None:
+    """Refuse model groups that neither the bundle, nor a configuration beside it, nor the rollout knows: no request would ask for them."""
+    import yaml
+
+    from planner.router.live import BUNDLE
+    from planner.router.load import read_manifest
+
+    known = {group for own in rollout.apps.values() for group in own.asks}
+    with suppress(BundleError):
+        known |= {*read_manifest(folder / BUNDLE)[0]["router"]["candidates"]}
+    for file in sorted(folder.glob("config*.yaml")):
+        with suppress(OSError, ValueError, yaml.YAMLError, TypeError, KeyError):
+            known |= {str(one["model_name"]) for one in yaml.safe_load(file.read_text("utf-8"))["model_list"]}
+    for group in ask:
+        if group not in known:
+            fix = did_you_mean(group, sorted(known)) or f"add it to model_list in {folder / 'config.yaml'} first"
+            raise InputError(f"--ask {group}", f"one of {', '.join(sorted(known))}", fix)
+
+
+def _still(folder: Path, names: Sequence[str], after: Rollout) -> str:
+    """Say what keeps an app from doing what was set; "" where nothing does."""
+    from planner.router.status import status
+
+    found = status(folder)
+    alarmed = [name for name in names if name in found.alarms and after.apps[name].mode != "off"]
+    resumed = " ".join(f"--app {name}" for name in alarmed)
+    said = f" But an alarm keeps {', '.join(alarmed)} stopped until you run: planner rollout resume {folder} {resumed}." if alarmed else ""
+    return f"{said} But everything is stopped until you run: planner rollout resume {folder}." if found.stopped else said
+
+
+def _wait(folder: Path, words: str, follows: Callable[[Worker], bool], what: str, json: bool, still: str = "") -> None:
+    """Wait until all processes that live follow, and say so, and what ``still`` stands in the way; leave with 1 where some do not."""
     from planner.router.status import status
 
     start, found = time.monotonic(), status(folder).workers
@@ -186,95 +228,11 @@ def _wait(folder: Path, words: str, follows: Callable[[Worker], bool], what: str
         said = f"{done} of {done} running processes {what}, {took:.1f} s later."
     else:
         said = f"Only {done} of {len(found)} running processes {what} after {took:.0f} s; look at: planner rollout show {folder}."
-    parts = [Part("text", f"{words} {said}", wrap(f"{words} {said}")), Part("workers", len(found)), Part("followed", done)]
+    text = f"{words} {said}{still}"
+    parts = [Part("text", text, wrap(text)), Part("workers", len(found)), Part("followed", done)]
     show([*parts, Part("seconds", round(took, 2))], json)
     raise typer.Exit(0 if done == len(found) else 1)
 
 
 def _said(own: AppRollout) -> str:
     return f"{own.mode} at {percent(own.share)}" if own.mode == "canary" else own.mode
-
-
-def _shown(folder: Path) -> list[Part]:
-    from planner.router.status import status
-
-    found = status(folder)
-    state = "stopped: every request goes as asked" if found.stopped else "running as set"
-    return [
-        Part("stopped", found.stopped, f"{folder} is {state}."),
-        Part("problem", found.problem, wrap(found.problem) if found.problem else ""),
-        Part("rollout", found.rollout and found.rollout.state(), _apps(found.rollout, found) if found.rollout else ""),
-        Part("workers", [_values(w) for w in found.workers], _workers(found)),
-        Part("alarms", found.alarms, "\n".join(wrap(f"ALARM {text or app}") for app, text in found.alarms.items())),
-        Part("counts", _counted(found), _counts(found)),
-        Part("events", _events(found), _went_wrong(found)),
-    ]
-
-
-def _apps(rollout: Rollout, found: Status) -> str:
-    import pandas as pd
-
-    rows = [
-        {
-            "app": name,
-            "mode": f"{own.mode} (stopped)" if own.mode != "off" and (found.stopped or name in found.alarms) else own.mode,
-            "share": percent(own.share) if own.mode == "canary" else "–",
-            "explore": percent(own.explore),
-            "mirror": f"{percent(own.mirror.share)}, {usd(own.mirror.usd_per_day)} a day" if own.mirror and own.mode == "mirror" else "–",
-            "guardrails": ", ".join(own.guardrails) or "none",
-            "asks": ", ".join(own.asks),
-        }
-        for name, own in rollout.apps.items()
-    ]
-    names = ["app", "mode", "share", "explore", "mirror", "guardrails", "asks"]
-    return grid(pd.DataFrame(rows, columns=names), {n: (n, str) for n in names}) + f"\nHoldout: {percent(rollout.holdout)}, never routed."
-
-
-def _values(worker: Worker) -> dict[str, Any]:
-    return {name: getattr(worker, name) for name in worker.__dataclass_fields__}
-
-
-def _workers(found: Status) -> str:
-    import pandas as pd
-
-    if not found.workers:
-        return "No process of a gateway runs this folder now."
-    mark = found.rollout.mark if found.rollout else None
-    rows = [
-        {
-            "worker": w.worker,
-            "runs": "stopped" if w.stopped else "this rollout" if w.rollout == mark else "an earlier rollout" if w.rollout else "nothing",
-            "bundle": w.bundle or "none",
-            "router": w.version or "none",
-            "alarms": ", ".join(w.alarmed) or "–",
-        }
-        for w in found.workers
-    ]
-    names = ["worker", "runs", "bundle", "router", "alarms"]
-    return grid(pd.DataFrame(rows, columns=names), {n: (n, str) for n in names})
-
-
-def _counted(found: Status) -> list[dict[str, Any]]:
-    rows = []
-    for name, counts in found.counts.items():
-        for arm_metric, count in counts.items():
-            arm, _, metric = arm_metric.partition(" ")
-            rows.append({"app": name, "arm": arm, "metric": metric, "answers": count.n, "bad": count.hits})
-    return rows
-
-
-def _counts(found: Status) -> str:
-    import pandas as pd
-
-    rows = _counted(found)
-    columns = {"app": ("app", str), "arm": ("arm", str), "metric": ("counted", str), "answers": ("of", str), "bad": ("bad", str)}
-    return grid(pd.DataFrame(rows), columns) if rows else ""
-
-
-def _events(found: Status) -> list[dict[str, Any]]:
-    return [{"event": event, "kind": kind, "count": count} for (event, kind), count in found.events.items()]
-
-
-def _went_wrong(found: Status) -> str:
-    rows = _events(found)
-    return "Noted:\n" + "\n".join(f"  {r['count']:,} × {r['event']}: {r['kind']}" for r in rows) if rows else ""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from planner.cli.bills import ContractFile, InvoiceCost, Invoices, Skus, beside
 from planner.cli.common import Json, Log, Prices, Quiet, book_of, traffic_at
 from planner.cli.output import Part, figure, grid, missing, percent, show, usd, wrap
 
@@ -38,6 +39,10 @@ def verify(
     picture: Annotated[
         Path | None, typer.Option("--picture", metavar="PNG", help="Write the savings as a picture; needs the extra lab.")
     ] = None,
+    contract: ContractFile = None,
+    invoice: Invoices = None,
+    invoice_cost: InvoiceCost = "effective",
+    sku: Skus = None,
     prices: Prices = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -50,18 +55,21 @@ def verify(
 
         planner verify december --bundle production
         planner verify proxy.jsonl.zst --bundle production --precision 0.02 --json
+        planner verify december --bundle production --invoice cost_2026-12.csv
     """
     from planner.followup.verify import manifest_of
     from planner.followup.verify import verify as verified
 
     manifest_of(bundle, precision)
     book = book_of(prices)
-    found = verified(traffic_at(log, quiet or json), bundle, book=book, precision=precision)
+    traffic = traffic_at(log, quiet or json)
+    found = verified(traffic, bundle, book=book, precision=precision)
     if picture is not None:
         from planner.figures.verify import verify as drawn
 
         picture.write_bytes(drawn(found).png())
-    show(_parts(found), json)
+    alarm, text, *parts = _parts(found)
+    show([alarm, text, *beside(traffic, book, contract, invoice, invoice_cost, sku), *parts], json)
     raise typer.Exit(1 if found.alarms else 0)
 
 

@@ -27,7 +27,8 @@ from planner.prices import PriceBook
 from planner.schema import EVIDENCE, TOKEN_BUCKETS
 from planner.stats import weakest
 from planner.traffic import Traffic
-from planner.units import DAYS_PER_MONTH, PUSD_PER_USD, usd_to_pusd
+from planner.traffic.rows import evidence_of
+from planner.units import PUSD_PER_USD, usd_to_pusd
 
 __all__ = ["Bridge", "bridge", "checked"]
 
@@ -112,11 +113,10 @@ def bridge(
 
 
 def _table(traffic: Traffic) -> pd.DataFrame:
-    """Return a log's requests as ``ledgers`` takes them; a cost of 0 for tokens is what a gateway writes that knows no price."""
+    """Return a log's requests as ``ledgers`` takes them; a cost of 0 is what a gateway writes that knows no price or no tokens."""
     frame = traffic.frame(*_COLUMNS, *TOKEN_BUCKETS)
-    tokens, stated = frame[list(TOKEN_BUCKETS)].to_numpy().any(axis=1), frame["source_cost_usd"].to_numpy(float)
-    hit = frame["cache_hit"].to_numpy(bool)
-    cost = np.where(hit, np.nan_to_num(stated), np.where(tokens & (stated == 0), np.nan, stated))
+    stated, hit = frame["source_cost_usd"].to_numpy(float), frame["cache_hit"].to_numpy(bool)
+    cost = np.where(hit, np.nan_to_num(stated), np.where(stated == 0, np.nan, stated))
     return frame.assign(app=frame["app"].where(frame["purpose"] == "user", OVERHEAD), cost_pusd=cost * PUSD_PER_USD)
 
 
@@ -180,12 +180,10 @@ def _routed(month: str, traffic: Traffic, bundle: str | Path | None, cost_usd: F
     except NeedsError as error:
         return _unknown(f"What routing saved {month} month is not measured: {error}")
     alarms = " ".join(check.words for check in found.alarms)
-    saving = found.estimate("saving_usd_per_month")
-    if saving is None:
+    saved = found.saved_usd
+    if saved is None:
         return _unknown(alarms or f"Nobody was kept to compare with in {month} month: what routing saved is not measured.")
-    scale = found.days / DAYS_PER_MONTH
-    low, high = (math.nan if x is None else x * scale for x in (saving.low, saving.high))
-    return _Routing(saving.value * scale, low, high, True, True, alarms)
+    return _Routing(*saved, True, True, alarms)
 
 
 def _unknown(note: str) -> _Routing:
@@ -203,7 +201,8 @@ def _insert_routing(lines: dict[str, dict[str, Any]], last: _Routing, this: _Rou
 
 
 def _evidence(traffic: Traffic, priced: Priced) -> str:
-    return weakest(str(traffic.meta.get("evidence", EVIDENCE[0])), EVIDENCE[-1] if priced.assumed else EVIDENCE[0])
+    logged = evidence_of(traffic, traffic.frame("weight")["weight"].to_numpy(float))
+    return weakest(EVIDENCE[logged.max(initial=0)], EVIDENCE[-1] if priced.assumed else EVIDENCE[0])
 
 
 def _drivers(last: Ledger, this: Ledger) -> dict[str, tuple[float, float]]:

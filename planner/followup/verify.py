@@ -23,7 +23,7 @@ from planner.followup.arms import Arms, arms
 from planner.followup.verify_checks import Check, checks, costed_alike, same_unmoved
 from planner.followup.verify_contrasts import Contrast, higher, likelier, saved, slower
 from planner.followup.verify_predicted import expected, of_routing, other_levers, verdict
-from planner.followup.verify_result import Verification
+from planner.followup.verify_result import LEAST_DAYS, Verification
 from planner.followup.verify_sides import Sample
 from planner.prices import PriceBook
 from planner.prices.audit import audit
@@ -65,6 +65,7 @@ def verify(
     its mix is given, and the interval is about what these very requests would have cost. Where requests of one arm lack a price more often
     than chance has it, or more than one in a hundred does in either, the saving is NaN and a check an alarm: what routing did would choose
     who has a price. p95 is of all requests, of which one that failed was never answered; it is NaN where more than 5 % of an arm fail.
+    Dollars a month are NaN where the log covers less than a day: a few hours say little of a month.
     Raises NeedsError where nothing was routed, InputError for a bad ``precision``, BundleError.
     """
     manifest = manifest_of(bundle, precision)
@@ -72,7 +73,7 @@ def verify(
     usd, prices = _costs(traffic, book) if cost_usd is None else (cost_usd, "as billed")
     frame = traffic.frame(*_COLUMNS).iloc[found.position].reset_index(drop=True)
     models = frame["model"].to_numpy(object)
-    done = checks(found, models)
+    done = checks(found, models, book)
     failed = (frame["status"] != "ok").to_numpy(bool)
     values = {
         "saving_share": usd[found.position],
@@ -89,7 +90,7 @@ def verify(
     compared = _Compared(found, models, values, weight, split=known_first)
     prediction = (manifest.get("evaluation") or {}).get("prediction") or {}
     alone = of_routing(prediction)
-    days = max(float((found.timestamp.max() - found.timestamp.min()) / np.timedelta64(1, "D")), 1 / 24)
+    days = float((found.timestamp.max() - found.timestamp.min()) / np.timedelta64(1, "D"))
     table = _table(compared, alone, days)
     half, units = _precision(table)
     unpriced = np.isnan(values["saving_share"])
@@ -103,7 +104,7 @@ def verify(
         unit_kind=found.unit_kind,
         days=days,
         precision=precision,
-        more_days=_more_days(half, units, days, precision),
+        more_days=_more_days(half, units, max(days, 1 / 24), precision),
         levers=other_levers(prediction),
         predicted=bool(prediction),
         comparable=bool(alone),
@@ -164,11 +165,11 @@ class _Compared:
 def _table(compared: _Compared, prediction: Mapping[str, Any], days: float) -> pd.DataFrame:
     """Return a row an app (and "all") and measure."""
     arm, rows = compared.arms, []
-    apps = sorted(set(arm.app[compared.routed].tolist()))
+    apps, month = sorted(set(arm.app[compared.routed].tolist())), DAYS_PER_MONTH / days if days >= LEAST_DAYS else math.nan
     for app in ("all", *apps):
         mine = np.isin(arm.app.astype(str), apps) if app == "all" else np.asarray(arm.app == app)
-        money, per_month = compared.sample("saving_share", mine), float(compared.weight[mine].sum()) * DAYS_PER_MONTH / days
-        found: dict[str, Contrast | None] = _money(saved(money), money, DAYS_PER_MONTH / days)
+        money, per_month = compared.sample("saving_share", mine), float(compared.weight[mine].sum()) * month
+        found: dict[str, Contrast | None] = _money(saved(money), money, month)
         costed = compared.costed(mine)
         if costed and costed.alarm:
             found = {measure: one and replace(one, **_UNKNOWN) for measure, one in found.items()}

@@ -16,6 +16,8 @@ from scipy.special import chdtrc
 from planner.followup.arms import Arms
 from planner.followup.verify_contrasts import alike
 from planner.followup.verify_sides import Sample
+from planner.prices import PriceBook
+from planner.prices.identity import identity
 
 __all__ = ["ALARM", "Check", "checks", "costed_alike", "same_unmoved"]
 
@@ -43,10 +45,10 @@ class Check:
     p_value: float = np.nan
 
 
-def checks(arms: Arms, model: NDArray[np.object_]) -> tuple[Check, ...]:
-    """Check ``arms``; ``model`` (n,) answered each of its requests."""
+def checks(arms: Arms, model: NDArray[np.object_], book: PriceBook | None = None) -> tuple[Check, ...]:
+    """Check ``arms``; ``model`` (n,) answered each of its requests, ``book`` knows models by all of their names."""
     explored = arms.routed & (arms.action != arms.decided)
-    return (_ratio(arms, explored), _leaks(arms), _fallbacks(arms, model), _explored(explored))
+    return (_ratio(arms, explored), _leaks(arms), _fallbacks(arms, model, book or PriceBook.load()), _explored(explored))
 
 
 def _ratio(arms: Arms, explored: NDArray[np.bool_]) -> Check:
@@ -82,15 +84,29 @@ def _leaks(arms: Arms) -> Check:
     return Check("leaks", count > ALARM * n, f"{count:,} of {n:,} {arms.unit_kind}s were both routed and kept: {why}", count)
 
 
-def _fallbacks(arms: Arms, model: NDArray[np.object_]) -> Check:
-    """Count routed requests that another model answered than mostly answers what is sent there."""
-    sent = pd.Series(model).groupby(pd.Series(arms.action), sort=False)
-    usual = sent.agg(lambda names: names.mode().iloc[0])
-    other = arms.routed & (model != usual.reindex(arms.action).to_numpy(object))
+def _fallbacks(arms: Arms, model: NDArray[np.object_], book: PriceBook) -> Check:
+    """Count routed requests that another model answered than they were sent to by their stamp, and name who answered for whom.
+
+    What answers most says nothing of that: in an outage it is the fallback. Only where no price book knows the name that was sent to, as
+    that of a deployment, and nothing answered under it, the usual answer is taken for what stands behind it, and said.
+    """
+    frame = pd.DataFrame({"sent": arms.action, "answered": model})[arms.routed]
+    spelled = {name: identity(book, "", name) for name in {*frame["sent"], *frame["answered"]}}
+    unknown = {name for name in {*frame["sent"]} - {*frame["answered"]} if not spelled[name][0]}
+    frame = frame.apply(lambda names: names.map({name: plain for name, (_, plain) in spelled.items()}))
+    guesses = frame[frame["sent"].isin(unknown)].groupby("sent")["answered"]
+    usual: dict[str, str] = {sent: str(names.mode().iloc[0]) for sent, names in guesses}
+    behind = frame["sent"].map({sent: usual.get(sent, sent) for sent in frame["sent"].unique()})
+    other = frame[behind != frame["answered"]].groupby(["sent", "answered"]).size().sort_values(ascending=False, kind="stable")
+    guessed = "; ".join(f"{answered} is taken for what stands behind {sent}" for sent, answered in usual.items())
+    guess = f" No price book knows where some were sent: {guessed}." if guessed else ""
+    if other.empty:
+        return Check("fallbacks", False, f"No routed request fell back to another model.{guess}", 0)
+    pairs: list[tuple[str, str]] = other.index.tolist()
+    who = ", ".join(f"{answered} for {sent} ({n:,})" for (sent, answered), n in zip(pairs[:3], other.tolist(), strict=False))
     count = int(other.sum())
-    share = count / max(int(arms.routed.sum()), 1)
-    words = f"{share:.1%} of routed requests were answered by another model than they were sent to; they count as routed."
-    return Check("fallbacks", False, words if count else "No routed request fell back to another model.", count)
+    said = f"{count:,} of {len(frame):,} routed requests ({count / len(frame):.1%}) were answered by another model than they were sent to: "
+    return Check("fallbacks", False, f"{said}{who}{' and others' if len(pairs) > 3 else ''}; they count as routed.{guess}", count)
 
 
 def _explored(explored: NDArray[np.bool_]) -> Check:

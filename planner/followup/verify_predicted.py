@@ -40,9 +40,9 @@ def expected(
 ) -> tuple[float, float, float]:
     """Return (value, low, high) that was predicted of ``measure``; NaN for what was not.
 
-    ``app`` "all" means all of ``apps``. Where these are not all that the prediction is about, its apps are added up, and no interval is
-    given; where it is not about one of them, nothing was predicted. Dollars a month are those of ``per_month`` requests: more or fewer
-    than was reckoned with is no error of the plan.
+    ``app`` "all" means all of ``apps``: of one app what was predicted of it. Where they are several but not all that the prediction is
+    about, its apps are added up, and no interval is given; where it is not about one of them, nothing was predicted. Dollars a month are
+    those of ``per_month`` requests: more or fewer than was reckoned with is no error of the plan.
 
     >>> half = {"saving_share": {"value": 0.5, "low": 0.4, "high": 0.6}, "saving_usd_per_month": {"value": 10.0}, "requests_per_month": 100}
     >>> expected({**half, "apps": {"chat": half}}, "saving_share", ["chat"])
@@ -51,10 +51,10 @@ def expected(
     (25.0, nan, nan)
     """
     known = prediction.get("apps") or {}
-    if app != "all":
-        return _scaled(known.get(app) or {}, measure, per_month)
-    if not known or set(apps) == set(known):
-        return _scaled(prediction, measure, per_month)
+    if not known or (app == "all" and set(apps) == set(known)):
+        return _scaled(prediction if app == "all" else {}, measure, per_month)
+    if app != "all" or len(set(apps)) == 1:
+        return _scaled(known.get(next(iter(apps)) if app == "all" else app) or {}, measure, per_month)
     parts = [known[name] for name in apps if name in known]
     if len(parts) < len(set(apps)) or measure == "p95_ms":
         return _NOTHING
@@ -91,20 +91,21 @@ def _one(about: Mapping[str, Any], measure: str) -> tuple[float, float, float]:
 def verdict(predicted: tuple[float, float, float], observed: tuple[float, float, float]) -> tuple[str, float]:
     """Return ``holds`` where observed − predicted may be 0, else ``missed``, and by how much the prediction is too high at least.
 
-    Both are (value, low, high), 95 %, of different months and so independent; a prediction without an interval counts as exact. The
-    interval of their difference is MOVER's (Zou & Donner, *Statistics in Medicine* 27, 2008): each limit adds the squared distances of the
-    two limits that make it. Negative where it is too low; "" and NaN where either is unknown.
+    Both are (value, low, high), 95 %, of different months and so independent. The interval of their difference is MOVER's (Zou & Donner,
+    *Statistics in Medicine* 27, 2008): each limit adds the squared distances of the two limits that make it. Negative where it is too
+    low; "" and NaN where either is unknown or has no interval: no prediction is exact.
 
-    >>> verdict((0.3, math.nan, math.nan), (0.31, 0.25, 0.35)), verdict((0.2, 0.1, 0.3), (0.5, 0.375, 0.625))[0]
+    >>> verdict((0.3, 0.2, 0.4), (0.31, 0.25, 0.35)), verdict((0.2, 0.1, 0.3), (0.5, 0.375, 0.625))[0]
     (('holds', 0.0), 'missed')
+    >>> verdict((0.3, math.nan, math.nan), (0.31, 0.25, 0.35))
+    ('', nan)
     >>> verdict((0.25, 0.25, 0.25), (0.75, 0.5, 1.0))
     ('missed', -0.25)
     """
     value, low, high = observed
-    told, *limits = predicted
-    if any(map(math.isnan, (told, value, low, high))):
+    told, least, most = predicted
+    if any(map(math.isnan, (*predicted, *observed))):
         return "", math.nan
-    least, most = (told, told) if any(map(math.isnan, limits)) else limits
     difference = value - told
     below, above = difference - math.hypot(value - low, most - told), difference + math.hypot(high - value, told - least)
     return ("missed", -above if above < 0 else -below) if above < 0 or below > 0 else ("holds", 0.0)

@@ -17,7 +17,10 @@ from planner.errors import InputError, did_you_mean
 from planner.followup.verify_checks import Check
 from planner.stats import WARN, Estimate
 
-__all__ = ["MEASURES", "Verification"]
+__all__ = ["LEAST_DAYS", "MEASURES", "Verification"]
+
+#: Days of a log below which no dollars a month are given.
+LEAST_DAYS = 1.0
 
 #: What is compared. The savings are as asked minus routed, all else routed minus as asked.
 MEASURES: Mapping[str, str] = {
@@ -30,6 +33,10 @@ MEASURES: Mapping[str, str] = {
 }
 
 
+#: What the simulation predicts without an interval.
+_BARE = {"failures": "failures", "p95_ms": "p95"}
+
+
 @dataclass(frozen=True, eq=False)
 class Verification:
     """What routing did, beside what was predicted.
@@ -40,8 +47,8 @@ class Verification:
         ``difference, low, high`` (95 %), ``units`` (effective, of the smaller side), ``requests`` (routed, compared), ``predicted,
         predicted_low, predicted_high, verdict`` (``holds`` where the difference to what was observed may be 0, ``missed`` or "") ``,
         missed_by`` (at least; above 0 where too much was predicted) ``, evidence``. Predicted dollars are those of this log's number of
-        requests. Unknown is NaN: money where requests without a price are too many or more in one arm, p95 of an arm of which more than
-        5 % fail.
+        requests. Unknown is NaN: money where requests without a price are too many or more in one arm, dollars a month of less than a day,
+        p95 of an arm of which more than 5 % fail.
     checks: what was looked at first. left_out: why → rows of the log in no figure.
     counts: ``app, arm, requests, units``. unit_kind: what the lot was drawn for: session, user or request.
     days: length of the log. precision: half the width wanted for the share saved. more_days: that this takes, None where it is reached
@@ -84,10 +91,20 @@ class Verification:
         return Estimate(float(row["difference"]), low, high, row["evidence"], n=round(row["requests"]), source=source)
 
     @property
+    def saved_usd(self) -> tuple[float, float, float] | None:
+        """What routing saved in this log [USD] on what was routed, with its 95 % limits (NaN without); None where it is not known."""
+        row = self._row("saving_share")
+        if row is None or math.isnan(row["difference"]):
+            return None
+        bill = float(row["routed"] * row["requests"])
+        value, low, high = (bill * share / (1 - share) for share in (row["difference"], row["low"], row["high"]))
+        return value, low, high
+
+    @property
     def text(self) -> str:
         """What was compared, what failed, what routing did, and whether the prediction holds, a line each."""
         lines = [self._head(), *(check.words for check in sorted(self.checks, key=lambda c: not c.alarm)), self._saving()]
-        lines += [self._quality(), self._failures(), self._p95(), self._prediction(), self._wait(), self._aside()]
+        lines += [self._quality(), self._failures(), self._p95(), self._prediction(), self._unsure(), self._wait(), self._aside()]
         return "\n".join(line for line in lines if line)
 
     def _repr_html_(self) -> str:
@@ -105,7 +122,7 @@ class Verification:
             for a in ("routed", "holdout", "control")
             if a in sums.index
         ]
-        return f"Bundle {self.bundle}, {self.days:.1f} days: {', '.join(said)}."
+        return f"Bundle {self.bundle}, {_lasting(self.days)}: {', '.join(said)}."
 
     def _saving(self) -> str:
         share = self._row("saving_share")
@@ -113,6 +130,9 @@ class Verification:
             return "Nobody was kept to compare with, or nothing has a price: the saving is not measured."
         if math.isnan(share["difference"]):
             return "What routing saved is not known: requests without a price are too many, or more in one arm than in the other."
+        if self.days < LEAST_DAYS:
+            few = "no dollars a month are given of less than a day"
+            return f"Routing saved {_between(share, _percent)} of the cost, measured. The log covers {_lasting(self.days)}: {few}."
         month, whole = (self._row(f"saving_usd_per_month{x}") for x in ("", "_all"))
         said = f"Routing saved {_between(share, _percent)} of the cost, measured: {_between(month, _usd)} a month on what was routed"
         return f"{said}; {_between(whole, _usd)} if all that the lot kept were routed too."
@@ -168,6 +188,13 @@ class Verification:
             said = f"The prediction ({own}) holds: the difference to what was measured may be chance."
         return f"{said} It is of routing alone; who is kept has the plan's other levers too ({others})." if others else said
 
+    def _unsure(self) -> str:
+        """Name what was predicted of all apps without an interval, which has no verdict."""
+        bare = self.table[(self.table["app"] == "all") & self.table["predicted"].notna() & self.table["predicted_low"].isna()]
+        names = [_BARE[measure] for measure in bare["measure"] if measure in _BARE]
+        said = " and ".join(names)
+        return f"The prediction of {said} is estimated without an interval, so nothing says whether it holds." if names else ""
+
     def _wait(self) -> str:
         row = self._row("saving_share")
         if row is None or math.isnan(row["difference"]):
@@ -181,7 +208,8 @@ class Verification:
             few = f"Only {row['units']:.0f} effective {self.unit_kind}s on the smaller side: too few for an interval. "
         if self.more_days is None:
             return few.strip()
-        return f"{few}About {self.more_days:,} more days like these would tell the share saved to ±{100 * self.precision:.3g} points."
+        days = "1 more day" if self.more_days == 1 else f"{self.more_days:,} more days"
+        return f"{few}About {days} like these would tell the share saved to ±{100 * self.precision:.3g} points."
 
     def _aside(self) -> str:
         said = "; ".join(f"{n:,} {why}" for why, n in self.left_out.items())
@@ -191,6 +219,17 @@ class Verification:
 def _between(row: Any, write: Any) -> str:
     interval = "" if math.isnan(row["low"]) else f" [{write(row['low'])}, {write(row['high'])}]"
     return f"{write(row['difference'])}{interval}"
+
+
+def _lasting(days: float) -> str:
+    """Return how long a log is.
+
+    >>> _lasting(27.96), _lasting(0.2), _lasting(0.01)
+    ('28.0 days', '4.8 hours', '14 min')
+    """
+    if days >= LEAST_DAYS:
+        return f"{days:.1f} days"
+    return f"{24 * days:.1f} hours" if 24 * days >= 1 else f"{24 * 60 * days:.0f} min"
 
 
 def _percent(value: float) -> str:

@@ -1,30 +1,35 @@
-"""Evidence that one rate is above another, or above a stated one, which holds at every moment at once, however often somebody looks.
+"""Evidence that one rate is above another by more than a margin, which holds at every moment at once, however often somebody looks.
 
-In: counts of two arms, a margin. Out: the logarithm of an e-process, and the lower bounds that it gives. For each arm, the likelihood of
-all that was seen, averaged over all rates by a Beta(½, ½), divided by its likelihood at the true rate is a martingale of mean 1, and so
-is the product of two arms'. By Ville's inequality it exceeds 1/α at any time ever with probability α at most: Robbins, Annals of
-Mathematical Statistics 41 (1970); the beta-binomial mixture of Howard, Ramdas, McAuliffe and Sekhon, Annals of Statistics 49 (2021).
-The truth is not known: what counts is the least of the product over all pairs of rates that would be no reason for an alarm. It
-supposes answers that are independent given their arm, with one rate each. Knows nothing of what is counted.
+In: counts of two arms, a margin, what the other's rate was held to be. Out: the logarithm of an e-process, and the lower bound that it
+gives. For each arm, the likelihood of all that was seen, averaged over rates by any Beta, divided by its likelihood at the true rate is a
+martingale of mean 1, and so is the product of two arms'. By Ville's inequality it exceeds 1/α at any time ever with probability α at most:
+Robbins, Annals of Mathematical Statistics 41 (1970); the beta-binomial mixture of Howard, Ramdas, McAuliffe and Sekhon, Annals of
+Statistics 49 (2021). The truth is not known: what counts is the least of the product over all pairs of rates that would be no reason for
+an alarm. Of each arm two averages are taken, half and half: one that expects nothing, and one that is quick where it matters. It supposes
+answers that are independent given their arm, with one rate each. Knows nothing of what is counted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import lgamma, log, log1p, pi
+from math import exp, inf, lgamma, log, log1p
 from typing import NamedTuple
 
-__all__ = ["Count", "evidence", "evidence_above", "excess", "log_mixture", "lower"]
+__all__ = ["Count", "evidence", "evidence_above", "excess", "log_mixture"]
 
-#: Halvings of an interval in which a number is sought.
-_STEPS = 50
+#: Answers that a rate held before counts as; answers around which a rate close to the tested one is told from it best. Neither can make
+#: the bounds wrong: together they bring an alarm after a sixth to a third fewer answers than Jeffreys' average alone.
+_HELD, _CLOSE = 100.0, 1_000.0
+#: Steps that narrow an interval to 3e-8 by the golden ratio and to a millionth by halves; the least rate that is tried.
+_GOLDEN, _HALVES, _TINY = 36, 20, 1e-12
+_RATIO = (5**0.5 - 1) / 2
 
 
 class Count(NamedTuple):
-    """``hits`` among ``n``."""
+    """``hits`` among ``n``; what is expected need not be whole."""
 
-    n: int = 0
-    hits: int = 0
+    n: float = 0
+    hits: float = 0
 
     @property
     def rate(self) -> float:
@@ -36,84 +41,98 @@ class Count(NamedTuple):
         return Count(self.n + other.n, self.hits + other.hits)
 
 
-def log_mixture(count: Count) -> float:
-    """Return the logarithm of the likelihood of one order of the hits, averaged over all rates: log(B(hits + ½, misses + ½) / B(½, ½)).
+def log_mixture(count: Count, a: float = 0.5, b: float = 0.5) -> float:
+    """Return the log-likelihood of one order of the hits, averaged over rates by Beta(a, b): log(B(hits + a, misses + b) / B(a, b)).
 
     >>> round(log_mixture(Count(1, 1)), 6), round(log_mixture(Count(2, 1)), 6)  # of 1/2 and of 1/8
     (-0.693147, -2.079442)
     """
-    return lgamma(count.hits + 0.5) + lgamma(count.n - count.hits + 0.5) - lgamma(count.n + 1) - log(pi)
+    return _log_beta(count.hits + a, count.n - count.hits + b) - _log_beta(a, b)
 
 
 def evidence_above(count: Count, rate: float) -> float:
     """Return log e that the true rate is above ``rate``; 0 where what was seen is not. It reaches log(1/α) with probability α at most.
 
     >>> round(evidence_above(Count(1_000, 60), 0.03), 2)
-    8.38
+    7.79
     """
-    return log_mixture(count) - _likelihood(count, rate) if count.rate > rate else 0.0
+    return _against(count, max(rate, _TINY), log_mixture(count)) if count.rate > rate else 0.0
 
 
-def evidence(worse: Count, better: Count, margin: float) -> float:
+def evidence(worse: Count, better: Count, margin: float, held: float | None = None, between: tuple[float, float] = (0.0, 1.0)) -> float:
     """Return log e that the rate of ``worse`` is more than ``margin`` above that of ``better``; 0 where what was seen is not.
 
-    The least over all pairs of rates ``margin`` apart: their likelihood is concave in the rate, so the greatest is found by halving.
+    Parameters
+    ----------
+    held: what the rate of ``better`` was before; None where nobody knows. However wrong, it only costs answers.
+    between: the rates of ``better`` that are to be ruled out; where none is possible, ∞.
 
-    >>> round(evidence(Count(2_000, 120), Count(2_000, 20), 0.02), 2)
-    7.26
-    >>> evidence(Count(2_000, 120), Count(0, 0), 0.02)
-    0.0
+    The least over all pairs of rates ``margin`` apart. Either arm's term is convex in its rate (of Beta(νq, ν(1 − q)) against q it is a
+    sum of log(ν + i/q) and log(ν + j/(1 − q))), a mean of exponentials of such is too, and so is the sum: golden section finds the least.
+    Closer pairs never have less where these have any: what was seen lies beyond them, and of a convex function the least on the way there.
+
+    >>> round(evidence(Count(2_000, 120), Count(2_000, 20), 0.02, held=0.01), 2)
+    9.4
+    >>> evidence(Count(2_000, 120), Count(0, 0), 0.02), round(evidence(Count(2_000, 120), Count(0, 0), 0.02, between=(0, 0.01)), 2)
+    (0.0, 19.42)
     """
-    if not better.n or worse.rate - better.rate <= margin:
+    low, high = max(between[0], _TINY), min(between[1], 1 - margin - _TINY)
+    if worse.rate - better.rate <= margin:
         return 0.0
-    low, high = better.rate, worse.rate - margin
-    for _ in range(_STEPS):
-        rate = (low + high) / 2
-        if _slope(worse, rate + margin) + _slope(better, rate) > 0:
-            low = rate
-        else:
-            high = rate
-    rate = (low + high) / 2
-    return log_mixture(worse) + log_mixture(better) - _likelihood(worse, rate + margin) - _likelihood(better, rate)
+    if low > high:
+        return inf
+    own, other = log_mixture(worse), log_mixture(better)
+    if held is not None:
+        other = _mean(other, log_mixture(better, _HELD * held + 0.5, _HELD * (1 - held) + 0.5))
+    return max(_least(lambda rate: _against(worse, rate + margin, own) + other - _likelihood(better, rate), low, high), 0.0)
 
 
-def lower(count: Count, alpha: float) -> float:
-    """Return the lower bound of the rate: at no time ever is the true one below it, but with probability ``alpha``. Never rounded up.
+def excess(seen: float, sure: Callable[[float], bool]) -> float:
+    """Return the greatest margin below the ``seen`` one that is still ``sure``; 0 where none is.
 
-    >>> [round(lower(Count(n, n // 10), 0.001), 3) for n in (10, 100, 1_000, 10_000)]
-    [0.0, 0.018, 0.062, 0.086]
+    >>> round(excess(0.05, lambda margin: evidence(Count(2_000, 120), Count(2_000, 20), margin) >= 7), 4)
+    0.0205
     """
-    return _least(count.rate, lambda rate: evidence_above(count, rate) < -log(alpha))
-
-
-def excess(worse: Count, better: Count, alpha: float) -> float:
-    """Return the lower bound of how far the rate of ``worse`` is above that of ``better``, 0 or more; wrong ever with ``alpha`` at most.
-
-    >>> round(excess(Count(2_000, 120), Count(2_000, 20), 0.001), 3)
-    0.02
-    """
-    return _least(worse.rate - better.rate, lambda margin: evidence(worse, better, margin) < -log(alpha)) if better.n else 0.0
-
-
-def _least(seen: float, weak: Callable[[float], bool]) -> float:
-    """Return the greatest number below ``seen`` for which there is evidence; 0 where there is none for 0."""
     low, high = 0.0, seen
-    if seen <= 0 or weak(low):
+    if seen <= 0 or not sure(low):
         return 0.0
-    for _ in range(_STEPS):
+    for _ in range(_HALVES):
         middle = (low + high) / 2
-        low, high = (low, middle) if weak(middle) else (middle, high)
+        low, high = (middle, high) if sure(middle) else (low, middle)
     return low
 
 
+def _against(count: Count, rate: float, any_rate: float) -> float:
+    """Return log e against ``rate``: the averages over ``any_rate`` and over those close to this one, over the likelihood here."""
+    return _mean(any_rate, log_mixture(count, _CLOSE * rate, _CLOSE * (1 - rate))) - _likelihood(count, rate)
+
+
+def _mean(a: float, b: float) -> float:
+    """Return the logarithm of the mean of two exponentials."""
+    return max(a, b) + log1p(exp(-abs(a - b))) - log(2)
+
+
+def _log_beta(a: float, b: float) -> float:
+    return lgamma(a) + lgamma(b) - lgamma(a + b)
+
+
 def _likelihood(count: Count, rate: float) -> float:
-    """Log-likelihood; of a rate at which what was seen cannot be, −∞."""
-    misses = count.n - count.hits
-    if (count.hits and rate <= 0) or (misses and rate >= 1):
-        return float("-inf")
-    return (count.hits * log(rate) if count.hits else 0.0) + (misses * log1p(-rate) if misses else 0.0)
+    """Return the log-likelihood at a rate between 0 and 1."""
+    return count.hits * log(rate) + (count.n - count.hits) * log1p(-rate)
 
 
-def _slope(count: Count, rate: float) -> float:
-    misses = count.n - count.hits
-    return (count.hits / rate if count.hits else 0.0) - (misses / (1 - rate) if misses else 0.0)
+def _least(value: Callable[[float], float], low: float, high: float) -> float:
+    """Return the least of a convex function between two places (golden section: Kiefer, Proceedings of the AMS 4, 1953)."""
+    ends = min(value(low), value(high))
+    a, b = high - _RATIO * (high - low), low + _RATIO * (high - low)
+    at_a, at_b = value(a), value(b)
+    for _ in range(_GOLDEN):
+        if at_a < at_b:
+            high, b, at_b = b, a, at_a
+            a = high - _RATIO * (high - low)
+            at_a = value(a)
+        else:
+            low, a, at_a = a, b, at_b
+            b = low + _RATIO * (high - low)
+            at_b = value(b)
+    return min(ends, at_a, at_b)

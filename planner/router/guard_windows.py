@@ -1,15 +1,15 @@
 """Windows: which counts of an app belong together, for all processes alike, and what share of its error each test may use.
 
-In: per app the mark of the settings it runs under. Out: two numbers per app, of the count since its start and of the present window,
-kept in one small file. Counts begin anew under other settings, after an alarm, and a window when it is full: a long good time must not
-hide what begins to go wrong. Numbers only rise, also when settings come back. Where the file cannot be written each process has
-numbers of its own, and tests alone. Knows nothing of what is counted.
+In: per app the mark of the settings it runs under. Out: three numbers per app, of the count since its start, of the present window and of
+the present short one, kept in one small file. Counts begin anew under other settings, after an alarm, and a window when it is full: a long
+good time must not hide what begins to go wrong. Numbers only rise, also when settings come back. Where the file cannot be written each
+process has numbers of its own, and tests alone. Knows nothing of what is counted.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,19 +19,28 @@ __all__ = ["Window", "Windows", "spent"]
 
 
 class Window(NamedTuple):
-    """The settings' mark, and how many starts and windows there have been, this one included."""
+    """The settings' mark, and how many starts, windows and short windows there have been, these included."""
 
     mark: str
     start: int = 1
     window: int = 1
+    short: int = 1
 
     @classmethod
     def of(cls, value: Any) -> Window:
-        """Read what was written as JSON; ValueError or TypeError for anything else."""
-        mark, start, window = value
-        if not isinstance(mark, str) or not all(type(n) is int and 0 < n < 1 << 53 for n in (start, window)):
+        """Read what was written as JSON, also before there were short windows; ValueError or TypeError for anything else."""
+        mark, start, window, *short = value
+        if not isinstance(mark, str) or not all(type(n) is int and 0 < n < 1 << 53 for n in (start, window, *short)):
             raise ValueError("no window")
-        return cls(mark, start, window)
+        return cls(mark, start, window, *short)
+
+    def anew(self, mark: str) -> Window:
+        """Return what follows when all counts begin anew, under the settings of ``mark``.
+
+        >>> Window("a", 1, 4, 9).anew("b")
+        Window(mark='b', start=2, window=5, short=10)
+        """
+        return Window(mark, self.start + 1, self.window + 1, self.short + 1)
 
 
 def spent(number: int) -> float:
@@ -67,16 +76,16 @@ class Windows:
             if found is not None and found.mark == mark:
                 self._begun[app] = mark
             elif self._begun.get(app) != mark:
-                self._change(app, found, Window(mark, found.start + 1, found.window + 1) if found else Window(mark))
+                self._change(app, found, found.anew(mark) if found else Window(mark))
         return {app: found for app, mark in marks.items() if (found := self._known.get(app)) and found.mark == mark}
 
     def anew(self, app: str, seen: Window) -> bool:
-        """End the counts of ``app`` since its start and of its window, unless another process did; say whether this one did."""
-        return self._change(app, seen, seen._replace(start=seen.start + 1, window=seen.window + 1))
+        """End all counts of ``app``, unless another process did; say whether this one did."""
+        return self._change(app, seen, seen.anew(seen.mark))
 
-    def full(self, app: str, seen: Window) -> bool:
-        """End the window of ``app``, unless another process did."""
-        return self._change(app, seen, seen._replace(window=seen.window + 1))
+    def full(self, app: str, seen: Window, scales: Collection[str]) -> bool:
+        """End the windows of ``app`` that ``scales`` names, unless another process did."""
+        return self._change(app, seen, seen._replace(**{scale: getattr(seen, scale) + 1 for scale in scales}))
 
     def _change(self, app: str, seen: Window | None, new: Window) -> bool:
         """Write ``new`` where the file still holds ``seen``; where nobody can write, keep it here and try again later."""

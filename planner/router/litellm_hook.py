@@ -52,11 +52,14 @@ _MOVING = ("canary", "active")
 class Sent:
     """A request on its way: whose it is, why it went where it went, and what answers it in the background, for how much a day.
 
+    ``group``: where it was sent.
+
     ``shaped``: whether a guardrail looks at the format of its answer.
     """
 
     app: str
     arm: str
+    group: str
     call_type: str
     shaped: bool = False
     mirror: str | None = None
@@ -87,7 +90,7 @@ class PlannerHook(CustomLogger):  # type: ignore[misc]  # litellm is typed only 
         try:
             sent = self._open.pop(str(kwargs["litellm_params"].get("litellm_call_id")), None)
             if sent is not None:
-                found = await outcome(kwargs, response_obj, shaped=sent.shaped)
+                found = await outcome(kwargs, response_obj, sent.group, shaped=sent.shaped)
                 self.live.guard.observe(sent.app, sent.arm, found, ids_of(kwargs))
                 if sent.mirror and sent.call_type == "acompletion" and not kwargs.get("cache_hit"):
                     self._mirror(sent, sent.mirror, kwargs, response_obj)
@@ -124,8 +127,9 @@ class PlannerHook(CustomLogger):  # type: ignore[misc]  # litellm is typed only 
             assignment = assign(on.rollout, request.app, request.key, decision, home, able)
             if assignment.mirror not in (None, decision.model) and not await self._answers(assignment.mirror, on, request, auth):
                 assignment = replace(assignment, mirror=None)
-        self._write(data, on, request, decision, assignment, request.model if assignment.model == home else assignment.model)
-        self._remember(str(data.get("litellm_call_id")), on, request.app, assignment, str(call_type))
+        group = request.model if assignment.model == home else assignment.model
+        self._write(data, on, request, decision, assignment, group, str(call_type))
+        self._remember(str(data.get("litellm_call_id")), on, request.app, assignment, group, str(call_type))
 
     async def _decided(self, on: On, request: Asked, home: str, auth: Any) -> tuple[Decision, list[str] | None]:
         """Decide, and return who may be explored; a group that the proxy does not have, or the key may not use, is neither.
@@ -176,17 +180,20 @@ class PlannerHook(CustomLogger):  # type: ignore[misc]  # litellm is typed only 
             self.live.events.count("permission unknown", error)
             return False
 
-    def _write(self, data: Any, on: On, request: Asked, decision: Decision | None, assignment: Assignment, group: str) -> None:
+    def _write(
+        self, data: Any, on: On, request: Asked, decision: Decision | None, assignment: Assignment, group: str, call_type: str
+    ) -> None:
         """Send a request to ``group`` and write why, all at once after everything that could fail."""
         metadata, bundle = metadata_of(data), on.bundle
         tagged, said = not proxy.filters_tags(data), {"digest": bundle.digest, "version": bundle.router.version, "mode": on.settings.mode}
+        metered = proxy.metered(data) if group != request.model and call_type == "acompletion" else {}
         metadata.update(stamped(metadata, request, assignment, decision, tagged=tagged, **said))
-        data["model"] = group
+        data.update(metered, model=group)
 
-    def _remember(self, call: str, on: On, app: str, assignment: Assignment, call_type: str) -> None:
+    def _remember(self, call: str, on: On, app: str, assignment: Assignment, group: str, call_type: str) -> None:
         """Keep until it is answered whose request this is; a client cannot make that up, as it could what is in the metadata."""
         dollars = on.settings.mirror.usd_per_day if on.settings.mirror else 0.0
-        self._open[call] = Sent(app, assignment.arm, call_type, "schema" in on.settings.guardrails, assignment.mirror, dollars)
+        self._open[call] = Sent(app, assignment.arm, group, call_type, "schema" in on.settings.guardrails, assignment.mirror, dollars)
         while len(self._open) > _MOST_OPEN:
             self._open.popitem(last=False)
 

@@ -21,17 +21,19 @@ __all__ = ["ids_of", "outcome", "sent_of", "today"]
 _CUT = ("length", "max_tokens", "max_output_tokens")
 
 
-async def outcome(kwargs: Mapping[str, Any], answer: Any, *, shaped: bool = True) -> Outcome:
+async def outcome(kwargs: Mapping[str, Any], answer: Any, group: str = "", *, shaped: bool = True) -> Outcome:
     """Return what the guard counts of an answer; where it is ``shaped``, the format asked for is checked outside the event loop.
+
+    ``group`` is the one it was sent to; that another try in the same group answered is no fallback.
 
     Of a stream that its client left nothing is known but that no error was seen: its time and its end are those of the client.
     """
     if _left(kwargs):
-        return Outcome(False, None, None, None)
+        return Outcome(False, None, None, None, _fell_back(kwargs, group))
     shape = shape_of(_body(kwargs) or {}) if shaped else None
     text = _text(answer) if shape is not None else None
     valid = None if shape is None or not text else await asyncio.to_thread(kept, shape, text)
-    return Outcome(False, _latency_ms(kwargs), _finish(answer) in _CUT, valid)
+    return Outcome(False, _latency_ms(kwargs), _finish(answer) in _CUT, valid, _fell_back(kwargs, group))
 
 
 def sent_of(kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -85,6 +87,12 @@ def _logged(kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _metadata(kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
     return (kwargs.get("litellm_params") or {}).get("metadata") or {}
+
+
+def _fell_back(kwargs: Mapping[str, Any], group: str) -> bool:
+    """Say whether another group answered than ``group``, by what the gateway logs; where it does not say, none did."""
+    answered = _logged(kwargs).get("model_group")
+    return isinstance(answered, str) and bool(answered and group) and answered != group
 
 
 def _left(kwargs: Mapping[str, Any]) -> bool:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Collection, Mapping
 from typing import Any
 
-__all__ = ["behind", "filters_tags", "holder", "knows", "may_call", "router"]
+__all__ = ["behind", "filters_tags", "holder", "knows", "may_call", "metered", "router"]
 
 #: How providers date a snapshot of a model.
 _DATE = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{8})$")
@@ -90,6 +90,25 @@ def filters_tags(data: Mapping[str, Any]) -> bool:
     deployments = getattr(found, "model_list", None) or ()
     own = any((d.get("model_info") or {}).get("enable_tag_filtering") for d in deployments)
     return bool(getattr(found, "enable_tag_filtering", False) or data.get("enable_tag_filtering") or own)
+
+
+def metered(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what makes a chat stream say its tokens to the log and not to a client that did not ask for them; {} where nothing does.
+
+    LiteLLM does so itself before any hook, but only where the group that was asked for takes ``stream_options``: of a stream that is moved
+    to another group it would log no tokens and no cost. The second field is LiteLLM's own word for taking the extra piece out again.
+
+    >>> metered({"stream": True, "stream_options": {"include_usage": True}}), metered({"model": "gpt-5"})
+    ({}, {})
+    >>> metered({"stream": True})
+    {'stream_options': {'include_usage': True}, '_litellm_strip_stream_usage': True}
+    """
+    given, server = data.get("stream_options"), sys.modules.get("litellm.proxy.proxy_server")
+    options = given if isinstance(given, dict) else {}
+    refused = (getattr(server, "general_settings", None) or {}).get("always_include_stream_usage") is False
+    if data.get("stream") is not True or refused or options.get("include_usage") is True:
+        return {}
+    return {"stream_options": {**options, "include_usage": True}, "_litellm_strip_stream_usage": True}
 
 
 def holder(data: Mapping[str, Any]) -> str | None:

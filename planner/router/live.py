@@ -142,17 +142,17 @@ class Live:
 
     def _beat(self) -> None:
         """Look, and now and then let the guard count and say that this process lives; whatever fails is counted."""
-        for step in (self._look, self._tick, self._bundle.poll, self._say, self.events.flush):
+        for step in (self._look, self._bundle.poll, self._tick, self._say, self.events.flush):
             try:
                 step()
             except Exception as error:  # a full disk or a broken file must not end the watch
                 self.events.count(step.__name__.strip("_"), error)
 
     def _tick(self) -> None:
-        now, rollout = self._clock(), self.rollout
-        if rollout is not None and not 0 <= now - self._ticked < _TICK_S:
+        now, rollout, bundle = self._clock(), self.rollout, self.bundle
+        if rollout is not None and bundle is not None and not 0 <= now - self._ticked < _TICK_S:  # without a bundle nothing is routed
             self._ticked = now
-            self.guard.tick(rollout)
+            self.guard.tick(rollout, bundle.router.version)
 
     def _say(self) -> None:
         """Write what this process does into ``state/workers``, when it changes and as a sign of life."""

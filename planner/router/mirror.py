@@ -105,7 +105,9 @@ class Mirror:
             held = rates.pusd(ask.most_input_tokens, ask.most_output_tokens)
             day = await self._aside(partial(self._taken, app, held, usd_per_day))
             if day is None:
-                return self._skip("the day's budget, or room for answers, is spent")
+                return self._skip("the day's budget: with what is spent and reserved, too little is left for what the call may cost")
+            if not day:
+                return self._skip("no room for more answers today")
             found = await self._asked(call, ask, model, rates, held)
             await self._aside(partial(self.budget.give, day, app, held - found["cost_pusd"]))
             request = {"app": app, "id": today.request_id, "session": today.session, "user": today.user, **ask.fields}
@@ -123,11 +125,11 @@ class Mirror:
         return "resting after a failure" if time.monotonic() < self._rests_until_s else ""
 
     def _taken(self, app: str, held: int, usd_per_day: float) -> str | None:
-        """Hold what a call may cost; return the day, or None where its budget, or its room for answers, is spent."""
+        """Hold what a call may cost; return the day, None where its budget has too little left, "" where there is no room for answers."""
         day = self.budget.take(app, held, usd_per_day)
         if day and _size(self._file(day)) > _MOST_BYTES:
             self.budget.give(day, app, held)
-            return None
+            return ""
         return day
 
     def _file(self, day: str) -> Path:

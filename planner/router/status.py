@@ -14,15 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from planner.errors import InputError
+from planner.errors import InputError, PlannerError
 from planner.router.guard_bounds import Count
 from planner.router.guard_windows import Window
 from planner.router.guardrails import alarm_file
-from planner.router.live import ROLLOUT, STATE, STOP
+from planner.router.live import BUNDLE, ROLLOUT, STATE, STOP
+from planner.router.load import read_manifest
 from planner.router.rollout import Rollout, read
 from planner.router.tallies import Tallies
 
-__all__ = ["ALIVE_S", "Status", "Worker", "status"]
+__all__ = ["ALIVE_S", "Status", "Worker", "differences", "status"]
 
 #: [s] after its last sign of life for which a process counts as running.
 ALIVE_S = 10.0
@@ -71,7 +72,7 @@ def status(folder: str | Path) -> Status:
     planner.errors.InputError: Got /no/such/folder; expected a folder that planner export --gateway litellm wrote.
     """
     home, state = Path(folder), Path(folder) / STATE
-    if not home.is_dir() or not any((home / name).exists() for name in (ROLLOUT, "bundle", STOP)):
+    if not home.is_dir() or not any((home / name).exists() for name in (ROLLOUT, BUNDLE, STOP)):
         raise InputError(str(home), "a folder that planner export --gateway litellm wrote")
     rollout, problem = None, ""
     try:
@@ -84,6 +85,35 @@ def status(folder: str | Path) -> Status:
     stopped = (home / STOP).exists() or bool(rollout and rollout.stop)
     alarms = {app: str(about.get("text", "")) for app in apps if (about := _object(alarm_file(state, app))) is not None}
     return Status(rollout, problem, stopped, tuple(_workers(state / "workers")), alarms, _counts(state, apps), _events(state))
+
+
+def differences(folder: str | Path, found: Status) -> tuple[str, ...]:
+    """Return, each in a clause, in what production is not as ``folder`` says or is stopped by an alarm; nothing where all is as set."""
+    workers, many = found.workers, len(found.workers)
+    unread = found.problem and (Path(folder) / ROLLOUT).exists()
+    said = (
+        [f"{found.problem.rstrip('.')}{'; running processes keep the last one they could read' if unread else ''}"] if found.problem else []
+    )
+    digest, broken = _digest(Path(folder) / BUNDLE)
+    said += [f"{broken}; running processes keep the router they loaded, one that starts now has none and routes nothing"] if broken else []
+    mark = found.rollout.mark if found.rollout else None
+    checks = {
+        "run another rollout than the file's": sum(w.rollout != mark for w in workers) if mark else 0,
+        "run another bundle than the folder's": sum(w.bundle != digest for w in workers) if digest else 0,
+        "have not stopped yet" if found.stopped else "are stopped still": sum(w.stopped != found.stopped for w in workers),
+    }
+    said += [f"{n} of {many} running processes {what}" for what, n in checks.items() if n]
+    if not many and not found.stopped:
+        said.append("no process of a gateway runs this folder now")
+    return (*said, *(f"{app} is stopped by an alarm: it goes as asked until resumed" for app in found.alarms))
+
+
+def _digest(bundle: Path) -> tuple[str | None, str]:
+    """Return the beginning of a bundle's digest as processes say it, or None and why it cannot be used."""
+    try:
+        return str(read_manifest(bundle)[0]["digest"])[:12], ""
+    except PlannerError as error:
+        return None, str(error).rstrip(".")
 
 
 def _workers(folder: Path) -> Iterator[Worker]:

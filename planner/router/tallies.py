@@ -1,6 +1,6 @@
 """Tallies: how many answers of each app and arm there were and how many were bad, of one process and of all together.
 
-In: answers as they are given. Out: counts per app, arm and metric, since the start of the present settings and in the present window.
+In: answers as they are given. Out: counts per app, arm and metric, since the start of the present settings and in the present windows.
 Each process writes its own file, whole and in one step, and reads those of the others, so that nobody waits for anybody and what a
 process that died has counted stays. A file that is damaged keeps the counts that were last read from it; where nothing can be written
 they stay in memory. Knows nothing of limits, tests or alarms.
@@ -24,8 +24,8 @@ from planner.router.guard_windows import Window
 
 __all__ = ["SCALES", "Outcome", "Tallies"]
 
-#: Of each count there are two: since the start, and in the window; a window's field of that name holds its number.
-SCALES = ("start", "window")
+#: Of each count there are three: since the start, in the window and in the short one; a window's field of that name holds its number.
+SCALES = ("start", "window", "short")
 #: [bytes] of the largest file that is read, [s] after which a file that holds nothing of the present is removed.
 _MOST_BYTES, _OLD_S = 1 << 20, 86_400
 
@@ -44,21 +44,24 @@ class Outcome:
     latency_ms: [ms]; None where it is not known.
     length: the answer was cut off at its limit; None where it was not read to its end.
     schema_ok: whether it kept the format asked for; None where none was, or where that was not checked.
+    fell_back: another model group answered than the one it was sent to, which is an error of that one though no client saw it.
     """
 
     error: bool
     latency_ms: float | None
     length: bool | None
     schema_ok: bool | None
+    fell_back: bool = False
 
     def hits(self, limit_ms: float | None) -> dict[str, bool]:
         """Return metric → whether this answer is a bad one, for those metrics in which it counts.
 
         >>> Outcome(False, 1_200.0, False, None).hits(limit_ms=1_000.0)
-        {'error': False, 'length': False, 'slow': True}
+        {'error': False, 'fallback': False, 'length': False, 'slow': True}
         """
-        found = {"error": self.error}
+        found = {"error": self.error or self.fell_back}
         if not self.error:
+            found["fallback"] = self.fell_back
             if self.length is not None:
                 found["length"] = self.length
             if self.latency_ms is not None and limit_ms is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from support.labels import COST, made_labels
 from support.small import MODELS, traffic_of
 
 from planner.bundle import export
-from planner.bundle.gateway import BUNDLE, CONFIGS, ROLLOUT, GatewayParts, check_folder, classifier_tiers, write_gateway
+from planner.bundle.gateway import BUNDLE, CONFIGS, ROLLOUT, GatewayParts, check_folder, classifier_tiers, way_back, write_gateway
 from planner.bundle.gateway_log import GatewayLog, gateway_log
 from planner.bundle.gateway_rollout import floor_passed
 from planner.bundle.nocode import AUTO, NoCode
+from planner.bundle.preflight_checks import TESTED
 from planner.errors import BundleError, InputError
 from planner.policies import Fallback, Hedge, Plan, Route, SemanticCache
 from planner.prices import PriceBook
@@ -197,6 +199,51 @@ def test_tiers_are_the_four_that_matter(trained: Training) -> None:
     assert classifier_tiers(decided, {"d": 0.5, "b": 0.2, "c": 0.1}) == ["b", "c", "d", "e"]
 
 
+def test_every_model_of_today_has_a_tier() -> None:
+    """Of more than four candidates the apps' models of today stay before those decided most: all that is not routed goes there."""
+
+    class Many:
+        candidates = ("a", "b", "c", "d", "e", "f")
+        reference = "f"
+
+        class costs:  # noqa: N801
+            @staticmethod
+            def usd(_: Any) -> Any:
+                return np.array([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]])
+
+    decided: Any = Many
+    assert classifier_tiers(decided, {"a": 0.5, "b": 0.2, "c": 0.1}) == ["a", "b", "c", "f"]
+    assert classifier_tiers(decided, {"a": 0.5, "b": 0.2, "c": 0.1}, {"e", "d"}) == ["a", "d", "e", "f"]
+
+
+def test_the_page_says_what_each_configuration_is_without(made: Made, tmp_path: Path) -> None:
+    """The classifier's part names each app's model of today and what is missing; that without code has its own way back, or no line."""
+    written(made, tmp_path / "p")
+    page = (tmp_path / "p" / "README.md").read_text("utf-8")
+    slot = page.partition("## Without the hook")[2]
+    assert "alike" not in slot
+    assert f"model of today by the bundle (chat, desk: {MODELS[0]})" in slot
+    assert "no guardrails, no mirrored answers and no `planner verify`" in slot
+    assert "| `config_nocode.yaml`" not in page
+    entry = {"model_name": AUTO, "litellm_params": {"model": "auto_router/complexity_router"}}
+    span = [0.0, -0.1, 0.1]
+    worth = {"rows": 9, "beside_planner": {"quality_difference": span, "usd_per_1k_difference": span}}
+    written(made, tmp_path / "n", nocode=NoCode({"SIMPLE": MODELS[2]}, entry, worth))
+    page = (tmp_path / "n" / "README.md").read_text("utf-8")
+    assert "| `config_nocode.yaml`" in page
+    assert "`rollout.json` and STOP mean nothing to it: there is no shadow, no share, no holdout, no guardrail" in page
+
+
+def test_the_page_installs_what_was_tested(made: Made, tmp_path: Path) -> None:
+    """It pins LiteLLM to the versions that preflight accepts, and takes planner from its checkout or wheel, not from an index."""
+    written(made, tmp_path / "p")
+    page = (tmp_path / "p" / "README.md").read_text("utf-8")
+    low, high = (".".join(map(str, v)) for v in TESTED)
+    assert f"pip install 'litellm[proxy]>={low},<{high}'" in page
+    assert f"pip install PLANNER  # its checkout, or llm_traffic_planner-{version('llm-traffic-planner')}-py3-none-any.whl" in page
+    assert "mv bundle bundle.replaced && mv bundle.previous bundle" in page
+
+
 def test_the_official_slot_changes_the_model_alone(made: Made, tmp_path: Path) -> None:
     """In the classifier's configuration LiteLLM neither sets max_tokens nor shortens histories, as it would by itself."""
     written(made, tmp_path / "p")
@@ -277,3 +324,23 @@ def test_a_router_of_other_models_is_written_too(trained: Training, tmp_path: Pa
         "api_base": "os.environ/LARGE_API_BASE",
     }
     assert "No price book knows who serves large, middle, small" in (tmp_path / "p" / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("log", [None, GatewayLog()])
+def test_every_candidate_has_a_way_back(made: Made, tmp_path: Path, log: GatewayLog | None) -> None:
+    """Exported without a plan around it, every candidate falls back to the reference in each configuration, and that to none."""
+    shutil.copytree(made.bundle, tmp_path / "p" / BUNDLE)
+    seen = gateway_log(made.office.traffic) if log is None else log
+    write_gateway(tmp_path / "p", made.router, GatewayParts(Plan(), PriceBook.load(), seen))
+    reference = made.router.reference
+    for name in CONFIGS[:2]:
+        settings = yaml.safe_load((tmp_path / "p" / name).read_text("utf-8"))["router_settings"]
+        assert settings["fallbacks"] == [{model: [reference]} for model in made.router.candidates if model != reference]
+        assert settings["max_fallbacks"] == 1
+
+
+def test_the_way_back_leads_to_the_models_of_the_apps(made: Made) -> None:
+    """Where an app uses another model than the common reference, a candidate falls back to the common one first, and each to the other."""
+    big, middle, small = MODELS
+    router = replace(made.router, reference=big, references=(("desk", middle),))
+    assert way_back(router, ["chat", "desk"]) == {big: [middle], middle: [big], small: [big, middle]}

@@ -169,3 +169,34 @@ def test_a_model_is_never_its_own_fallback_under_another_name() -> None:
     plan = Plan((Fallback(("gpt-5.4", "gpt-5.4-mini")),), "x")
     found = gateway_settings(plan, ["chat"], {"chat-default": "openai", "gpt-5.4": "openai"}, behind={"chat-default": "gpt-5.4"})
     assert found.router["fallbacks"] == [{"chat-default": ["gpt-5.4-mini"]}, {"gpt-5.4": ["gpt-5.4-mini"]}]
+
+
+BACK = {"big": ["middle"], "middle": ["big"], "small": ["big", "middle"]}
+
+
+def test_without_fallbacks_in_the_plan_a_candidate_falls_back_to_what_is_asked_for(litellm: Any) -> None:
+    """Every group that requests are moved to has a way back, of which no more is tried than it is long; LiteLLM takes it."""
+    found = gateway_settings(Plan(), APPS, GROUPS, WINDOWS, back=BACK)
+    assert found.router["fallbacks"] == [{group: then} for group, then in BACK.items()]
+    assert found.router["max_fallbacks"] == 2
+    assert any("not of the plan" in line for line in found.aside)
+    models = model_list(tuple(Group(name, name, "openai") for name in GROUPS))
+    for one in models:
+        one["litellm_params"]["api_key"] = "unused"
+    with _offline():
+        router = litellm.Router(model_list=models, **found.router)
+    assert (router.fallbacks, router.max_fallbacks) == (found.router["fallbacks"], 2)
+
+
+def test_the_fallbacks_of_the_plan_stay_as_they_were_simulated() -> None:
+    """A lever's chains come first and bound how many are tried; only a group that has none of them is given a way back."""
+    plan = Plan((Fallback(("middle",)),), "x")
+    found = gateway_settings(plan, APPS, GROUPS, WINDOWS, back={"middle": ["big"], "small": ["big"]})
+    assert found.router["fallbacks"] == [{"big": ["middle"]}, {"small": ["middle"]}, {"middle": ["big"]}]
+    assert found.router["max_fallbacks"] == 1
+
+
+def test_a_way_back_under_another_name_is_none() -> None:
+    """A candidate does not fall back to a group of the same model."""
+    found = gateway_settings(Plan(), APPS, GROUPS, behind={"small": "big"}, back={"small": ["big"]})
+    assert found.router["fallbacks"] == [{"small": []}]

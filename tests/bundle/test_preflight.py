@@ -24,11 +24,13 @@ from planner.bundle import export
 from planner.bundle import preflight_checks as checks
 from planner.bundle.gateway import BUNDLE, CALLBACK, GatewayParts, write_gateway
 from planner.bundle.gateway_log import gateway_log
+from planner.bundle.nocode import AUTO
 from planner.bundle.prediction import predict
 from planner.bundle.preflight import Preflight, peaks_of, preflight
 from planner.bundle.preflight_calls import FEATURES, features_of, tried
 from planner.bundle.preflight_checks import Check
 from planner.bundle.preflight_proxy import Answered, Proxy, proxy_at
+from planner.bundle.preflight_running import CLASSIFIER, HOOK, NOCODE, ROLLBACK, deciding, kind_of, same_models
 from planner.cli.preflight import preflight as verb
 from planner.errors import BundleError, InputError
 from planner.outcomes import fit_outcomes
@@ -103,7 +105,7 @@ def narrow(running: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """Run a gateway of somebody else's: without the middle model, without the hook, with keys of its own and other retries."""
     config = yaml.safe_load((running.folder / "config.yaml").read_text("utf-8"))
     config["model_list"] = [m for m in config["model_list"] if m["model_name"] != MIDDLE]
-    config["router_settings"] = {"num_retries": 1, "disable_cooldowns": True}
+    config["router_settings"] = {"num_retries": 1, "disable_cooldowns": False}
     config["general_settings"] = {"custom_auth": "narrow_auth.auth"}
     config.pop("litellm_settings", None)
     with pytest.MonkeyPatch.context() as patch:
@@ -236,7 +238,7 @@ def test_without_log_or_quota_it_is_unknown(running: Running) -> None:
     unknown = [c for c in found.checks if c.go is None]
     assert {c.subject for c in unknown} == {*MODELS}
     assert found.go
-    assert "3 could not be told" in found.text
+    assert "3 are open" in found.text
     router = running.made.training.router
     assert peaks_of(running.made.traffic, router, PriceBook.load())[SMALL]["rpm"]["plan"] > 0
 
@@ -270,9 +272,94 @@ def test_a_group_that_routes_by_itself_needs_no_hook() -> None:
     """Without the hook among the callbacks nothing is routed, a no-go, unless a group is there that chooses among others."""
     proxy = Proxy("http://localhost:1", {})
     vars(proxy).update(allowed=Answered(200, {"data": []}), settings={"callbacks": []}, deployments=[])
-    assert [c.go for c in checks.listed(proxy, [], CALLBACK)] == [False]
+    assert [c.go for c in deciding(proxy, CALLBACK, steered(), [], {})] == [False]
     vars(proxy)["deployments"] = [{"model_name": "auto", "litellm_params": {"model": "auto_router/complexity_router"}}]
-    assert [c.go for c in checks.listed(proxy, [], CALLBACK)] == [None]
+    assert [c.go for c in deciding(proxy, CALLBACK, steered(), [], {})] == [None]
+    assert kind_of(proxy, CALLBACK) == (NOCODE, "auto")
+
+
+def stated(model: str, **more: Any) -> dict[str, Any]:
+    """Return a deployment that serves the group gpt-5 with ``model``."""
+    return {"model_name": "gpt-5", "litellm_params": {"model": model}, **more}
+
+
+@pytest.mark.parametrize(
+    ("deployments", "go"),
+    [
+        ([stated("openai/gpt-5")], []),
+        ([stated("azure/ours", model_info={"base_model": "openai/gpt-5"})], []),
+        ([stated("azure/gpt-5")], [None]),
+        ([stated("azure/ours")], [None]),
+        ([stated("openai/gpt-4o")], [False]),
+        ([stated("openai/gpt-5"), stated("openai/gpt-4o")], [False]),
+    ],
+)
+def test_a_group_that_is_another_model_is_a_no_go(deployments: list[dict[str, Any]], go: list[bool | None]) -> None:
+    """A candidate served by another model fails; the same elsewhere, or a name nobody knows, is open; what was written is no line."""
+    proxy, written = Proxy("http://localhost:1", {}), {"model_list": [stated("openai/gpt-5")]}
+    vars(proxy)["deployments"] = deployments
+    found = list(same_models(written, proxy, PriceBook.load(), ["gpt-5"]))
+    assert [c.go for c in found] == go
+    assert all(c.fix for c in found)
+    assert all(c.go is None for c in same_models(written, proxy, PriceBook.load(), [])), "an app's own group may have moved on"
+
+
+def test_an_app_without_a_tier_is_a_no_go() -> None:
+    """Under the classifier an app whose model of today has no tier fails, since shadow, holdout and STOP would be another model."""
+    router, proxy = steered(), Proxy("http://localhost:1", {})
+    home = router.candidates[int(router.home(["chat"])[0])]
+    others = [m for m in router.candidates if m != home]
+    config = {"classifier_type": "custom", "tiers": {"SIMPLE": others[0]}, "default_model": others[0]}
+    auto = {"model_name": "auto", "litellm_params": {"model": "auto_router/complexity_router", "complexity_router_config": config}}
+    vars(proxy).update(settings={"callbacks": []}, deployments=[auto])
+    hook, tier = deciding(proxy, CALLBACK, router, ["chat"], {})
+    assert (hook.go, tier.go, tier.subject) == (None, False, "chat")
+    assert f"{home}, has no tier" in tier.found
+    whole = {**config, "tiers": {"SIMPLE": others[0], "COMPLEX": home}}
+    auto["litellm_params"]["complexity_router_config"] = whole
+    assert [c.check for c in deciding(proxy, CALLBACK, router, ["chat"], config)] == ["hook"]
+    assert kind_of(proxy, CALLBACK) == (CLASSIFIER, "auto")
+    hidden = Proxy("http://localhost:1", {})
+    vars(hidden).update(settings={"callbacks": []}, deployments=None, allowed=Answered(200, {"data": [{"id": AUTO}]}))
+    assert [c.check for c in deciding(hidden, CALLBACK, router, ["chat"], config)] == ["hook", "tier"], "as written, where nothing is shown"
+    assert kind_of(hidden, CALLBACK) == (CLASSIFIER, AUTO)
+
+
+def test_a_classifier_is_found_in_a_gateway_that_hides_it(running: Running, tmp_path: Path) -> None:
+    """A real proxy with the classifier's configuration, which cannot list its deployments, is no no-go, and its own way back is said."""
+    folder = shutil.copytree(running.folder, tmp_path / "p")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPENAI_API_KEY", "sk-nothing")
+        patch.setenv("OPENAI_API_BASE", f"{running.upstream.url}/v1")
+        with gateway(folder, yaml.safe_load((folder / "config_classifier.yaml").read_text("utf-8"))) as proxy:
+            found = replace(running, proxy=proxy).fly()
+    hook = next(c for c in found.checks if c.check == "hook")
+    assert (hook.go, against(found)) == (None, [])
+    assert f"{AUTO} routes by itself (classifier)" in hook.found
+    assert ROLLBACK[CLASSIFIER].format(auto=AUTO) in found.rollback
+
+
+def test_the_way_back_is_that_of_what_decides() -> None:
+    """Without code STOP, rollout.json and callbacks mean nothing, and the way back says so; with the hook they are it."""
+    assert "touch STOP" in ROLLBACK[HOOK]
+    assert "touch STOP" in ROLLBACK[CLASSIFIER]
+    assert "tier" in ROLLBACK[CLASSIFIER]
+    assert "touch STOP" not in ROLLBACK[NOCODE]
+    assert "mean nothing" in ROLLBACK[NOCODE]
+    assert "callbacks and restart" not in ROLLBACK[NOCODE]
+
+
+def test_a_past_retirement_is_so_many_days_ago() -> None:
+    """A day that has passed is told in days ago, never as days ahead below 0; today is today."""
+    proxy = Proxy("http://localhost:1", {})
+    vars(proxy)["deployments"] = [{"model_name": "gpt-5", "model_info": {"deprecation_date": "2026-11-01"}}]
+    told = [next(checks.retirements(steered(), proxy, PriceBook.load(), dt.date(2026, m, d))) for m, d in ((10, 30), (11, 1), (11, 29))]
+    assert [c.found for c in told] == [
+        "retires on 2026-11-01, in 2 days",
+        "retires today, on 2026-11-01",
+        "retired on 2026-11-01, 28 days ago",
+    ]
+    assert [c.go for c in told] == [True, False, False]
 
 
 def test_a_missing_group_is_a_no_go(narrow: Running) -> None:
@@ -281,6 +368,11 @@ def test_a_missing_group_is_a_no_go(narrow: Running) -> None:
     assert [(c.check, c.subject) for c in against(found)] == [("model group", MIDDLE), ("hook", CALLBACK)]
     assert not [c for c in found.checks if c.check == "call" and c.subject.startswith(MIDDLE + ",")]
     assert (f"model_list: {MIDDLE}", f"openai/{MIDDLE}", "not there") in found.diff
+    assert (f"router_settings: fallbacks {BIG}", MIDDLE, "not set") in found.diff
+    assert ("router_settings: max_fallbacks", "1", "5") in found.diff
+    assert ("router_settings: disable_cooldowns", "True", "False") in found.diff
+    open_ = {c.subject for c in found.checks if c.check == "setting" and c.go is None}
+    assert {"max_fallbacks", "disable_cooldowns", f"fallbacks {BIG}"} <= open_, "what differs counts in the verdict"
     hook = next(c for c in found.checks if c.check == "hook")
     assert (hook.go, hook.found) == (False, "not among the callbacks: nothing would be routed")
 
@@ -297,6 +389,25 @@ def test_a_key_that_may_not_is_a_no_go(narrow: Running) -> None:
     assert f"allow the key to use {SMALL}" == refused.check().fix
 
 
+def test_a_key_of_one_app_needs_that_apps_groups_alone(running: Running) -> None:
+    """With ``apps`` only their groups and the candidates are asked for and called; an app that is not listed is one sentence."""
+    whole, chat = running.fly(), running.fly(apps=["chat"])
+    groups = [{c.subject for c in found.checks if c.check == "model group"} for found in (whole, chat)]
+    assert groups[0] == {*MODELS, "assistant"}
+    assert groups[1] == {*MODELS}
+    assert chat.go
+    assert not [c for c in chat.checks if c.subject.startswith("assistant")]
+    with pytest.raises(InputError, match="one of chat, desk"):
+        running.fly(apps=["chatt"])
+
+
+def test_peaks_say_whose_they_are(running: Running) -> None:
+    """The busiest minute is that of the export's log, or of the one given, and each line says which and with whose tokens."""
+    busiest = peaks_of(running.made.traffic, running.made.training.router, PriceBook.load())
+    for found, words in ((running.fly(), "of the log at the export"), (running.fly(busiest=busiest), "of the log given")):
+        assert all(words in c.found for c in found.checks if c.check == "quota")
+
+
 def test_the_verb_leaves_with_the_verdict(running: Running, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """``planner preflight`` leaves 0 for go and 1 for no-go, says how to go back, and in JSON gives every check."""
     app = typer.Typer()
@@ -306,7 +417,14 @@ def test_the_verb_leaves_with_the_verdict(running: Running, monkeypatch: pytest.
     go = CliRunner().invoke(app, asked)
     assert go.exit_code == 0, go.output
     assert "touch STOP" in go.output
+    unset = CliRunner().invoke(app, [*asked[:-1], "NOWHERE_KEY"])
+    assert isinstance(unset.exception, InputError)
+    assert "no environment variable NOWHERE_KEY" in str(unset.exception)
     quota = tmp_path / "quota.yaml"
+    quota.write_text("gpt-4.1-unknown: {rpm: 0.5}\n")
+    other = CliRunner().invoke(app, [*asked, "--quota", str(quota)])
+    assert isinstance(other.exception, InputError)
+    assert f"some of the candidates, {', '.join(MODELS)}" in str(other.exception)
     quota.write_text(f"{SMALL}: {{rpm: 0.5}}\n")
     no = CliRunner().invoke(app, [*asked, "--quota", str(quota), "--log", str(running.made.traffic.folder), "--json"])
     assert no.exit_code == 1
@@ -314,9 +432,12 @@ def test_the_verb_leaves_with_the_verdict(running: Running, monkeypatch: pytest.
     assert (said["go"], [c["subject"] for c in said["checks"] if c["go"] is False]) == (False, [SMALL])
 
 
-@pytest.mark.parametrize(("text", "sentence"), [("[1]", "a mapping of models"), ("a: {rps: 1}", "rpm, tpm"), ("a: {rpm: -1}", "above 0")])
-def test_a_file_of_quotas_is_checked(text: str, sentence: str, tmp_path: Path, running: Running) -> None:
+@pytest.mark.parametrize(
+    ("text", "sentence"), [("[1]", "a mapping of models"), ("gpt-5.4: {rps: 1}", "rpm, tpm"), ("gpt-5.4: {rpm: -1}", "above 0")]
+)
+def test_a_file_of_quotas_is_checked(text: str, sentence: str, tmp_path: Path, running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is no file of quotas is refused in one sentence."""
+    monkeypatch.setenv("LITELLM_MASTER_KEY", "sk-x")
     (tmp_path / "quota.yaml").write_text(text)
     app = typer.Typer()
     app.command()(verb)

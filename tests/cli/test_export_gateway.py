@@ -15,12 +15,14 @@ from support.small import MODELS
 from support.steered import router
 
 from planner.bundle import export_gateway
+from planner.bundle.production import left_words
 from planner.cli import main
 from planner.errors import InputError
 from planner.policies import Plan, Route
 from planner.router import Router
 from planner.router.load import read_manifest
 from planner.router.rollout import read, turned, write
+from planner.units import DAYS_PER_MONTH
 
 PLAN = """\
 format: planner.plan
@@ -92,6 +94,24 @@ def test_labels_log_and_plan_make_the_folder(desk: Path, inside: Callable[..., A
     ]
 
 
+def test_it_says_how_soon_harm_would_be_found(desk: Path, inside: Callable[..., Any], tmp_path: Path) -> None:
+    """For each app and holdout a line in text and in JSON: requests and days at the app's volume, estimated; without a log, nothing."""
+    said = exported(inside, *of_labels(desk, tmp_path / OUT))
+    rows = {(d["app"], d["holdout"], d["harm"]): d for d in said["delays"]}
+    assert {(app, holdout) for app, holdout, _ in rows} == {(app, holdout) for app in ("chat", "desk") for holdout in (0.01, 0.05, 0.1)}
+    assert {d["evidence"] for d in rows.values()} == {"estimated"}
+    for app, own in said["evaluation"]["prediction"]["apps"].items():
+        one = rows[app, 0.05, 0.3]
+        assert one["days"] == pytest.approx(one["requests"] / (own["requests_per_month"] / DAYS_PER_MONTH))
+        assert rows[app, 0.1, 0.05]["requests"] < rows[app, 0.05, 0.05]["requests"]
+    _, out, _ = inside("export", *of_labels(desk, tmp_path / OUT))
+    assert "About how soon the guardrails would stop an app, all but the holdout being routed (estimated:" in " ".join(out.split())
+    table = [line.split() for line in out.splitlines() if line.startswith(("chat ", "desk "))]
+    assert [line[:2] for line in table] == [[app, share] for app in ("chat", "desk") for share in ("1.0%", "5.0%", "10.0%")]
+    assert all(line.count("requests") == line.count("days)") == 2 for line in table)
+    assert not exported(inside, desk / "labels", "--floor", str(FLOOR), "--gateway", "litellm", "--out", tmp_path / "bare")["delays"]
+
+
 def test_again_is_the_same_and_leaves_the_rollout(desk: Path, inside: Callable[..., Any], tmp_path: Path) -> None:
     """The same export twice is the same bytes; into the same folder it leaves rollout.json alone, and says so."""
     for name in ("a", "b"):
@@ -121,7 +141,11 @@ def test_a_running_folder_is_written_over_only_where_asked(desk: Path, inside: C
     assert (folder / "bundle" / "manifest.json").read_bytes() == before
     code, out, err = inside("export", *of_labels(desk, folder), "--tau", "5", "--replace")
     assert code == 0, err
-    assert "The rollout says that chat is in active: running gateways take this router at once." in " ".join(out.split())
+    words = " ".join(out.split())
+    assert "The rollout says that chat is in active: running gateways take this router at once." in words
+    assert f"The bundle before is kept in {folder / 'bundle.previous'}; to put it back, run: cd {folder} && mv bundle" in words
+    assert (folder / "bundle.previous" / "manifest.json").read_bytes() == before
+    assert Router.load(folder / "bundle.previous").tau != Router.load(folder / "bundle").tau == 5
     assert (folder / "bundle" / "manifest.json").read_bytes() != before
     assert read(folder / "rollout.json").apps["chat"].mode == "active"
 
@@ -137,6 +161,48 @@ def test_the_text_says_what_is_on(tmp_path: Path) -> None:
         export_gateway(plan, tmp_path / OUT)
     again = export_gateway(plan, tmp_path / OUT, replace=True)
     assert "default is in active: running gateways take this router at once" in again.text
+
+
+def test_what_a_second_export_drops_is_said(desk: Path, inside: Callable[..., Any], tmp_path: Path) -> None:
+    """Over an export from labels and a plan one from a bundle alone names the configuration and the settings that are gone."""
+    folder = tmp_path / OUT
+    first = exported(inside, *of_labels(desk, folder))
+    assert first["replaced"] == []
+    before = (folder / "bundle" / "manifest.json").read_bytes()
+    assert exported(inside, *of_labels(desk, folder))["replaced"] == [], "the same again replaces nothing"
+    (tmp_path / "router").mkdir()
+    exported(inside, folder, "--tau", "0.5", "--out", tmp_path / "router")
+    kept, nocode, settings = exported(inside, tmp_path / "router", "--gateway", "litellm", "--out", folder)["replaced"]
+    assert "is kept in" in kept
+    assert nocode == "config_nocode.yaml of the export before was removed."
+    assert settings.startswith("config.yaml no longer sets ")
+    assert "retry_policy" in settings
+    assert "--plan" in settings
+    assert (folder / "bundle.previous" / "manifest.json").read_bytes() == before
+    made = export_gateway(Plan((Route(Router.load(folder / "bundle.previous")),), "back"), folder)
+    assert f"is kept in {folder / 'bundle.previous'}" in made.text
+    assert Router.load(folder / "bundle.previous").tau == 0.5, "one generation is kept"
+
+
+def test_a_plan_that_names_another_bundle_is_refused(desk: Path, inside: Callable[..., Any], tmp_path: Path) -> None:
+    """A route that names a bundle's folder exports that bundle or none, also where the folder is called as the exported router is."""
+    exported(inside, *of_labels(desk, tmp_path / "made"))
+    for name, tau in (("router", "0.1"), ("router8", "0.5")):
+        exported(inside, tmp_path / "made", "--tau", tau, "--out", tmp_path / name)
+    plan, (one, other) = tmp_path / "plan.yaml", (Router.load(tmp_path / name).version for name in ("router", "router8"))
+    for named, source, versions in (("router", "router8", (one, other)), ("router8", "router", (other, one))):
+        plan.write_text(PLAN + f"  - {{kind: route, router: {named}}}\n")
+        code, out, err = inside("export", tmp_path / source, "--plan", plan, "--out", tmp_path / OUT)
+        assert (code, out) == (2, "")
+        assert f"whose route names {named}, router {versions[0]}; expected the exported one, router {versions[1]}" in " ".join(err.split())
+        assert not (tmp_path / OUT).exists()
+        said = exported(inside, tmp_path / named, "--plan", plan, "--tau", "5", "--out", tmp_path / f"{OUT}-{named}")
+        assert said["router"]["tau"] == 5, "the level asked for holds, not that of the folder"
+
+
+def test_a_lever_is_named_once() -> None:
+    """Several limits of one lever stand behind it together."""
+    assert left_words([("retry", "a"), ("hedge", "b"), ("retry", "c")]).endswith("counts: retry (a; c); hedge (b). ")
 
 
 def test_an_exported_folder_is_a_bundle_too(desk: Path, inside: Callable[..., Any], tmp_path: Path) -> None:
@@ -185,7 +251,8 @@ def test_without_litellm_one_file_is_left_out(desk: Path, inside: Callable[..., 
     [
         (("--gateway", "litelm"), "Did you mean 'litellm'"),
         (("--gateway", "litellm", "--out", "taken"), "something other than an export"),
-        (("--plan", "other.yaml"), "which routes by router"),
+        (("--replace",), "--replace without --gateway"),
+        (("--plan", "other.yaml"), "whose route names cheap, router"),
     ],
 )
 def test_what_cannot_be_exported_is_refused(

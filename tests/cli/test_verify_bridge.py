@@ -11,7 +11,11 @@ from typing import Any
 import pandas as pd
 import pytest
 from followup.made_rollout import World, columns, digest, made_bundle
+from prices.billing import plain_export
 from support.small import traffic_of
+
+from planner.prices import audit
+from planner.traffic import Traffic
 
 PREDICTION = {"plan": {"levers": ["route", "retry"]}, "routing": {"saving_share": {"value": 0.5, "low": 0.4, "high": 0.6}}}
 
@@ -102,6 +106,26 @@ def test_bridge_between_invoices(rolled: Rolled, planner: Callable[..., Any]) ->
     shown = planner("bridge", rolled.last, rolled.this, "--invoice-last", 1000.10, "--invoice-this", 900.05, "--json").json
     assert sum(r["pusd"] for r in shown["table"]) == -100_050_000_000_000
     assert shown["usd"] == {"last": 1000.10, "this": 900.05}
+
+
+def test_what_the_bill_does_not_explain_stands_beside_what_was_saved(rolled: Rolled, planner: Callable[..., Any], tmp_path: Path) -> None:
+    """With a bill at twice the list price verify and bridge repeat that half of it is unexplained; one at list price leaves no note."""
+    found = audit(Traffic.open(rolled.this))
+    for name, times in (("right", 1), ("twice", 2)):
+        (tmp_path / f"{name}.csv").write_text(plain_export(found, found.spend_pusd * times), "utf-8")
+    verbs = (("verify", rolled.this), ("bridge", rolled.last, rolled.this))
+    for verb in verbs:
+        twice = planner(*verb, "--bundle", rolled.bundle, "--invoice", tmp_path / "twice.csv")
+        assert twice.code == 0, twice.err
+        assert "50.0% of the invoice" in " ".join(twice.out.split())
+        assert max(map(len, twice.out.splitlines())) <= 100
+        right = planner(*verb, "--bundle", rolled.bundle, "--invoice", tmp_path / "right.csv", "--json").json
+        assert right["dollars"]["note"] == ""
+        assert right["dollars"]["unexplained"]["value"] == 0
+        assert "dollars" not in planner(*verb, "--bundle", rolled.bundle, "--json").json
+    assert "Savings here are list dollars." in " ".join(
+        planner(*verbs[0], "--bundle", rolled.bundle, "--invoice", tmp_path / "right.csv").out.split()
+    )
 
 
 def test_what_cannot_be_compared_is_one_sentence(rolled: Rolled, planner: Callable[..., Any], tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from planner.errors import InputError
 from planner.followup.bridge import Bridge, bridge
 from planner.followup.bridge_result import OVERHEAD, WORDS
 from planner.followup.bridge_shapley import FACTORS
+from planner.followup.verify import verify
 from planner.schema import TOKEN_BUCKETS
 from planner.traffic import Traffic
 from planner.units import usd_to_pusd
@@ -49,6 +50,15 @@ def test_parts_add_up_and_turn_round(one: int, other: int) -> None:
     turned = {"new app": "vanished app", "vanished app": "new app"}
     opposite = {":".join([turned.get(k := name.partition(":")[0], k), *name.split(":")[1:]]): -x for name, x in lines(back).items()}
     assert lines(there) == opposite
+
+
+def test_lines_of_a_sample_are_estimated(tmp_path: Path) -> None:
+    """Where rows of either month stand for others no line is measured; of whole logs they are."""
+    last, this = (as_log(table) for table in planted("volume"))
+    whole = bridge(traffic_of(tmp_path / "a", last), traffic_of(tmp_path / "b", this), book=book())
+    part = bridge(traffic_of(tmp_path / "a", last), traffic_of(tmp_path / "c", this.assign(weight=10.0)), book=book())
+    assert set(whole.table["evidence"]) == {"measured"}
+    assert set(part.table["evidence"]) == {"estimated"}
 
 
 @pytest.mark.parametrize("change", FACTORS)
@@ -156,6 +166,20 @@ def test_routing_is_in_dollars_as_billed(months: tuple[Traffic, Traffic, Path, f
     halved = bridge(last, this, book=book(), bundle=bundle, invoices=(plain.usd[0] / 2, plain.usd[1] / 2))
     rows = [found.table.set_index("line").loc["routing", ["usd", "low", "high"]].to_numpy(float) for found in (plain, halved)]
     assert rows[1] == pytest.approx(rows[0] / 2, rel=1e-6)
+
+
+def test_what_verify_refuses_is_no_routing_line(months: tuple[Traffic, Traffic, Path, float], tmp_path: Path) -> None:
+    """Routed answers logged with no tokens and a cost of 0 cost an unknown amount: verify and bridge both say so, and neither saves."""
+    frame = months[1].frame("app", "session_id", "provider", "model", "timestamp", "tags", "action", "action_propensities", *TOKEN_BUCKETS)
+    lost = (frame["tags"].str.contains("planner-arm:routed") & (np.arange(len(frame)) % 7 == 0)).to_numpy()
+    frame.loc[lost, list(TOKEN_BUCKETS)] = 0
+    this = traffic_of(tmp_path / "this", frame.assign(source_cost_usd=np.where(lost, 0.0, np.nan)))
+    verified, found = verify(this, months[2], book=book()), bridge(months[0], this, book=book(), bundle=months[2])
+    assert verified.estimate("saving_share") is None
+    assert "routing" not in lines(found)
+    assert f"{int(lost.sum()):,} requests of this month have no cost and are in no figure." in found.text
+    (alarm,) = verified.alarms
+    assert alarm.words in found.text, "one rule, one sentence"
 
 
 def test_what_another_bundle_routed_is_not_taken_for_nothing(tmp_path: Path) -> None:

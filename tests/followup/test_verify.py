@@ -22,6 +22,7 @@ from planner.errors import InputError, NeedsError
 from planner.followup.arms import tags_said
 from planner.followup.verify import Verification, verify
 from planner.prices.audit import audit
+from planner.units import DAYS_PER_MONTH
 
 #: What a request costs of what it cost as asked: list prices of the three models are in proportion.
 RATIO = {BIG: 1.0, MINI: 0.2, NANO: 0.04}
@@ -324,6 +325,70 @@ def test_fallbacks_and_explorations_count_as_routed(verified: Verified) -> None:
     assert check(found, "fallbacks").count > 50
     assert not found.alarms
     assert check(verified(World(explore=0.2)), "exploration").count > 50
+
+
+def test_an_outage_does_not_hide_itself(verified: Verified) -> None:
+    """Where every request sent to a model was answered by another, all of them fell back, and both models are named with the count."""
+
+    def out(log: pd.DataFrame) -> pd.DataFrame:
+        return log.assign(model=log["model"].replace(MINI, NANO))
+
+    sent = [0]
+
+    def counted(log: pd.DataFrame) -> pd.DataFrame:
+        sent[0] = int(((log["action"] == MINI) & (said(log, "arm") == "routed")).sum())
+        return out(log)
+
+    found = check(verified(None, counted), "fallbacks")
+    assert found.count == sent[0] > 1_000
+    assert f"{NANO} for {MINI} ({sent[0]:,})" in found.words
+    dated = check(verified(None, lambda log: log.assign(model=log["model"] + "-2026-01-01")), "fallbacks")
+    assert (dated.count, dated.words) == (0, "No routed request fell back to another model."), "a dated name is the same model"
+
+
+def test_what_stands_behind_an_unknown_name_is_a_guess_that_is_said(verified: Verified) -> None:
+    """Where no price book knows the name that was sent to, its usual answer is taken for it, and the words say so."""
+
+    def aliased(log: pd.DataFrame) -> pd.DataFrame:
+        mine = {"action": log["action"].replace(MINI, "our-small"), "tags": log["tags"].str.replace(f':{MINI}"', ':our-small"')}
+        return log.assign(**mine, action_propensities=log["action_propensities"].str.replace(f'"{MINI}"', '"our-small"'))
+
+    found = check(verified(None, aliased), "fallbacks")
+    assert found.count == 0
+    assert f"{MINI} is taken for what stands behind our-small" in found.words
+
+
+def test_less_than_a_day_has_no_dollars_a_month(verified: Verified) -> None:
+    """Of a log of minutes the share saved is given, dollars a month are not, and the words say how long it is; of a day they are."""
+
+    def within(hours: float) -> Callable[[pd.DataFrame], pd.DataFrame]:
+        def change(log: pd.DataFrame) -> pd.DataFrame:
+            start = log["timestamp"].min()
+            return log.assign(timestamp=start + (log["timestamp"] - start) * (hours / 24 / 27))
+
+        return change
+
+    short, long = verified(None, within(0.2)), verified(None, within(30))
+    assert short.estimate("saving_share") is not None
+    assert short.estimate("saving_usd_per_month") is short.estimate("saving_usd_per_month_all") is None
+    assert "no dollars a month are given of less than a day" in short.text
+    assert " days:" not in short.text.splitlines()[0]
+    month, saved = long.estimate("saving_usd_per_month"), long.saved_usd
+    assert month is not None
+    assert saved == pytest.approx([x * long.days / DAYS_PER_MONTH for x in (month.value, month.low, month.high)])
+    assert short.saved_usd == pytest.approx(saved, rel=1e-6)
+
+
+def test_failures_and_p95_are_predicted_without_an_interval(verified: Verified, tmp_path: Path) -> None:
+    """Failures and p95 that the simulation gives no interval stand beside what happened, without a verdict, and the words say why."""
+    pairs = {"failure_share": {"log": 0.02, "plan": 0.9}, "p95_of_all_ms": {"log": 1.0, "plan": 9_000.0}}
+    bundle = made_bundle(tmp_path / "production", {"plan": {"levers": ["route"]}, **HALF, **pairs})
+    found = verify(traffic_of(tmp_path / "mine", columns(World(), digest(bundle))), bundle)
+    rows = found.table.set_index(["app", "measure"]).loc["all"]
+    assert rows.loc["failures", "predicted"] == pytest.approx(0.88)
+    assert rows.loc[["failures", "p95_ms"], "verdict"].tolist() == ["", ""]
+    assert rows.loc["saving_share", "verdict"] == "holds"
+    assert "The prediction of failures and p95 is estimated without an interval" in found.text
 
 
 def test_what_cannot_be_verified_is_refused(verified: Verified, tmp_path: Path) -> None:

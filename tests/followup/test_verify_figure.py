@@ -15,7 +15,8 @@ from planner.followup.verify import verify
 from planner.traffic import Traffic
 
 _WHOLE = {"value": 0.5, "low": 0.4, "high": 0.6}
-PREDICTION = {"saving_share": _WHOLE, "apps": {"chat": {"saving_share": _WHOLE}, "search": {"saving_share": {"value": 0.95}}}}
+_HIGH = {"value": 0.95, "low": 0.9, "high": 0.97}
+PREDICTION = {"saving_share": _WHOLE, "apps": {"chat": {"saving_share": _WHOLE}, "search": {"saving_share": _HIGH}}}
 
 
 @pytest.fixture

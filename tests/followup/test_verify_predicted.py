@@ -32,6 +32,24 @@ def test_a_wrong_prediction_is_missed_by_what_is_sure() -> None:
     assert verdict((-10.0, -11.0, -9.0), (0.0, -1.0, 1.0)) == ("missed", pytest.approx(-(10 - math.sqrt(2))))
 
 
+def test_without_an_interval_nothing_holds_or_is_missed() -> None:
+    """A prediction or a measurement whose limits nobody knows has no verdict, however near or far the other is."""
+    for told in (0.0, 100.0):
+        assert verdict((told, math.nan, math.nan), (0.0, -1.0, 1.0))[0] == ""
+        assert verdict((0.0, -1.0, 1.0), (told, math.nan, math.nan))[0] == ""
+
+
+def test_one_app_has_one_prediction() -> None:
+    """Where a single app of several was routed, the line of all apps has its prediction, with the interval, in every measure."""
+    estimate = {"value": 10.0, "low": 5.0, "high": 20.0}
+    own = dict.fromkeys(("saving_usd_per_month", "saving_share", "quality_difference"), estimate)
+    own |= {"failure_share": {"log": 0.1, "plan": 0.2}, "p95_of_all_ms": {"log": 1.0, "plan": 2.0}, "requests_per_month": 100.0}
+    for measure in ("saving_share", "saving_usd_per_month_all", "quality", "failures", "p95_ms"):
+        alone, whole = (expected({"apps": {"a": own, "b": own}}, measure, ["a"], app, 200.0) for app in ("a", "all"))
+        assert repr(whole) == repr(alone)
+        assert not math.isnan(alone[0])
+
+
 def test_dollars_follow_the_requests_and_shares_do_not() -> None:
     """Twice the requests of the plan's month make twice its dollars, of one app and of several; the share saved stays."""
     apps = {

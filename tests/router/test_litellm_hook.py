@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
+import subprocess
+import sys
 import time
 import warnings
 from collections import Counter
@@ -473,7 +475,7 @@ def test_a_stream_that_its_client_left_is_no_fast_answer(folder: Path) -> None:
     hook.live._beat()
     rows = json.loads((folder / "state" / "counts" / f"{hook.live.worker}.json").read_text("utf-8"))
     (counts,) = [counts for app, scale, _, counts in rows if (app, scale) == ("chat", "start")]
-    assert [(name.partition(" ")[2], count) for name, count in counts.items()] == [("error", [1, 0])]
+    assert [(name.partition(" ")[2], count) for name, count in counts.items()] == [("error", [1, 0]), ("fallback", [1, 0])]
 
 
 @pytest.mark.parametrize("looked", [True, False])
@@ -743,3 +745,41 @@ def test_only_listed_asks_are_steered(folder: Path) -> None:
     data = request()
     before = copy.deepcopy(data)
     assert steered(hooked(folder, on), data) == before
+
+
+@pytest.mark.parametrize(("group", "bad"), [(NANO, 0), (BIG, 1), (None, 0)])
+def test_an_answer_of_another_group_counts_as_an_error(folder: Path, group: str | None, bad: int) -> None:
+    """What was moved to NANO and answered by BIG is an error of the routed arm; another try in NANO, or a group not logged, none."""
+    hook = hooked(folder, replace(rollout("active", guardrails={"error": Guardrail(0.9, 0.1)}), holdout=0.0))
+    hook.live._ticked = -10.0
+    hook.live._beat()
+    data = steered(hook, request())
+    assert data["model"] == NANO
+    answered(hook, data, model_group=group, metadata={"attempted_fallbacks": 1})
+    window = hook.live.guard._now["chat"]
+    counts = hook.live.guard._tallies.of("chat", window)["start"]
+    assert [(counts[f"routed {name}"].n, counts[f"routed {name}"].hits) for name in ("error", "fallback")] == [(1, bad)] * 2
+
+
+def test_another_bundle_restarts_the_counts(folder: Path) -> None:
+    """A folder whose bundle is replaced counts anew from then on, and again when the old one is put back."""
+    hook = hooked(folder, rollout("active", guardrails={"error": Guardrail(0.9, 0.1)}))
+    starts = []
+    for tau in (0.0, 0.5, 0.0):
+        exported(folder, tau=tau)
+        hook.live._beat()
+        hook.live._beat()
+        hook.live._ticked = -10.0
+        hook.live._beat()
+        starts.append(hook.live.guard._now["chat"].start)
+    assert starts == [1, 2, 3]
+
+
+def test_jsonschema_is_there_before_the_first_answer_that_needs_it(folder: Path) -> None:
+    """In a new process a hook with the guardrail on has it imported when it is made, and without the guardrail has not."""
+    found = []
+    for limits in ({"schema": Guardrail(0.1, 0.1)}, {}):
+        write(folder / "rollout.json", rollout("active", guardrails=limits))
+        script = f"import sys; from planner.router.live import Live; Live({str(folder)!r}); print('jsonschema.validators' in sys.modules)"
+        found.append(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip())
+    assert found == ["True", "False"]

@@ -235,7 +235,12 @@ def test_the_budget_ends_the_asking_and_a_damaged_file_is_a_spent_one(tmp_path: 
     mirrored(mirror, call, usd=usd)
     mirrored(mirror, call, usd=usd)
     assert len(call.asked) == 1
-    assert mirror.events.totals["not mirrored", "the day's budget, or room for answers, is spent"] == 1
+    assert (
+        mirror.events.totals[
+            "not mirrored", "the day's budget: with what is spent and reserved, too little is left for what the call may cost"
+        ]
+        == 1
+    )
     (file,) = mirror.folder.glob("????-??-??.json")
     file.rename(mirror.folder / "2020-01-01.json")
     mirrored(mirror, call, usd=usd)

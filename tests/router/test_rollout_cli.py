@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from planner.router.events import Events
 from planner.router.guard_files import locked
 from planner.router.guardrails import alarm_file
 from planner.router.live import STOP, Live
-from planner.router.rollout import Guardrail, read
+from planner.router.rollout import Guardrail, read, write
 from planner.router.status import status
 from planner.router.tallies import Outcome
 
@@ -88,7 +90,7 @@ def test_stop_works_where_the_rollout_is_broken(folder: Path, workers: list[Live
     """The kill switch needs nothing but the folder: it works with a rollout.json that nobody can read."""
     (folder / "rollout.json").write_text("{", "utf-8")
     assert run("stop", folder)["followed"] == 3
-    assert "rollout.json" in run("show", folder)["problem"]
+    assert "rollout.json" in run("show", folder, code=1)["problem"]
 
 
 def test_a_process_that_does_not_follow_is_said(folder: Path, workers: list[Live], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +127,10 @@ def test_an_alarm_is_taken_back(folder: Path, workers: list[Live]) -> None:
     alarm.parent.mkdir(parents=True, exist_ok=True)
     alarm.write_text(json.dumps({"text": "App 'chat': error: too many"}), "utf-8")
     until(lambda: all(live.guard.alarmed for live in workers))
-    assert run("show", folder)["alarms"] == {"chat": "App 'chat': error: too many"}
+    assert run("show", folder, code=1)["alarms"] == {"chat": "App 'chat': error: too many"}
+    set_ = run("set", folder, "--app", "chat", "--mode", "canary")
+    assert set_["followed"] == 3
+    assert f"an alarm keeps chat stopped until you run: planner rollout resume {folder} --app chat" in set_["text"]
     assert "chat" in run("resume", folder)["text"]
     assert alarm.exists()
     assert run("resume", folder, "--app", "chat")["followed"] == 3
@@ -163,6 +168,8 @@ def test_show_says_what_there_is(folder: Path, workers: list[Live]) -> None:
         (("--app", "chat", "--explore", "0.1"), "without floor_passed"),
         (("--app", "chat", "--mode", "mirror"), "mode 'mirror' without mirror"),
         (("--app", "chat", "--holdout", "-1"), "holdout -1"),
+        (("--app", "chat", "--ask", "nogroup"), "one of assistant, gpt-5, gpt-5-mini, gpt-5-nano"),
+        (("--app", "chat", "--ask", "gpt5-mini"), "did you mean 'gpt-5-mini'"),
     ],
 )
 def test_what_cannot_be_set_is_said_and_nothing_is_written(folder: Path, arguments: tuple[str, ...], said: str) -> None:
@@ -245,7 +252,7 @@ def test_damaged_state_is_left_out(folder: Path) -> None:
     ("name", "text"),
     [
         ("windows.json", '{"chat": 5}'),
-        ("windows.json", '{"chat": ["m", 1, 1, 9]}'),
+        ("windows.json", '{"chat": ["m", 1, 1, 9, 9]}'),
         ("events.jsonl", '{"event": "x", "count": "many"}\n'),
         ("workers/x.json", '{"worker": "x", "alarmed": 5}'),
     ],
@@ -257,3 +264,84 @@ def test_state_that_is_no_state_is_left_out(folder: Path, name: str, text: str) 
     found = status(folder)
     assert (found.counts, found.events) == ({}, {})
     assert found.rollout is not None
+
+
+def _aged(folder: Path) -> None:
+    other = replace(read(folder / "rollout.json"), holdout=0.3)
+    write(folder / "rollout.json", other)
+
+
+def _alarm(folder: Path) -> None:
+    file = alarm_file(folder / "state", "chat")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({"text": "App 'chat': error: too many"}), "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("breaks", "said"),
+    [
+        (lambda folder: shutil.rmtree(folder / "bundle"), "bundle"),
+        (lambda folder: (folder / "bundle" / "weights.npz").write_bytes(b"PK"), "weights.npz was changed"),
+        (lambda folder: (folder / "rollout.json").write_text("{", "utf-8"), "keep the last one they could read"),
+        (lambda folder: (folder / "rollout.json").unlink(), "everything goes as asked"),
+        (_aged, "1 of 1 running processes run another rollout than the file's"),
+        (lambda folder: exported(folder, tau=0.5) and None, "1 of 1 running processes run another bundle than the folder's"),
+        (lambda folder: (folder / STOP).touch(), "1 of 1 running processes have not stopped yet"),
+        (_alarm, "chat is stopped by an alarm"),
+    ],
+)
+def test_show_says_what_is_not_as_set_and_leaves_with_1(folder: Path, breaks: Callable[[Path], None], said: str) -> None:
+    """A process runs as set, and show leaves with 0; whatever then is otherwise than the folder says is named, and it leaves with 1."""
+    live = Live(folder)
+    found = run("show", folder)
+    assert (found["as_set"], found["not_as_set"]) == (True, [])
+    breaks(folder)
+    found = run("show", folder, code=1)
+    assert not found["as_set"]
+    assert said in " ".join(found["not_as_set"])
+    text = CliRunner().invoke(verb.app, ["show", str(folder)]).output
+    assert "running as set" not in text.replace("NOT running as set", "")
+    live.stop()
+
+
+def test_nobody_who_runs_it_is_not_as_set_and_a_stop_that_holds_is(folder: Path) -> None:
+    """Without a process show leaves with 1; once stopped, with 0, for that is what was told."""
+    assert run("show", folder, code=1)["not_as_set"] == ["no process of a gateway runs this folder now"]
+    (folder / STOP).touch()
+    live = Live(folder)
+    assert run("show", folder)["stopped"] is True
+    live.stop()
+
+
+def test_show_says_how_many_fell_back(folder: Path) -> None:
+    """Answers of another group than the one decided are counted by arm and said; they are errors of that arm."""
+    live = Live(folder)
+    for arm, fell in (("routed", True), ("routed", False), ("holdout", False)):
+        live.guard.observe("chat", arm, Outcome(False, 1.0, False, None, fell))
+    live._ticked = -10.0
+    live._beat()
+    found = run("show", folder)
+    assert found["fell_back"] == [{"app": "chat", "arm": "routed", "answers": 2, "fell_back": 1}]
+    assert {"app": "chat", "arm": "routed", "metric": "error", "answers": 2, "bad": 1} in found["counts"]
+    assert "1 of 2 answers of chat (routed) fell back" in CliRunner().invoke(verb.app, ["show", str(folder)]).output
+    live.stop()
+
+
+def test_resume_of_an_unknown_app_says_which_there_are(folder: Path) -> None:
+    """An app that is not in the rollout is refused with the names of those that are, and no word of what a new one would need."""
+    with pytest.raises(InputError) as caught:
+        run("resume", folder, "--app", "nope")
+    assert (caught.value.expected, caught.value.fix) == ("one of chat, quiet", "")
+
+
+def test_what_is_set_under_a_stop_says_so(folder: Path) -> None:
+    """While STOP is there, set says that everything stays stopped."""
+    (folder / STOP).touch()
+    assert "everything is stopped until you run" in run("set", folder, "--app", "chat", "--mode", "canary")["text"]
+
+
+def test_a_group_of_a_configuration_beside_the_bundle_may_be_asked_for(folder: Path) -> None:
+    """What people add to the configuration that was exported is known."""
+    (folder / "config.yaml").write_text("model_list: [{model_name: mine, litellm_params: {model: openai/x}}]", "utf-8")
+    run("set", folder, "--app", "chat", "--ask", "mine")
+    assert read(folder / "rollout.json").apps["chat"].asks == ("mine",)

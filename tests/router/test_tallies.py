@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from planner.router.guard_bounds import Count
 from planner.router.guard_windows import Window, Windows
-from planner.router.tallies import Outcome, Tallies
+from planner.router.tallies import SCALES, Outcome, Tallies
 
 NOW = {"chat": Window("m", 1, 1)}
 
@@ -55,7 +55,7 @@ def test_the_counts_of_all_add_up(tmp_path_factory: pytest.TempPathFactory, seen
         worker.flush()
     for worker in workers:
         worker.read()
-        assert worker.of("chat", NOW["chat"]) == {"start": plain, "window": plain}
+        assert worker.of("chat", NOW["chat"]) == dict.fromkeys(SCALES, plain)
 
 
 def test_what_a_killed_process_wrote_stays_and_its_successor_adds_to_it(tmp_path: Path) -> None:
@@ -123,16 +123,17 @@ def test_where_nothing_can_be_written_counts_stay_in_memory(tmp_path: Path) -> N
 
 
 def test_counts_of_another_start_or_window_do_not_belong(tmp_path: Path) -> None:
-    """A new window drops the window's counts alone, a new start both, in the own counts and in what others left."""
+    """A new window or short window drops its own counts alone, a new start all, in the own counts and in what others left."""
     one, two = tallies(tmp_path, "one"), tallies(tmp_path, "two")
     for worker in (one, two):
         worker.add("chat", "routed", {"error": True})
         worker.flush()
-    for window, left in ((Window("m", 1, 2), Count(2, 2)), (Window("m", 2, 3), None)):
+    windows = {Window("m", 1, 2, 1): {"start", "short"}, Window("m", 1, 2, 2): {"start"}, Window("m", 2, 3, 3): set()}
+    for window, left in windows.items():
         one.begin({"chat": window})
         one.read()
         found = one.of("chat", window)
-        assert found == {"start": {"routed error": left} if left else {}, "window": {}}
+        assert found == {scale: {"routed error": Count(2, 2)} if scale in left else {} for scale in SCALES}
     one.flush()
     two.read()
     assert two.of("chat", NOW["chat"])["start"] == {"routed error": Count(1, 1)}
@@ -143,13 +144,13 @@ def test_only_files_that_are_old_and_of_the_past_are_removed(tmp_path: Path) -> 
     now = 2_000_000_000.0
     for name, number, age_s in (("old-past", 1, 90_000), ("old-present", 2, 90_000), ("new-past", 1, 60), ("new-present", 2, 60)):
         worker = Tallies(tmp_path, name, Told())
-        worker.begin({"chat": Window("m", number, number)})
+        worker.begin({"chat": Window("m", number, number, number)})
         worker.add("chat", "routed", {"error": False})
         worker.flush()
         os.utime(worker.path, (now - age_s, now - age_s))
     me = Tallies(tmp_path, "me", Told())
     me.read()
-    me.forget({"chat": Window("m", 2, 2)}, now)
+    me.forget({"chat": Window("m", 2, 2, 2)}, now)
     assert sorted(p.stem for p in tmp_path.glob("*.json")) == ["new-past", "new-present", "old-present"]
 
 
@@ -186,7 +187,7 @@ won = 0
 for number in range(1, 26):
     while (found := windows.under({"chat": "m"})["chat"]).window < number:
         pass
-    won += found.window == number and windows.full("chat", found)
+    won += found.window == number and windows.full("chat", found, ["window"])
 print(won)
 """
     path = tmp_path / "windows.json"
@@ -195,3 +196,17 @@ print(won)
     won = [int(run.communicate(timeout=60)[0]) for run in runs]
     assert sum(won) == json.loads(path.read_text("utf-8"))["chat"][2] - 1 == 25
     assert all(run.returncode == 0 for run in runs)
+
+
+def test_windows_end_each_by_itself_and_older_files_are_read(tmp_path: Path) -> None:
+    """What is named ends, the rest goes on, settings end all; a file from before there were short windows has had none."""
+    path = tmp_path / "windows.json"
+    path.write_text('{"chat": ["m", 3, 7]}', "utf-8")
+    windows = Windows(path, Told())
+    now = windows.under({"chat": "m"})["chat"]
+    assert now == Window("m", 3, 7, 1)
+    for scales, then in ((["short"], (3, 7, 2)), (["window", "short"], (3, 8, 3))):
+        assert windows.full("chat", now, scales)
+        now = windows.under({"chat": "m"})["chat"]
+        assert now[1:] == then
+    assert windows.under({"chat": "other"})["chat"][1:] == (4, 9, 4)

@@ -142,3 +142,40 @@ def test_steps_of_a_check_are_counted_for_each_text() -> None:
     with pytest.raises(InputError, match="at most 10 steps"):
         check(json.dumps([1] * 20))
     assert check('["x"]') == "$[0]: 'x' is not of type 'integer'"
+
+
+#: Sixteen threads, one after the other, while every module takes long to be found: each other one imports the package as LiteLLM does.
+_IMPORTS = """
+import sys, threading, time
+from planner.text.checks import schema_check
+
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name.startswith(("jsonschema", "referencing")):
+            time.sleep(0.02)
+
+def go(i):
+    time.sleep(0.013 * i)
+    if i % 2 == OTHERS:
+        from jsonschema import Draft202012Validator, validate
+    else:
+        schema_check({"type": "object"})
+    done.append(i)
+
+sys.meta_path.insert(0, Slow())
+done = []
+threads = [threading.Thread(target=go, args=(i,)) for i in range(16)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(len(done))
+"""
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_first_imports_beside_each_other_fail_in_no_thread(others: int) -> None:
+    """In a new process no thread that checks a schema, and none that imports jsonschema meanwhile, finds a module half made."""
+    script = f"OTHERS = {others}{_IMPORTS}"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("16", "")
