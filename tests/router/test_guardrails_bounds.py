@@ -44,15 +44,15 @@ def test_the_mixture_is_the_likelihood_averaged_over_rates(count: Count) -> None
 
 def against(count: Count, rate: np.ndarray, a: np.ndarray | float, b: np.ndarray | float) -> np.ndarray:
     """Return log e against rates by definition: Jeffreys' average and that of Beta(a, b), half and half, over the likelihood."""
-    means = [betaln(count.hits + x, count.n - count.hits + y) - betaln(x, y) for x, y in ((0.5, 0.5), (a, b))]
-    return np.asarray(np.logaddexp(*means) - math.log(2) - likelihood(count, rate))
+    any_rate, near = (betaln(count.hits + x, count.n - count.hits + y) - betaln(x, y) for x, y in ((0.5, 0.5), (a, b)))
+    return np.asarray(np.logaddexp(any_rate, near) - math.log(2) - likelihood(count, rate))
 
 
 def pairs(worse: Count, better: Count, rate: np.ndarray, held: float | None) -> np.ndarray:
     """Return log e against each pair of rates, (rates of worse, rates of better)."""
     own = against(worse, rate, 1_000 * rate, 1_000 * (1 - rate))
     other = against(better, rate, 0.5, 0.5) if held is None else against(better, rate, 100 * held + 0.5, 100.5 - 100 * held)
-    return own[:, None] + other[None, :]
+    return np.asarray(own[:, None] + other[None, :])
 
 
 HELD = st.one_of(st.none(), st.floats(0, 1))

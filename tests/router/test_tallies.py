@@ -210,3 +210,10 @@ def test_windows_end_each_by_itself_and_older_files_are_read(tmp_path: Path) -> 
         now = windows.under({"chat": "m"})["chat"]
         assert now[1:] == then
     assert windows.under({"chat": "other"})["chat"][1:] == (4, 9, 4)
+
+
+@pytest.mark.parametrize("value", [["m", 1], ["m", 1, 1, 0], ["m", 1, 1, True], ["m", 1, 1, "2"], ["m", 1, 1, 1, 1], [1, 1, 1], 7])
+def test_what_is_no_window_is_not_read_as_one(value: object) -> None:
+    """A number that is none, is missing or one too many, or a mark that is no text: refused, so that nothing is counted under it."""
+    with pytest.raises((ValueError, TypeError)):
+        Window.of(value)
