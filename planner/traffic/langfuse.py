@@ -48,6 +48,8 @@ _STATUS = re.compile(r"\b(?:[Ee]rror code|[Ss]tatus(?:[ _][Cc]ode)?|HTTP(?:/[\d.
 _WRITTEN = ("cache_write_5m_tokens", "cache_write_1h_tokens")
 _TIERS = ("5m", "1h")
 _NOTHING: Record = {}
+#: A first token nearer to the end than this is none [µs]: LiteLLM's callback gives the end for both where nothing was streamed.
+_TICK_US = 1_000
 _EMPTY: Row = dict.fromkeys(TOKEN_BUCKETS, 0)
 
 
@@ -57,12 +59,14 @@ def columns(record: Record, options: Options) -> Row:
     body = given if isinstance(given, dict) else _NOTHING
     wanted = record.get("metadata") if options.app_from and options.app_from.startswith("metadata") else None
     row = dict(_settings(record, body, wanted, options.app_from))
-    start, first_token = micros(record.get("startTime"), "startTime"), micros(record.get("completionStartTime"), "completionStartTime")
+    start, end = micros(record.get("startTime"), "startTime"), micros(record.get("endTime"), "endTime")
+    first_token = micros(record.get("completionStartTime"), "completionStartTime")
+    streamed = first_token is not None and (end is None or end - first_token > _TICK_US)
     row["request_id"] = text(record.get("id"))
     row["timestamp"] = start
-    row["latency_ms"] = milliseconds(start, micros(record.get("endTime"), "endTime"), "endTime − startTime")
-    row["ttft_ms"] = milliseconds(start, first_token, "completionStartTime − startTime")
-    row["stream"] = first_token is not None
+    row["latency_ms"] = milliseconds(start, end, "endTime − startTime")
+    row["ttft_ms"] = milliseconds(start, first_token, "completionStartTime − startTime") if streamed else None
+    row["stream"] = streamed
     row["user"], row["session_id"] = text(record.get("userId")), text(record.get("sessionId"))
     row["source_cost_usd"] = number(first(record.get("totalCost"), dig(unjson(record.get("costDetails")), "total")), "totalCost")
     row.update(prompt_columns(given, body.get("system") or body.get("instructions")))

@@ -96,6 +96,16 @@ def test_a_whole_observation(rows: dict[str, dict[str, Any]]) -> None:
     assert pd.isna(rows["obs-4"]["max_tokens"])  # "Infinity", as the SDK writes no limit
 
 
+@pytest.mark.parametrize(
+    ("first_token", "stream"), [("2026-11-03T09:00:01.520Z", True), ("2026-11-03T09:00:01.990Z", False), (None, False)]
+)
+def test_a_first_token_at_the_end_is_no_stream(tmp_path: Path, first_token: str | None, stream: bool) -> None:
+    """LiteLLM's callback gives the end of a plain call as its first token too: that is no stream and no time to first token."""
+    given = {**OBSERVATION, "endTime": "2026-11-03T09:00:01.990Z", "completionStartTime": first_token}
+    row = _read(tmp_path, given).frame("stream", "ttft_ms").iloc[0]
+    assert (row["stream"], pd.isna(row["ttft_ms"])) == (stream, not stream)
+
+
 def test_only_calls_of_models_are_traffic(tmp_path: Path) -> None:
     """Spans, agents, tools and traces are set aside by their type: an agent's usage is that of its calls again."""
     kinds = ["SPAN", "AGENT", "TOOL", "EVENT", None]
