@@ -86,7 +86,7 @@ def gateway_settings(
     apps: all that are exported. LiteLLM's settings hold for every request, so a lever of only some of them is left out, and said.
     providers: model group → who serves it. windows: model group → tokens of its context window, None where it is not known.
     behind: model group → its model, where that is called otherwise: a model is never its own fallback.
-    back: model group that requests are moved to → the apps' own models, to which it falls back where the plan has no fallback for it.
+    back: model group that requests are moved to → the apps' own models, to which it falls back where the plan has no fallbacks.
 
     Examples
     --------
@@ -107,20 +107,18 @@ def gateway_settings(
 
 
 def _back(found: GatewaySettings, back: Mapping[str, Sequence[str]]) -> GatewaySettings:
-    """Return the settings with a way ``back`` for every group that the plan has no fallback for.
+    """Return the settings with a way ``back`` where the plan has no fallbacks at all: one that has them runs as it was simulated.
 
     Nobody asked for the model that a request was moved to: where it fails, the client must not see what the model asked for spares it.
     """
-    chains = found.router.get("fallbacks", [])
-    has = {group for chain in chains for group, then in chain.items() if then}
-    added = [{group: list(then)} for group, then in back.items() if then and group not in has]
-    if not added:
+    added = [{group: list(then)} for group, then in back.items() if then]
+    if not added or found.router.get("fallbacks"):
         return found
-    most = found.router.get("max_fallbacks", max(len(then) for then in back.values()))
     said = (
         "Fallbacks to the apps' own models are not of the plan: a request that was moved must not fail where it would have been answered.",
     )
-    return replace(found, router={**found.router, "fallbacks": [*chains, *added], "max_fallbacks": most}, aside=(*found.aside, *said))
+    most = max(len(then) for then in back.values())
+    return replace(found, router={**found.router, "fallbacks": added, "max_fallbacks": most}, aside=(*found.aside, *said))
 
 
 def _but_itself(chains: Sequence[Mapping[str, Sequence[str]]], behind: Mapping[str, str]) -> list[dict[str, list[str]]]:
