@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from planner.text.tokens import count_tokens
 
-__all__ = ["lossless", "minified", "squeezed", "without_repeats"]
+__all__ = ["is_json", "lossless", "minified", "squeezed", "without_repeats"]
 
 _FENCE = re.compile(r"(^```[^\n]*\n.*?^```[^\n]*$)", re.MULTILINE | re.DOTALL)
 _JSON_FENCE = re.compile(r"```json[^\n]*\n(.*?)\n?```[^\n]*", re.DOTALL)
@@ -43,12 +43,17 @@ def minified(text: str) -> str:
     >>> minified('{"price": 1.10,\n "note": "a  b"}'), minified("not { json }")
     ('{"price":1.10,"note":"a  b"}', 'not { json }')
     """
-    if _is_json(text):
+    if is_json(text):
         return _STRING_OR_SPACE.sub(r"\1", text)
-    return _JSON_FENCE.sub(lambda m: m[0].replace(m[1], _STRING_OR_SPACE.sub(r"\1", m[1]), 1) if _is_json(m[1]) else m[0], text)
+    return _JSON_FENCE.sub(lambda m: m[0].replace(m[1], _STRING_OR_SPACE.sub(r"\1", m[1]), 1) if is_json(m[1]) else m[0], text)
 
 
-def _is_json(text: str) -> bool:
+def is_json(text: str) -> bool:
+    """Say whether ``text`` is a JSON object or list.
+
+    >>> is_json('{"a": 1}'), is_json("[1"), is_json("1")
+    (True, False, False)
+    """
     if text.lstrip()[:1] not in ("{", "["):
         return False
     try:

@@ -13,7 +13,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from planner.traffic.redaction_json import is_json, replaced
+from planner.text.lossless import is_json
+from planner.traffic.redaction_json import replaced
 
 __all__ = ["MARKS", "finds", "redacted"]
 

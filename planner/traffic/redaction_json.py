@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-__all__ = ["is_json", "replaced"]
+__all__ = ["replaced"]
 
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*|[{}\[\]:,]')
 
@@ -26,21 +26,6 @@ class _Level:
     at_name: bool = False
     names: dict[str, str] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
-
-
-def is_json(text: str) -> bool:
-    """Say whether ``text`` is a JSON object or list.
-
-    >>> is_json('{"a": 1}'), is_json("[1"), is_json("1")
-    (True, False, False)
-    """
-    if text.lstrip()[:1] not in ("{", "["):
-        return False
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
 
 
 def replaced(text: str, change: Callable[[str, str, bool], str]) -> str:
