@@ -48,8 +48,6 @@ _STATUS = re.compile(r"\b(?:[Ee]rror code|[Ss]tatus(?:[ _][Cc]ode)?|HTTP(?:/[\d.
 _WRITTEN = ("cache_write_5m_tokens", "cache_write_1h_tokens")
 _TIERS = ("5m", "1h")
 _NOTHING: Record = {}
-#: A first token nearer to the end than this is none [µs]: LiteLLM's callback gives the end for both where nothing was streamed.
-_TICK_US = 1_000
 _EMPTY: Row = dict.fromkeys(TOKEN_BUCKETS, 0)
 
 
@@ -61,7 +59,7 @@ def columns(record: Record, options: Options) -> Row:
     row = dict(_settings(record, body, wanted, options.app_from))
     start, end = micros(record.get("startTime"), "startTime"), micros(record.get("endTime"), "endTime")
     first_token = micros(record.get("completionStartTime"), "completionStartTime")
-    streamed = first_token is not None and (end is None or end - first_token > _TICK_US)
+    streamed = first_token is not None and first_token != end  # LiteLLM's callback gives the end for both where nothing was streamed
     row["request_id"] = text(record.get("id"))
     row["timestamp"] = start
     row["latency_ms"] = milliseconds(start, end, "endTime − startTime")
