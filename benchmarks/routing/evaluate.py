@@ -27,6 +27,8 @@ F64 = NDArray[np.float64]
 #: Prompts on which one decision is timed.
 _TIMED = 50
 _SHARES = (25, 50, 75)
+#: The share of the best single model's cost at which quality is held against that model's.
+_CHEAPER = 0.6
 
 
 @dataclass(frozen=True)
@@ -214,6 +216,8 @@ class _Judge:
             found[f"quality_at_{s}"] = np.array([metrics.quality_at(c, q, s / 100, *e) for c, q, e in zip(paid, got, ends, strict=True)])
         reached = [metrics.cost_at(c, q, w) for c, q, w in zip(paid, got, best_quality, strict=True)]
         found["cost_at_best_single"] = np.array(reached) / np.maximum(best_cost, 1e-300)
+        cheaper = [metrics.quality_under(c, q, _CHEAPER * b) for c, q, b in zip(paid, got, best_cost, strict=True)]
+        found["quality_diff_at_60"] = np.array(cheaper) - best_quality
         found["quality_max"] = got[:, -1]
         found["matched_cost_share"] = sums[:, -2] / np.maximum(best_cost, 1e-300)
         found["matched_quality_diff"] = sums[:, -1] - best_quality

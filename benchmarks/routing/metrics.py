@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Ranking", "aiq", "apgr", "cost_at", "cpt", "hull", "pgr", "quality_at", "rank", "replicates"]
+__all__ = ["Ranking", "aiq", "apgr", "cost_at", "cpt", "hull", "pgr", "quality_at", "quality_under", "rank", "replicates"]
 
 F64 = NDArray[np.float64]
 #: Replicates drawn at a time.
@@ -126,6 +126,15 @@ def aiq(cost: F64, quality: F64, cheapest: float, dearest: float) -> float:
 def quality_at(cost: F64, quality: F64, share: float, cheapest: float, dearest: float) -> float:
     """Return the quality at ``share`` of the way from the cheapest to the dearest single model's cost."""
     return float(np.interp(cheapest + share * (dearest - cheapest), cost, quality))
+
+
+def quality_under(cost: F64, quality: F64, most: float) -> float:
+    """Return the quality at the cost ``most``; NaN where the curve begins above it.
+
+    >>> quality_under(np.array([1.0, 3.0]), np.array([0.5, 0.7]), 2.0)
+    0.6
+    """
+    return round(float(np.interp(most, cost, quality)), 12) if most >= cost[0] else float("nan")
 
 
 def cost_at(cost: F64, quality: F64, wanted: float) -> float:

@@ -18,7 +18,7 @@ __all__ = ["lines", "table"]
 #: Roles that a planner's row is compared with: bounds know the answers, a shuffle is made of the row itself.
 _PEERS = ("peer", "rule", "mix", "ensemble")
 _PLAIN = ("cpt50", "cpt80", "quality_at_25", "quality_at_50", "quality_at_75", "cost_at_best_single")
-_WITH_INTERVAL = ("apgr", "aiq", "quality_max", "matched_quality_diff")
+_WITH_INTERVAL = ("apgr", "aiq", "quality_max", "matched_quality_diff", "quality_diff_at_60")
 _DIGITS = 5
 
 

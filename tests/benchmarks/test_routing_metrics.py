@@ -102,6 +102,8 @@ def test_aiq_by_hand() -> None:
     assert metrics.quality_at(cost, quality, 0.25, 1.0, 3.0) == pytest.approx(0.6)
     assert metrics.cost_at(cost, quality, 0.5) == pytest.approx(1.25)
     assert np.isnan(metrics.cost_at(cost, quality, 0.9))
+    assert metrics.quality_under(cost, quality, 1.25) == pytest.approx(0.5)
+    assert np.isnan(metrics.quality_under(cost, quality, 0.9)), "no point of the curve is that cheap"
 
 
 def test_replicates_draw_as_many_groups_as_there_are_and_the_same_for_everyone() -> None:
