@@ -87,20 +87,25 @@ class Contracted:
     def table(self) -> pd.DataFrame:
         """A row per provider, model and month, then the lines: ``provider, model, month, kind, list_usd, contract_usd, evidence, what``.
 
-        With ``list_pusd`` and ``contract_pusd``, integers that add up to the totals exactly. Dearest first within their kind.
+        With ``list_pusd`` and ``contract_pusd``, integers that add up to the totals exactly; dollars are NaN where no call has a price.
+        Dearest first within their kind.
         """
         rows = []
         for (provider, model, month), at in groups(provider=self.provider, model=self.model, month=self.month):
             code = int(np.where(self.touched[at], len(EVIDENCE) - 1, self.audit.evidence[at]).max())
             sums = pusd_sum(self.audit.spend_pusd[at]), pusd_sum(self.cost_pusd[at])
-            rows.append((provider, model, f"{month:%Y-%m}", "calls", *sums, EVIDENCE[code], ""))
+            lost = int((self.audit.reason[at] > 0).sum())
+            what = f"{lost:,} of {len(at):,} calls have no price" if lost else ""
+            rows.append((provider, model, f"{month:%Y-%m}", "calls", *sums, EVIDENCE[code], what, lost < len(at)))
         rows.sort(key=lambda row: -row[4])
         for line in self.lines:
-            rows.append((line.provider, "", f"{line.month:%Y-%m}", line.kind, 0, line.pusd, EVIDENCE[-1], line.what))
-        names = ["provider", "model", "month", "kind", "list_pusd", "contract_pusd", "evidence", "what"]
+            rows.append((line.provider, "", f"{line.month:%Y-%m}", line.kind, 0, line.pusd, EVIDENCE[-1], line.what, True))
+        names = ["provider", "model", "month", "kind", "list_pusd", "contract_pusd", "evidence", "what", "known"]
         table = pd.DataFrame(rows, columns=names, dtype=object)
         for name in ("list", "contract"):
-            table[f"{name}_usd"] = [pusd_to_usd(x) for x in table[f"{name}_pusd"]]
+            table[f"{name}_usd"] = [
+                pusd_to_usd(x) if known else np.nan for x, known in zip(table[f"{name}_pusd"], table["known"], strict=True)
+            ]
         return table[[*names[:4], "list_usd", "contract_usd", "evidence", "what", "list_pusd", "contract_pusd"]]
 
     @property

@@ -113,7 +113,8 @@ def _logged(log: Contracted, inside: NDArray[np.bool_], whole: set[tuple[str, dt
         key = (provider, name, when.date())
         money = pusd_sum(log.audit.spend_pusd[at]), pusd_sum(log.cost_pusd[at])
         requests = math.fsum(log.audit.weight[at][~log.audit.hit[at]])
-        found[key] = Logged(*money, _by_kind(tokens[at]), _by_kind(parts[at]), requests)
+        unpriced = int((log.audit.reason[at] > 0).sum())
+        found[key] = Logged(*money, _by_kind(tokens[at]), _by_kind(parts[at]), requests, unpriced)
         evidence[key] = EVIDENCE[int(codes[at].max())]
     return found, evidence
 
@@ -163,10 +164,11 @@ def _row(log: Contracted, key: Key, logged: Logged | None, billed: Billed | None
         return replace(base, why="the text names no model: say which it means with models=, in the shell --sku")
     if logged is None:
         return replace(base, outside_pusd=total, why="no call of this model in the log")
+    unpriced = [f"{mine.unpriced:,} calls of the log have no price"] if mine.unpriced else []
     if billed is None:
-        return replace(base, outside_pusd=beyond, why="not billed" if not beyond else "billed for other days only")
+        return replace(base, outside_pusd=beyond, why="; ".join(["billed for other days only" if beyond else "not billed", *unpriced]))
     more, by = outside(mine, bill, listed(log.audit.book, key[0], key[1]))
-    said = [f"{'' if by == UNKNOWN else 'compared by '}{by}", *(["some charges are of days without the log"] if beyond else [])]
+    said = [f"{'' if by == UNKNOWN else 'compared by '}{by}", *(["some charges are of days without the log"] if beyond else []), *unpriced]
     sure = "estimated" if more else EVIDENCE[0]
     return replace(base, outside_pusd=more + beyond, outside_evidence=sure, why="; ".join(said))
 

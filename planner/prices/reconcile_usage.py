@@ -24,13 +24,14 @@ _BUCKETS = {"input": "input_tokens", "cache_read": "cache_read_tokens", "cache_w
 
 @dataclass(frozen=True)
 class Logged:
-    """What the log holds: [pUSD] at list prices and under the contract, tokens and list price by kind, requests."""
+    """What the log holds: [pUSD] at list prices and under the contract, tokens and list price by kind, requests, calls without a price."""
 
     list_pusd: int = 0
     contract_pusd: int = 0
     tokens: Mapping[str, int] = field(default_factory=dict)
     parts_pusd: Mapping[str, int] = field(default_factory=dict)
     requests: float = 0.0
+    unpriced: int = 0
 
     @property
     def scale(self) -> float:

@@ -13,8 +13,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from planner.errors import InputError
 from planner.prices import Audit
 from planner.schema import TOKEN_BUCKETS
+from planner.synthetic.sample import LOG
 
 __all__ = ["Bill", "sample_bill"]
 
@@ -42,7 +44,11 @@ class Bill:
 
 
 def sample_bill(audit: Audit, folder: str | Path) -> Bill:
-    """Write the SYNTHETIC bills beside the sample's ``audit`` into ``folder``."""
+    """Write the SYNTHETIC bills beside the sample's ``audit`` into ``folder``; InputError beside any other log."""
+    if [*audit.traffic.meta.get("files", {})] != [LOG]:
+        raise InputError(
+            "a made-up bill for a log that is not the sample", "the sample's audit", "give planner.prices.read_invoice your own"
+        )
     path = Path(folder)
     path.mkdir(parents=True, exist_ok=True)
     days = _days(audit)

@@ -17,7 +17,7 @@ __all__ = ["MAPPING", "load_sample", "sample_folder", "write_sample"]
 
 #: Where the log carries the score of an automatic check.
 MAPPING = {"quality": "metadata.spend_logs_metadata.score"}
-_LOG, _LABELS, _TRUTH = "sample_log.jsonl.zst", "sample_labels", "sample_truth.parquet"
+LOG, _LABELS, _TRUTH = "sample_log.jsonl.zst", "sample_labels", "sample_truth.parquet"
 
 
 def write_sample(folder: str | Path, requests: int = REQUESTS, seed: int = SEED, progress: Progress | None = None) -> list[Path]:
@@ -33,17 +33,17 @@ def write_sample(folder: str | Path, requests: int = REQUESTS, seed: int = SEED,
     sample_labels(log, labelled).save(path / _LABELS)
     known = truth(log, labelled=labelled).table
     known.astype(dict.fromkeys(known.columns[-3:], "float32")).to_parquet(path / _TRUTH, compression="zstd", index=False)
-    write(log, path / _LOG)
-    return [path / _LOG, *sorted((path / _LABELS).iterdir()), path / _TRUTH]
+    write(log, path / LOG)
+    return [path / LOG, *sorted((path / _LABELS).iterdir()), path / _TRUTH]
 
 
 def sample_folder() -> Path:
     """Return the folder of the sample: ``data/`` of a checkout, else ``.planner/sample``, where it is made (half a minute)."""
     checkout = Path(__file__).resolve().parents[2] / "data"
-    if (checkout / _LOG).is_file():
+    if (checkout / LOG).is_file():
         return checkout
     folder = Path(".planner") / "sample"
-    if not (folder / _LOG).is_file():
+    if not (folder / LOG).is_file():
         write_sample(folder)
     return folder
 
@@ -56,4 +56,4 @@ def load_sample(progress: Callable[[int, int], None] | None = None) -> tuple[Tra
     from planner.traffic import read
 
     folder = sample_folder()
-    return read(folder / _LOG, mapping=MAPPING, progress=progress), Labels.open(folder / _LABELS)
+    return read(folder / LOG, mapping=MAPPING, progress=progress), Labels.open(folder / _LABELS)

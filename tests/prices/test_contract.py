@@ -62,6 +62,18 @@ def test_a_contract_without_terms_changes_nothing(tmp_path: Path, book: PriceBoo
         assert sum(result.table["contract_pusd"]) == sum(found.spend_pusd.tolist()) == sum(result.table["list_pusd"])
 
 
+def test_calls_without_a_price_are_not_shown_as_free(tmp_path: Path, book: PriceBook) -> None:
+    """A model without a price has no dollars in the table, which says how many calls that are; the integers still add up."""
+    frame = calls()
+    frame.loc[:2, ["provider", "model"]] = ["openai", "acme-ft-7b"]
+    result = contracted(audited(frame, tmp_path / "t", book), Contract())
+    rows = result.table[result.table["model"] == "acme-ft-7b"]
+    assert rows[["list_usd", "contract_usd"]].isna().all(axis=None)
+    assert sum(int(what.split(" of ")[0]) for what in rows["what"]) == 3
+    assert rows["what"].str.endswith("calls have no price").all()
+    assert sum(result.table["list_pusd"]) == sum(result.audit.spend_pusd.tolist())
+
+
 @given(st.lists(st.integers(0, 2**62), min_size=1, max_size=20), st.integers(0, PPM))
 def test_a_discount_is_exact_to_the_half_pico_dollar(prices: list[int], keep: int) -> None:
     """Whatever the amount, the contract price is the exact fraction of list, rounded half up, without overflow."""

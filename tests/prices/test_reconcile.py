@@ -17,6 +17,8 @@ from prices.billing import HEAD, audited, calls, plain_export, stored, usd
 from planner.errors import InputError
 from planner.prices import Contract, PriceBook, Reconciliation, audit, contracted, read_invoice, reconcile
 from planner.prices.reconcile_usage import UNKNOWN, Billed, Logged, outside
+from planner.schema import TOKEN_BUCKETS
+from planner.synthetic import sample_bill
 from planner.traffic.sampling import sampled
 
 PARTS = ("contract", "outside", "named", "unexplained")
@@ -171,6 +173,24 @@ def test_models_days_and_providers_that_one_side_lacks(tmp_path: Path, book: Pri
     before = (frame["timestamp"] < "2026-10-03").to_numpy()
     assert found.beside_pusd == sum(log.spend_pusd[claude | before].tolist())
     assert found.pusd("list") + found.beside_pusd == sum(log.spend_pusd.tolist())
+
+
+def test_no_bill_is_made_up_beside_another_log(tmp_path: Path, book: PriceBook) -> None:
+    """The bills of the sample are refused beside any other log: they would look like measured ones."""
+    with pytest.raises(InputError, match="not the sample"):
+        sample_bill(audited(calls(), tmp_path / "t", book), tmp_path / "bill")
+
+
+def test_unpriced_calls_say_so_beside_what_is_unexplained(tmp_path: Path, book: PriceBook) -> None:
+    """A row whose calls have no price says how many, since that is why its bill is unexplained."""
+    frame = calls(400)
+    known = audited(frame, tmp_path / "known", book)
+    uncounted = frame["model"] == "gpt-5.4"
+    log = audited(frame.assign(**{bucket: frame[bucket].where(~uncounted, 0) for bucket in TOKEN_BUCKETS}), tmp_path / "log", book)
+    found = reconcile(contracted(log, Contract()), read_invoice(_csv(tmp_path, plain_export(known)), book))
+    rows = found.table[found.table["model"] == "gpt-5.4"]
+    assert sum(int(why.split("; ")[-1].split(" calls")[0]) for why in rows["why"]) == uncounted.sum()
+    assert _exact(found)
 
 
 def test_days_that_one_side_lacks(tmp_path: Path, book: PriceBook) -> None:
