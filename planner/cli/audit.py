@@ -67,14 +67,14 @@ def audit(
         *billed_parts(under, reconciled),
         Part("total", found.total),
         Part("prices", {"book": found.book.name, "date": found.book.date}),
-        Part("spend", spent, _spend(spent, found.total.evidence)),
-        Part("losses", lost, _losses(lost[lost["usd"] > 0])),
+        Part("spend", spent, _spend(spent, found.total.evidence, found.thin)),
+        Part("losses", lost, _losses(lost[lost["usd"] > 0], found.thin)),
         Part("unpriced", found.priced.problems, _unpriced(found.priced.problems)),
     ]
     show(parts, json)
 
 
-def _spend(spent: Any, evidence: str) -> str:
+def _spend(spent: Any, evidence: str, thin: str) -> str:
     named = [c for c in spent.columns if c not in ("requests", "tokens", "usd", "low", "high", "share", "unpriced")]
     columns: dict[str, Any] = {c: (c, str) for c in named} | {
         "requests": ("requests", "{:,.0f}".format),
@@ -87,7 +87,7 @@ def _spend(spent: Any, evidence: str) -> str:
     spent = spent.assign(usd=spent["usd"].where((spent["usd"] > 0) | (spent["unpriced"] == 0)))
     rest = len(spent) - _SHOWN
     more = f"\n… and {rest:,} more, {usd(spent['usd'][_SHOWN:].sum())} together (all of them with --json)" if rest > 0 else ""
-    return _explained(grid(_spanned(spent.head(_SHOWN)), columns)) + more
+    return _explained(grid(_spanned(spent.head(_SHOWN)), columns), thin) + more
 
 
 def _spanned(rows: Any) -> Any:
@@ -97,11 +97,12 @@ def _spanned(rows: Any) -> Any:
     return rows.assign(usd=said)
 
 
-def _explained(table: str) -> str:
-    return f"{table}\n[–]: no interval, since fewer than ten conversations tell." if "[–]" in table else table
+def _explained(table: str, thin: str) -> str:
+    why = "as said above" if thin else "since fewer than ten conversations tell"
+    return f"{table}\n[–]: no interval, {why}." if "[–]" in table else table
 
 
-def _losses(lost: Any) -> str:
+def _losses(lost: Any, thin: str) -> str:
     if lost.empty:
         return ""
     columns: dict[str, Any] = {
@@ -110,7 +111,7 @@ def _losses(lost: Any) -> str:
         "usd": ("spend", str),
         "evidence": ("evidence", str),
     }
-    return _explained(grid(_spanned(lost), columns))
+    return _explained(grid(_spanned(lost), columns), thin)
 
 
 def _unpriced(problems: Any) -> str:

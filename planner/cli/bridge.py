@@ -57,6 +57,7 @@ def bridge(
     from planner.followup.bridge import bridge as bridged
     from planner.followup.bridge import checked
     from planner.followup.verify import manifest_of
+    from planner.traffic.sampling import refuse_part
 
     if (invoice_last is None) != (invoice_this is None):
         given = "--invoice-last" if invoice_this is None else "--invoice-this"
@@ -68,13 +69,16 @@ def bridge(
             manifest_of(folder)
     book, silent = book_of(prices), quiet or json
     logs = [traffic_at(log, silent) for log in (last, this)]
+    for traffic in logs:
+        refuse_part(traffic, "the lines of a bridge add up to the bill and do not say how far they may be from those of all requests")
+    dollars = beside(logs[1], book, contract, invoice, invoice_cost, sku, _DOLLARS)
     found = bridged(logs[0], logs[1], book=book, invoices=invoices, bundle=bundle, bundle_last=bundle_last)
     if picture is not None:
         from planner.figures.bridge import bridge as drawn
 
         picture.write_bytes(drawn(found).png())
     text, *parts = _parts(found)
-    show([text, *beside(logs[1], book, contract, invoice, invoice_cost, sku, _DOLLARS), *parts], json)
+    show([text, *dollars, *parts], json)
 
 
 def _parts(found: Bridge) -> list[Part]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from planner.cli.bills import ContractFile, InvoiceCost, Invoices, Skus, beside
-from planner.cli.common import At, Json, Log, Quiet, day, pairs
+from planner.cli.common import At, Json, Log, Quiet, book_of, day, pairs, traffic_at
 from planner.cli.options import TrainingOptions, with_training_options
 from planner.cli.output import Part, grid, missing, percent, show, stages, usd, wrap
 from planner.cli.worlds import opened, plans_at
@@ -22,8 +22,10 @@ from planner.schema import EVIDENCE
 if TYPE_CHECKING:
     from planner.comparison import Comparison, Interactions, Waterfall
 
-__all__ = ["Labelled", "PlanFile", "answered", "compare", "evidence", "open_ended", "span"]
+__all__ = ["OF_SAMPLE", "Labelled", "PlanFile", "answered", "compare", "cost", "evidence", "open_ended", "span"]
 
+#: What is said above dollars of a sample.
+OF_SAMPLE = "Dollars are those of the whole log that this sample stands for: estimated at best, with their 95 % limits."
 #: What is told of second actions, by its column.
 _ACTS = {"certain": "certain", "possible": "possible", "keyed": "prevented by keys"}
 
@@ -74,6 +76,7 @@ def compare(
     silent, given, named = quiet or json, plans_at(plans), order.split(",") if order else None
     for plan in given if named else ():
         places(plan, named)
+    dollars = beside(traffic_at(log, silent), book_of(options.prices), contract, invoice, invoice_cost, sku)
     world = opened(log, given, labels, options, day(at), silent)
     apart = []
     with stages("comparing", silent) as progress:
@@ -83,7 +86,7 @@ def compare(
             plays = Plays(world, [plan])
             apart.append((waterfall(world, plan, order=named, plays=plays), interactions(world, plan, plays=plays)))
     parts = _parts(found, apart)
-    show([*parts[:1], *beside(world.traffic, world.book, contract, invoice, invoice_cost, sku), *parts[1:]], json)
+    show([*parts[:1], *dollars, *parts[1:]], json)
 
 
 def span(row: Mapping[Any, Any], name: str, low: str, high: str, write: Callable[[Any], str]) -> str:
@@ -102,9 +105,19 @@ def span(row: Mapping[Any, Any], name: str, low: str, high: str, write: Callable
     return write(value) if bottom == top else f"{write(value)} [{write(bottom)}, {write(top)}]"
 
 
+def cost(row: Mapping[Any, Any]) -> str:
+    """Write what a plan costs a month, of a sample with its limits.
+
+    >>> cost({"usd_per_month": 12.0}), cost({"usd_per_month": 12.0, "usd_low": 9.0, "usd_high": 16.0})
+    ('$12.00', '$12.00 [$9.00, $16.00]')
+    """
+    return span(row, "usd_per_month", "usd_low", "usd_high", usd) if "usd_low" in row else usd(row["usd_per_month"])
+
+
 def _parts(found: Comparison, apart: Sequence[tuple[Waterfall, Interactions]]) -> list[Part]:
     header = found.simulations[0].summary.header
     head = f"All at {header.price_book} prices of {header.price_date}; * is beaten by no other in cost, quality and p95:"
+    head = f"{wrap(OF_SAMPLE)}\n{head}" if found.simulations[0].drawn is not None else head
     return [
         Part("text", found.text, "\n".join(map(wrap, found.head))),
         Part("plans", found.table, f"{head}\n{open_ended(_plans(found.table))}{_twice(found.table)}"),
@@ -116,7 +129,8 @@ def _parts(found: Comparison, apart: Sequence[tuple[Waterfall, Interactions]]) -
 
 def open_ended(table: str) -> str:
     """Say below a table what [–] means, where it is there."""
-    return f"{table}\n[–]: no interval; too few users ask for what changes, or no label tells." if "[–]" in table else table
+    why = "too few users ask for what changes or were drawn, or no label tells"
+    return f"{table}\n[–]: no interval; {why}." if "[–]" in table else table
 
 
 def answered(table: Any) -> dict[str, Any]:
@@ -140,6 +154,7 @@ def evidence(row: Mapping[Any, Any]) -> str:
 def _plans(table: Any) -> str:
     records = table.to_dict("records")
     shown = table.assign(
+        cost=[cost(r) for r in records],
         plan=[f"{'*' if r['pareto'] else ' '} {r['plan']}" for r in records],
         saving=[span(r, "saving_usd_per_month", "saving_low", "saving_high", usd) for r in records],
         shift=[span(r, "quality_difference", "quality_low", "quality_high", "{:+.3f}".format) for r in records],
@@ -147,7 +162,7 @@ def _plans(table: Any) -> str:
     streams = (table["perceived_p95_ms"] - table["p95_ms"]).abs().max() > 0
     columns: dict[str, Any] = {
         "plan": ("  plan", str),
-        "usd_per_month": ("$ a month", usd),
+        "cost": ("$ a month", str),
         "saving": ("saves [95 %]", str),
         "shift": ("quality [95 %]", str),
         "p95_ms": ("p95 [ms]", lambda ms: "–" if missing(ms) else f"{ms:,.0f}"),

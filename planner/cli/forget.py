@@ -19,6 +19,8 @@ from planner.errors import InputError
 
 __all__ = ["forget"]
 
+_AGAIN = "Half a file does not tell who is in it; read the log again, without the user's lines, if you still want it."
+
 #: Marks of folders that hold requests drawn from a log, which is what they are paid for: they are named, not changed.
 _DRAWN = ("work.json", "answers.json")
 #: Marks of folders that are searched, with the file that tells one of ours from a stranger's.
@@ -39,7 +41,8 @@ def forget(
 ) -> None:
     """Remove a user's rows from the Traffic and Labels that were written from this working directory, and say how many went.
 
-    Rows that were set aside go, too, where they name the user. What was derived from a changed log is made anew when it is needed.
+    Rows that were set aside go, too, where they name the user. What was derived from a changed log is made anew when it is needed. What a
+    reading that was broken off left is removed, whoever is in it, and begins anew when its log is read again; so does one under way.
     Logs that were redacted are searched for the user's hash, by the salt in .planner/salt. The exit code is 1 where a folder of planner's
     could not be searched.
 
@@ -55,10 +58,9 @@ def forget(
     if not user:
         raise InputError("an empty user", "the user as the log names them", "planner forget USER")
     root = folder or HOME
-    if root.is_dir():
-        mended(root)
     if not root.is_dir():
         raise InputError(f"{root}", "a folder that planner wrote into", "say where with --folder")
+    mended(root)
     search = _Search(names_of(user, SALT))
     search.below(root)
     for path in listed() if folder is None else []:
@@ -75,40 +77,46 @@ class _Search:
     names: tuple[str, ...]
     found: list[dict[str, int | str]] = field(default_factory=list)
     skipped: list[dict[str, str]] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     untouched: list[str] = field(default_factory=list)
     failed: bool = False
 
     def below(self, root: Path) -> None:
         """Search ``root`` and all folders in it."""
-        from planner.traffic.forget import folders_with
+        from planner.traffic.forget import broken_off, folders_with
 
+        self._clear(broken_off(root))
         for mark in (*_SEARCHED, *_DRAWN):
             for path in folders_with(mark, root):
                 self._one(path, mark)
-        for path in folders_with("quarantine.parquet", root):
-            self._broken_off(path)
 
     def at(self, path: Path) -> None:
         """Search a folder that was written once, if it is there."""
-        from planner.traffic.forget import mended
+        from planner.traffic.forget import broken_off, mended
 
         if path.is_dir():
             mended(path)
+        left = broken_off(path, below=False)
+        self._clear(left)
         marks = [mark for mark in (*_SEARCHED, *_DRAWN) if (path / mark).is_file()]
         for mark in marks:
             self._one(path, mark)
-        if not marks and not self._broken_off(path):
+        if not marks and not left:
             self.gone.append(str(path))
 
-    def _broken_off(self, path: Path) -> bool:
-        """Name a folder whose reading was broken off, or is under way; say whether this is one."""
-        unfinished = (path / "traffic.parquet").is_file() and not (path / "traffic.json").exists()
-        if unfinished:
-            reason = "Its reading was broken off, or goes on: let planner read finish it and forget again, or remove the folder."
-            self.skipped.append({"folder": str(path), "reason": reason})
-            self.failed = True
-        return unfinished
+    def _clear(self, folders: list[Path]) -> None:
+        """Remove what broken-off readings left."""
+        from planner.traffic.forget import cleared
+
+        for folder in folders:
+            try:
+                cleared(folder)
+            except OSError as error:
+                self.skipped.append({"folder": str(folder), "reason": f"{error}; remove the folder."})
+                self.failed = True
+            else:
+                self.removed.append(str(folder))
 
     def _one(self, path: Path, mark: str) -> None:
         if mark in _DRAWN:
@@ -156,6 +164,7 @@ def _parts(search: _Search) -> list[Part]:
         Part("rows", rows, "\n".join([said, *lines])),
         Part("folders", found),
         Part("skipped", search.skipped),
+        Part("removed", search.removed),
         Part("gone", search.gone),
         Part("untouched", search.untouched),
         Part("notes", notes, wrap("\n".join(notes))),
@@ -165,6 +174,8 @@ def _parts(search: _Search) -> list[Part]:
 def _notes(search: _Search) -> list[str]:
     """Say where nobody looked, and why."""
     notes: list[Any] = [f"Not searched: {s['folder']}. {s['reason']}" for s in search.skipped]
+    if search.removed:
+        notes.append(f"Removed, since a reading was broken off there: what it left in {', '.join(search.removed)}. {_AGAIN}")
     if search.gone:
         moved = "a folder that was moved is searched with --folder"
         notes.append(f"Written from here once and no longer there: {', '.join(search.gone)}; {moved}.")

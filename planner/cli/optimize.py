@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from planner.cli.bills import ContractFile, InvoiceCost, Invoices, Skus, beside
-from planner.cli.common import At, Json, Log, Quiet, day, pairs
-from planner.cli.compare import Labelled, PlanFile
+from planner.cli.common import At, Json, Log, Quiet, book_of, day, pairs, traffic_at
+from planner.cli.compare import OF_SAMPLE, Labelled, PlanFile, open_ended, span
 from planner.cli.options import TrainingOptions, with_training_options
 from planner.cli.output import Part, bar, grid, missing, show, usd, wrap
 from planner.cli.worlds import opened, plans_at
@@ -73,6 +73,7 @@ def optimize(
     silent, (start,) = quiet or json, plans_at([plan])
     space = Space.of(start, settings(vary or ()), lock or ())
     limits = Limits(options.arguments()["floor"], p95_ms)
+    dollars = beside(traffic_at(log, silent), book_of(options.prices), contract, invoice, invoice_cost, sku)
     world = opened(log, [start], labels, options, day(at), silent)
     early, late = periods(world, cut_at(world.rows.timestamp, split))
     with bar("searching", silent, unit=" plans") as progress:
@@ -80,7 +81,7 @@ def optimize(
     if out and found.plan:
         found.plan.write(out, _bundles(plan, start, found.plan))
     parts = _parts(found, out if found.plan else None)
-    show([*parts[:1], *beside(world.traffic, world.book, contract, invoice, invoice_cost, sku), *parts[1:]], json)
+    show([*parts[:1], *dollars, *parts[1:]], json)
 
 
 def settings(given: Sequence[str]) -> dict[str, tuple[Any, ...]]:
@@ -132,16 +133,19 @@ def _tried(table: Any) -> str:
     if allowed.empty:
         return ""
     places = list(table.columns[: list(table.columns).index("usd")])
-    records = allowed.to_dict("records")
+    records, sampled = allowed.to_dict("records"), "usd_low" in allowed
     shown = allowed.assign(
+        cost=[span(r, "usd", "usd_low", "usd_high", usd) if sampled else usd(r["usd"]) for r in records],
+        saves=[f"{usd(r['saving'])} (≥ {usd(r['saving_low'])})" if sampled else usd(r["saving"]) for r in records],
         plan=["; ".join(r[n] for n in places if r[n] != "off") or "as logged" for r in records],
         shift=["unknown" if missing(r["quality_low"]) else f"{r['quality']:+.3f} (≥ {r['quality_low']:+.3f})" for r in records],
     )
     columns: dict[str, Any] = {
         "plan": ("plan", str),
-        "usd": ("$ a month", usd),
-        "saving": ("saves", usd),
+        "cost": ("$ a month", str),
+        "saves": ("saves", str),
         "shift": ("quality", str),
         "p95_ms": ("p95 [ms]", lambda ms: "–" if missing(ms) else f"{ms:,.0f}"),
     }
-    return f"The cheapest that were allowed, on the earlier period:\n{grid(shown, columns)}"
+    head = "The cheapest that were allowed, on the earlier period:"
+    return "\n".join([*([wrap(OF_SAMPLE)] if sampled else []), head, open_ended(grid(shown, columns))])

@@ -50,11 +50,12 @@ def plan(
 
     when, known = day(at), Apps.load(apps) if apps else None
     traffic, book = traffic_at(log, quiet or json), book_of(prices)
+    dollars = billed(traffic, book, contract, invoice, invoice_cost, sku)
     with bar("looking for changes", quiet or json, unit=" requests") as progress:
         found = recommend(traffic, book=book, apps=known, at=when, progress=progress)
     parts = [
         Part("text", found.text, _head(found)),
-        *billed(traffic, book, contract, invoice, invoice_cost, sku),
+        *dollars,
         Part("changes", found.table, _changes(found)),
         Part("combined", found.combined, _combined(found)),
         Part("routing", found.ceiling, _routing(found.ceiling)),

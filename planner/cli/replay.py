@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["replay"]
 
+_WHOLE = "replay the whole log, or simulate the sample whole with planner compare"
+
 
 @with_training_options
 def replay(
@@ -53,9 +55,12 @@ def replay(
     """
     from planner.simulation import simulate_in_parts
     from planner.simulation.parts import check_parts
+    from planner.traffic.sampling import refuse_part
 
     silent, (given,) = quiet or json, plans_at([plan])
-    check_parts(traffic_at(log, silent), given, rows)
+    traffic = traffic_at(log, silent)
+    check_parts(traffic, given, rows)
+    refuse_part(traffic, "parts do not know what was drawn together, so that no total would have an interval", _WHOLE)
     world = opened(log, [given], labels, options, day(at), silent)
     with _client(scheduler) as client, bar("requests", silent, unit=" rows") as progress:
         found = simulate_in_parts(

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from planner.cli.bills import ContractFile, InvoiceCost, Invoices, Skus, beside
-from planner.cli.common import At, Json, Quiet, day, traffic_at
-from planner.cli.compare import open_ended, span
+from planner.cli.common import At, Json, Quiet, book_of, day, traffic_at
+from planner.cli.compare import OF_SAMPLE, cost, open_ended, span
 from planner.cli.options import Tau, TrainingOptions, with_training_options
 from planner.cli.output import Part, grid, percent, show, stages, usd, wrap
 from planner.cli.training import matched
@@ -79,6 +79,7 @@ def simulate(
     arguments = options.arguments()
     home = options.reference or (router.reference if router else None)
     traffic = _traffic(log, table, home, arguments["expected_output"] or {}, silent)
+    dollars = beside(traffic, book_of(options.prices), contract, invoice, invoice_cost, sku)
     table = matched(table, traffic, options.model, router) if table is not None and log else table
     training = training_of(traffic, table, router, arguments, options.prices, silent) if table is not None else None
     chosen = router or (training.router if training else None)
@@ -88,7 +89,6 @@ def simulate(
     routers = {**kept, **(training.rules if training else {}), "learned": chosen if tau is None else chosen.with_tau(tau)}
     world = world_of(traffic, table, training, options.prices, when, options.seed, silent)
     parts = _parts(_compared(world, routers, arguments["floor"], silent), routers, log, training, arguments["apps"])
-    dollars = beside(traffic, world.book, contract, invoice, invoice_cost, sku)
     show([*parts[:1], *dollars, *parts[1:], _twice(world)], json)
 
 
@@ -127,6 +127,7 @@ def _parts(found: Comparison, routers: Mapping[str, Router], log: str | None, tr
     where = "The log's own requests" if log else "The labelled requests, taken as one day's traffic"
     head = f"{where}, replayed at {header.price_book} prices of {header.price_date}. Evidence of the dollars in per cent:"
     head += " m measured, e estimated, a assumed."
+    head = f"{OF_SAMPLE} {head}" if learned.drawn is not None else head
     words = _words(found)
     return [
         Part("text", words, wrap(words)),
@@ -139,10 +140,12 @@ def _parts(found: Comparison, routers: Mapping[str, Router], log: str | None, tr
 
 def _twice(world: World) -> Part:
     """Say what may have acted twice in the log: none of these plans asks anything again of its own accord."""
+    from planner.comparison.compare import AMONG_DRAWN
     from planner.simulation.side_effects import as_logged
 
     found = as_logged(world)
     said = f"None of these plans retries, hedges or falls back. As logged: {found.text}"
+    said += f" {AMONG_DRAWN}" if (world.rows.weight != 1).any() else ""
     return Part("second_actions", found, wrap(said) if found.requests else "")
 
 
@@ -193,13 +196,14 @@ def _table(rows: Any, first: str = "plan") -> str:
     """Lay out plans (or apps) with money beside its evidence."""
     records = rows.to_dict("records")
     shown = rows.assign(
+        cost=[cost(r) for r in records],
         evidence=[_mix(r) for r in records],
         saving=[span(r, "saving_usd_per_month", "saving_low", "saving_high", usd) for r in records],
         shift=[span(r, "quality_difference", "quality_low", "quality_high", "{:+.3f}".format) for r in records],
     )
     columns: dict[str, Any] = {
         "plan": (first, str),
-        "usd_per_month": ("$ a month", usd),
+        "cost": ("$ a month", str),
         "evidence": ("evidence", str),
         "saving": ("saves a month [95 %]", str),
         "shift": ("quality change [95 %]", str),

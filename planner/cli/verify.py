@@ -59,17 +59,20 @@ def verify(
     """
     from planner.followup.verify import manifest_of
     from planner.followup.verify import verify as verified
+    from planner.traffic.sampling import refuse_part
 
     manifest_of(bundle, precision)
     book = book_of(prices)
     traffic = traffic_at(log, quiet or json)
+    refuse_part(traffic, "the intervals of verify are over what the lot decided, not over what a sample left out")
+    dollars = beside(traffic, book, contract, invoice, invoice_cost, sku)
     found = verified(traffic, bundle, book=book, precision=precision)
     if picture is not None:
         from planner.figures.verify import verify as drawn
 
         picture.write_bytes(drawn(found).png())
     alarm, text, *parts = _parts(found)
-    show([alarm, text, *beside(traffic, book, contract, invoice, invoice_cost, sku), *parts], json)
+    show([alarm, text, *dollars, *parts], json)
     raise typer.Exit(1 if found.alarms else 0)
 
 

@@ -94,7 +94,7 @@ def money(
 
     The users of ``among`` are the clusters that count; where they share state (``shared``), days count beside them. The period is scaled
     to a month; no growth or season is assumed. A log shorter than a week tells nothing about a month's ups and downs: it gives no interval,
-    as do fewer than ten effective clusters, and makes the figure ``assumed``.
+    as do fewer than ten effective clusters, and makes the figure ``assumed``; a sample that is too thin gives none either.
     """
     factor, log = context.per_month / PUSD_PER_USD, context.rows
     near = np.zeros(len(log))
@@ -115,6 +115,6 @@ def money(
         days[:, at] = summed(blocks(log.timestamp), BLOCKS, np.where(inside, asked, 0.0), gone, cost + gone)
     both, counted = summed(log.bucket, BUCKETS, gone, cost), summed(log.bucket, BUCKETS, asked, near)
     found = total(both, counted, days, lambda s: np.asarray(-s[..., 0] * factor), extensive=True)
-    told = log.days >= WEEK and not np.isnan(found.low)
+    told = log.days >= WEEK and not np.isnan(found.low) and not context.thin
     low, high = (float(x) if told else None for x in (found.low, found.high))
     return Estimate(float(found.value), low, high, weakest(evidence, context.evidence), n=len(rows), source=source)

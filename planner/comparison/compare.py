@@ -28,8 +28,9 @@ from planner.policies import Plan
 from planner.simulation import Simulation, World
 from planner.simulation.side_effects import SideEffects, as_logged, repeats, side_effects
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["AMONG_DRAWN", "Comparison", "compare"]
 
+AMONG_DRAWN = "Second actions are those of the requests that the sample holds, not of all that these stand for."
 #: What sets this static rule apart from the one that a training fits.
 _CHOSEN = (
     f"'{STATIC}' is each app's cheapest model whose mean predicted quality on this log is within the floor; "
@@ -58,6 +59,7 @@ class Comparison:
 
         ``noninferior``: whether its quality is shown to be within the floor. ``pareto``: whether no other plan beats it in cost, quality
         and p95 at once. ``credit_…``, ``cascade_credit_…``: what its routing, or its cascade, adds a month over the best simple rule.
+        ``usd_low``, ``usd_high``: limits of the money, which a sample alone has.
         ``twice_…``: second actions in the log's period, of requests that offer tools: certain, possible, prevented by keys.
         """
         return self._rows
@@ -91,7 +93,8 @@ class Comparison:
         if not open_:
             return ""
         names = ", ".join(f"'{name}'" for name in open_)
-        return f" Of {names} the saving has no interval: what changes there is asked by too few users."
+        why = "the sample is too thin" if self.simulations[0].thin else "what changes there is asked by too few users"
+        return f" Of {names} the saving has no interval: {why}."
 
     @property
     def text(self) -> str:
@@ -210,7 +213,9 @@ def _side_by_side(
     if acts:
         twice = pd.DataFrame([{"plan": n, **{f"twice_{k}": v for k, v in asdict(a).items()}} for n, a in acts.items()])
         rows = rows.merge(twice, on="plan", how="left")
-    untold = (simulations[0].untold,) if simulations[0].untold else ()
+    untold = [said for said in (simulations[0].untold, simulations[0].thin) if said]
+    if acts and simulations[0].drawn is not None:
+        untold.append(AMONG_DRAWN)
     return Comparison(simulations, floor, rows, credits, (*notes, *untold), acts or {})
 
 

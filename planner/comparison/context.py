@@ -27,6 +27,7 @@ from planner.traffic import Traffic
 from planner.traffic.apps import Apps
 from planner.traffic.prints import prints_of
 from planner.traffic.rows import Rows, load_rows
+from planner.traffic.sampling import too_thin, units_of
 from planner.units import DAYS_PER_MONTH
 
 __all__ = ["Context", "State", "context_of"]
@@ -76,7 +77,8 @@ class Context:
     start_ms, ready_ms: (n,) arrival and end since the first arrival [ms].
     text_key: (n,) key of the text, 0 without whole text. request_key: with app, model and parameters.
     prefixes: leading blocks; all empty (size 0) when the log has neither text nor blocks.
-    aside: rows of the source that reading set aside.
+    aside: rows of the source that reading set aside. units: (n,) codes of what a sample draws whole; None where
+        every row stands for itself. thin: why no total of this sample has an interval; empty where totals may have one.
     single: (n,) neither streamed nor in a session of several.
     finish: (n,) finish reason. tools: (n,) tools were offered. text_only: (n,) no image or audio in the prompt.
     """
@@ -98,6 +100,8 @@ class Context:
     text_only: NDArray[np.bool_]
     single: NDArray[np.bool_]
     aside: int
+    units: NDArray[np.int64] | None
+    thin: str
 
     @property
     def per_month(self) -> float:
@@ -178,6 +182,8 @@ def context_of(traffic: Traffic, book: PriceBook, apps: Apps, at: dt.date | str,
         pc.equal(more["modalities"], "text").to_numpy(zero_copy_only=False).astype(bool),
         _single(more),
         int(traffic.meta.get("quarantined", 0)),
+        units_of(traffic) if (rows.weight != 1).any() else None,
+        too_thin(traffic),
     )  # fmt: skip
     return _priced(bare)
 

@@ -51,7 +51,7 @@ def saves(terms: Terms, group: int | None = None) -> Estimate:
             array[..., difference] += factor * part[..., difference]
             array[..., whole] += factor * part[..., difference]
     exposure: NDArray[np.int64] = sum(factor * s.summary.exposure for factor, s in terms)  # type: ignore[assignment]
-    return Simulation("difference", replace(first, sums=sums, daily=days, exposure=exposure)).saving(group)
+    return Simulation("difference", replace(first, sums=sums, daily=days, exposure=exposure), terms[0][1].drawn).saving(group)
 
 
 def improves(terms: Terms, group: int | None = None) -> Estimate:

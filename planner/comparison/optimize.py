@@ -27,6 +27,7 @@ from planner.comparison.optimize_space import Space
 from planner.comparison.waterfall import between
 from planner.errors import InputError
 from planner.policies import Plan
+from planner.prices.money import spanned
 from planner.simulation import Simulation, World, run
 from planner.simulation.simulate import checked
 
@@ -138,6 +139,7 @@ class Optimised:
         lines.append(f"On the later period, which chose nothing, it saves {after} a month; where it was chosen it seemed {before}.")
         if self.limits.floor is not None:
             lines.append(statement(self.plan.name, self.reported.quality_difference(), self.limits.floor, "the log of that period"))
+        lines += [self.searched.thin] if self.searched.thin else []
         lines.append(f"It {'keeps' if self.holds else 'does not surely keep'} to all limits there.")
         return "\n".join(lines)
 
@@ -156,7 +158,8 @@ class _Search:
     def __init__(self, world: World, space: Space, journal: Journal, most: int, progress: Progress | None) -> None:
         self.world, self.space, self.journal, self.most, self.progress = world, space, journal, most, progress
         self.found: dict[tuple[int, ...], Measured] = {}
-        self._logged = run(world, Plan()).failures()
+        logged = run(world, Plan())
+        self._logged, self.drawn = logged.failures(), logged.drawn
 
     def __call__(self, picks: Iterable[Any]) -> Measured:
         key = tuple(round(float(x)) for x in picks)
@@ -273,12 +276,17 @@ def _nearest(search: _Search, limits: Limits) -> str:
         return ""
     best = max(tried, key=lambda p: (float(limits.spare(tried[p]).min()), -(tried[p].usd or 0.0)))
     words = "; ".join(lever.words() for lever in search.space.plan(best).levers) or "the log as it is"
-    return f"Nearest is: {words}; it would cost ${tried[best].usd:,.2f} a month, and has {', '.join(limits.short(tried[best]))}."
+    return f"Nearest is: {words}; it would cost {_usd(tried[best])} a month, and has {', '.join(limits.short(tried[best]))}."
+
+
+def _usd(found: Measured) -> str:
+    return spanned(found.usd or 0.0, found.usd_low, found.usd_high, "${:,.2f}".format)
 
 
 def _trials(search: _Search, limits: Limits) -> pd.DataFrame:
     rows = [{**search.space.words(p), **asdict(m), "allowed": limits.allow(m)} for p, m in search.found.items()]
-    return pd.DataFrame(rows).sort_values("usd", kind="stable", ignore_index=True)
+    found = pd.DataFrame(rows).sort_values("usd", kind="stable", ignore_index=True)
+    return found.drop(columns=["usd_low", "usd_high"]) if search.drawn is None else found
 
 
 def _first(world: World) -> np.datetime64:

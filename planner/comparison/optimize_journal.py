@@ -26,9 +26,9 @@ _VERSION = 1
 class Measured:
     """What a search needs of a plan, on the period it searches; None is unknown.
 
-    ``usd``, ``saving`` and its limits are USD a month; ``quality`` with its limit is against the log, unknown where no label measured
-    what a lever does to answers; ``p95_ms`` with its upper limit; ``more_failures`` is a share of requests; ``refused`` says why the
-    plan cannot be.
+    ``usd`` with its limits, which a sample alone has, and ``saving`` with its lower one are USD a month; ``quality`` with its limit is
+    against the log, unknown where no label measured what a lever does to answers; ``p95_ms`` with its upper limit;
+    ``more_failures`` is a share of requests; ``refused`` says why the plan cannot be.
     """
 
     usd: float | None = None
@@ -40,16 +40,20 @@ class Measured:
     p95_high: float | None = None
     more_failures: float | None = None
     refused: str = ""
+    usd_low: float | None = None
+    usd_high: float | None = None
 
 
 def measure(world: World, plan: Plan, logged_failures: float) -> Measured:
     """Simulate ``plan`` and keep what a search needs."""
     simulation = run(world, plan)
-    month, saving = simulation.per_month, simulation.saving()
+    month, cost, saving = simulation.per_month, simulation.cost(), simulation.saving()
     quality, slow = simulation.quality_difference(), simulation.latency()
     told = not unmeasured(world, plan)
     return Measured(
-        usd=simulation.cost().value * month,
+        usd=cost.value * month,
+        usd_low=None if cost.low is None else cost.low * month,
+        usd_high=None if cost.high is None else cost.high * month,
         saving=saving.value * month,
         saving_low=None if saving.low is None else saving.low * month,
         quality=_known(quality.value),

@@ -23,9 +23,10 @@ from planner.comparison.silence import notes
 from planner.prices import PriceBook
 from planner.prices.money import usd_sum, weighted
 from planner.simulation import price_date
-from planner.stats import Estimate, weakest
+from planner.stats import Estimate, expanded, weakest
 from planner.traffic import Traffic
 from planner.traffic.apps import Apps
+from planner.units import PUSD_PER_USD
 
 __all__ = ["FAMILIES", "recommend"]
 
@@ -116,5 +117,12 @@ def _combined(context: Context, found: list[Change]) -> Estimate:
 
 
 def _spend(context: Context) -> Estimate:
+    """Return what the log costs a month; of a sample with the limits that the audit gives its total, where any can be given."""
     rows = np.flatnonzero(context.priced)
-    return money(context, rows, weighted(context.spend_pusd[rows], context.rows.weight[rows]), "estimated", context.book.name, rows)
+    weight = context.rows.weight[rows]
+    pusd = weighted(context.spend_pusd[rows], weight)
+    found = money(context, rows, pusd, "estimated", context.book.name, rows)
+    if context.units is None or found.low is None:
+        return found
+    drawn = expanded(pusd * (context.per_month / PUSD_PER_USD), weight, context.units[rows])
+    return replace(found, low=None, high=None) if np.isnan(drawn.low) else replace(found, low=float(drawn.low), high=float(drawn.high))

@@ -25,6 +25,8 @@ _WEEK = 7.0
 
 def notes(context: Context, drafted: bool) -> Iterator[str]:
     """Yield what is not known, most important first; ``drafted``: the apps are guesses from the log."""
+    if context.thin:
+        yield context.thin
     yield from _short(context)
     if context.aside:
         yield set_aside(context.aside)

@@ -19,6 +19,7 @@ from planner.comparison.noninferiority import unmeasured
 from planner.comparison.plays import Plays
 from planner.errors import InputError, did_you_mean
 from planner.policies import Plan
+from planner.prices.money import spanned
 from planner.schema import EVIDENCE
 from planner.simulation import Simulation, World
 from planner.stats import Estimate
@@ -66,9 +67,9 @@ class Waterfall:
     @property
     def text(self) -> str:
         """What each lever brings, in order, alone and last, in words."""
-        start, end = (s.cost().value * self._month for s in (self.logged, self.planned))
+        start, end = (_monthly(s.cost(), self._month) for s in (self.logged, self.planned))
         order = ", then ".join(s.lever for s in self.steps)
-        head = f"'{self.planned.name}' takes ${start:,.2f} a month to ${end:,.2f}. In the order {order}:"
+        head = f"'{self.planned.name}' takes {start} a month to {end}. In the order {order}:"
         lines = [
             f"{s.lever}: {self._said(s.saving)} in this place, {self._said(s.alone)} alone, {self._said(s.last)} last." for s in self.steps
         ]
@@ -197,6 +198,11 @@ def _row(lever: str, saving: Estimate, quality: Estimate, slower: Estimate, mont
         "p95_low": slower.low,
         "p95_high": slower.high,
     }
+
+
+def _monthly(cost: Estimate, month: float) -> str:
+    low, high = (None if x is None else x * month for x in (cost.low, cost.high))
+    return spanned(cost.value * month, low, high, "${:,.2f}".format)
 
 
 def _also(step: Step, month: float) -> dict[str, Any]:

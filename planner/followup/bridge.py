@@ -28,6 +28,7 @@ from planner.schema import EVIDENCE, TOKEN_BUCKETS
 from planner.stats import weakest
 from planner.traffic import Traffic
 from planner.traffic.rows import evidence_of
+from planner.traffic.sampling import heaviest
 from planner.units import PUSD_PER_USD, usd_to_pusd
 
 __all__ = ["Bridge", "bridge", "checked"]
@@ -37,6 +38,7 @@ _COLUMNS = ("app", "provider", "model", "service_tier", "timestamp", "status", "
 _MONTHS = ("last", "this")
 #: Share of the routed requests that another bundle may have routed, as in the minutes after an export, without a word.
 _STRAYS = 0.01
+_SAMPLED = "Rows stand for others: no line says how far it may be from that of the whole logs; planner bridge takes whole logs alone."
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,10 @@ def bridge(
         days=(int(scaled[0].days), int(scaled[1].days)),
         spans=tuple(_span(log) for log in (last, this)),
         prices=book.name,
-        notes=(*_notes(priced, invoices is not None), *(r.note for r in routed if r.note)),
+        notes=(
+            *_notes(priced, invoices is not None, any(heaviest(log) is not None for log in (last, this))),
+            *(r.note for r in routed if r.note),
+        ),
     )
 
 
@@ -237,8 +242,8 @@ def _span(traffic: Traffic) -> str:
     return f"{times.min():%Y-%m-%d} to {times.max():%Y-%m-%d}"
 
 
-def _notes(priced: Sequence[Priced], invoiced: bool) -> list[str]:
-    said = []
+def _notes(priced: Sequence[Priced], invoiced: bool, sampled: bool) -> list[str]:
+    said = [_SAMPLED] if sampled else []
     for which, p in zip(_MONTHS, priced, strict=True):
         if p.uncosted:
             said.append(f"{p.uncosted:,} requests of {which} month have no cost and are in no figure.")

@@ -28,7 +28,7 @@ from planner.schema import EVIDENCE, TOKEN_BUCKETS, TRAFFIC
 from planner.stats import REFUSE, Estimate, expanded, weakest
 from planner.traffic import Traffic
 from planner.traffic.rows import evidence_of
-from planner.traffic.sampling import conversations
+from planner.traffic.sampling import too_thin, units_of
 from planner.units import PUSD_PER_USD, pusd_to_usd
 
 __all__ = ["Audit", "audit"]
@@ -94,9 +94,9 @@ class Audit:
     def limits(self, rows: NDArray[np.bool_], pusd: NDArray[np.int64]) -> tuple[float | None, float | None]:
         """Return the interval of the sum of ``pusd`` (n,) over ``rows`` (n,) [USD].
 
-        None where each row stands for itself alone, and where fewer than ten units tell.
+        None where each row stands for itself alone, where fewer than ten units tell, and where the sample is too ``thin``.
         """
-        if (self.weight[rows] == 1).all():
+        if (self.weight[rows] == 1).all() or self.thin:
             return None, None
         found = expanded(pusd[rows] / PUSD_PER_USD, self.weight[rows], self.units[rows])
         return (None, None) if np.isnan(found.low) else (float(found.low), float(found.high))
@@ -104,13 +104,17 @@ class Audit:
     @cached_property
     def units(self) -> NDArray[np.int64]:
         """Codes from 0 of what a sample draws whole, (n,): the conversation, else the user, else the request."""
-        keys = conversations(self.traffic.arrow("session_id", "user", "request_id"))
-        return np.asarray(np.unique(keys, return_inverse=True)[1], np.int64)
+        return units_of(self.traffic)
 
     @property
     def sampled(self) -> bool:
         """Whether rows stand for others that the log lacks."""
         return bool((self.weight != 1).any())
+
+    @cached_property
+    def thin(self) -> str:
+        """Why no sum of a sample has an interval, in words; nothing where sums may have one."""
+        return too_thin(self.traffic) if self.sampled else ""
 
     @property
     def standing(self) -> str:
@@ -133,7 +137,8 @@ class Audit:
         """Sum spend by ``columns``: any of the log's, ``hour`` (of the day, UTC), ``day``, or ``bucket`` (token bucket).
 
         Returns ``columns``, ``requests`` and ``tokens`` (weighted), ``usd``, ``share`` of the total and ``unpriced`` rows, dearest
-        first; of a sample also ``low`` and ``high`` of each sum, NaN below ten units. InputError names a column that is not there.
+        first; of a sample also ``low`` and ``high`` of each sum, NaN below ten units or where it is too ``thin``. InputError names a column
+        that is not there.
         """
         known = (*_GROUPS, *_DERIVED)
         for column in columns or ("",):
@@ -174,7 +179,7 @@ class Audit:
         ends = np.searchsorted(group[order], np.arange(group.max(initial=-1) + 2))
         limits = np.full((len(ends) - 1, 2), np.nan)
         for i, (a, b) in enumerate(pairwise(ends.tolist())):
-            if b - a >= REFUSE:  # fewer rows are fewer units
+            if b - a >= REFUSE and not self.thin:  # fewer rows are fewer units
                 found = expanded(usd[a:b], weight[a:b], unit[a:b])
                 limits[i] = float(found.low), float(found.high)
         return pd.DataFrame(limits, columns=["low", "high"])

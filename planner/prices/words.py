@@ -24,7 +24,7 @@ _BUCKET_WORDS = ("fresh input", "cache reads", "five-minute cache writes", "one-
 
 def words(audit: Audit) -> str:
     """Return the audit as lines of prose: total, where it goes, losses, source, what has no price."""
-    lines = [_total(audit), _aside(audit), _where(audit), *_losses(audit), _source(audit), _unpriced(audit)]
+    lines = [_total(audit), audit.thin, _aside(audit), _where(audit), *_losses(audit), _source(audit), _unpriced(audit)]
     return "\n".join(line for line in lines if line)
 
 

@@ -16,6 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from planner.schema import EVIDENCE, TOKEN_BUCKETS
+from planner.simulation.amounts import between_usd, parts
+from planner.simulation.drawn import Drawn
 from planner.simulation.intervals import Statistic, bucket_requests, money, quality, quality_level, quality_shift
 from planner.simulation.latency import latency, latency_difference
 from planner.simulation.summary import MICRO, TIMES, Summary
@@ -39,25 +41,26 @@ _SAME_QUALITY, _SAME_RESIDUAL = ("quality_nano", "quality_logged_nano"), ("resid
 class Simulation:
     """What one plan would have done with the log.
 
-    ``group`` restricts every figure to one group of the Summary (a position in ``summary.groups``).
+    ``group`` restricts every figure to one group of the Summary (a position in ``summary.groups``). ``drawn`` is what a sample tells of
+    the cost; None where every row stands for itself.
     """
 
     name: str
     summary: Summary = field(repr=False)
+    drawn: Drawn | None = field(default=None, repr=False)
 
     def requests(self, group: int | None = None) -> float:
         """Requests of the full log, weights counted."""
         return float(self.summary.measure("requests_micro", group).sum()) / MICRO
 
     def cost(self, group: int | None = None) -> Estimate:
-        """Cost of the log's period [USD], with how much of it is measured, estimated and assumed."""
-        parts = self.summary.measure("cost_pusd", group).sum(axis=0)
-        shares = {name: int(p) / PUSD_PER_USD for name, p in zip(EVIDENCE, parts, strict=True)}
+        """Cost of the log's period [USD], with how much of it is measured, estimated and assumed; of a sample with an interval."""
+        pusd = self.summary.measure("cost_pusd", group).sum(axis=0)
+        shares = {name: int(p) / PUSD_PER_USD for name, p in zip(EVIDENCE, pusd, strict=True)}
         saved = self.summary.measure("cost_difference_pusd", group).astype(bool).sum(axis=0)
         known = {name: shares[name] or float(x) for name, x in zip(EVIDENCE, saved, strict=True)}
-        return Estimate(
-            int(parts.sum()) / PUSD_PER_USD, evidence=_worst(known), shares=shares, n=round(self.requests(group)), source=self._prices
-        )
+        low, high = (None, None) if self.drawn is None else self.drawn.limits.get(group, (None, None))
+        return Estimate(int(pusd.sum()) / PUSD_PER_USD, low, high, _worst(known), shares, round(self.requests(group)), self._prices)
 
     def saving(self, group: int | None = None) -> Estimate:
         """Logged minus planned cost of the period [USD], at the same prices."""
@@ -145,20 +148,20 @@ class Simulation:
         """The simulation in a few sentences, evidence named."""
         cost, quality = self.cost(), self.quality_difference()
         days = self.summary.header.days
-        lines = [f"{self.name}: {dollars(cost.value * self.per_month)} a month at {self._prices} ({_parts(cost, self.per_month)})."]
+        lines = [f"{self.name}: {between_usd(cost, self.per_month)} a month at {self._prices} ({parts(cost, self.per_month)})."]
         saving = self.saving()
         if self.changed():
             lines.append(f"It sends {self.changed():.0%} of requests to another model.")
         if self.changed() or saving.value or self.unmeasured():
             worth = f"unknown: {quality.source or 'no labels'}" if np.isnan(quality.value) else quality.format("+.4f")
-            lines.append(f"Saving {self._saved(saving)} a month ({_parts(saving, self.per_month)}); quality {worth}.")
+            lines.append(f"Saving {self._saved(saving)} a month ({parts(saving, self.per_month)}); quality {worth}.")
         if self.changed() and saving.shares.get("assumed"):
             lines.append(ASSUMED)
         if self.hits():
             lines.append(f"{self.hits():.1%} of requests are answered from a cache of answers.")
         if self._streams and not self._as_logged("perceived_ms", None):
             lines.append(self._wait)
-        lines += [self.untold] if self.untold else []
+        lines += [said for said in (self.untold, self.thin) if said]
         if days < WEEK:
             lines.append(f"The log covers {days:.1f} days; a month is assumed to be like it.")
         if self.clusters < WARN:
@@ -177,12 +180,15 @@ class Simulation:
         rows = f"{self.unpriced():,.0f} rows of the log have no price"
         return f"{rows}: they count as requests and are in no figure of money; planner.audit says why."
 
+    @property
+    def thin(self) -> str:
+        """Why no total of a sample has an interval, in one sentence; empty where totals may have one."""
+        return "" if self.drawn is None else self.drawn.thin
+
     def _saved(self, saving: Estimate) -> str:
         """Write what is saved a month with its interval, or why there is none."""
-        value = dollars(saving.value * self.per_month)
-        if saving.low is None or saving.high is None:
-            return f"{value} (no interval: too few users in what changes)"
-        return f"{value} [{dollars(saving.low * self.per_month)}, {dollars(saving.high * self.per_month)}]"
+        few = "" if self.thin else " (no interval: too few users in what changes)"
+        return between_usd(saving, self.per_month) + (few if saving.low is None else "")
 
     @property
     def _streams(self) -> bool:
@@ -204,12 +210,13 @@ class Simulation:
 
     def _money(self, statistic: Statistic, group: int | None, extensive: bool = False) -> Estimate:
         """Read a statistic of (cost difference, logged cost); its shares are those of the difference."""
-        parts = self.summary.measure("cost_difference_pusd", group)
-        if not parts.any():
+        pusd = self.summary.measure("cost_difference_pusd", group)
+        if not pusd.any():
             return self._unchanged(group)
         found = money(self.summary, statistic, group, extensive)
-        logged = self.summary.measure("cost_pusd", group).sum() - parts.sum()
-        shares = {n: float(statistic(np.array([part, logged], float))) for n, part in zip(EVIDENCE, parts.sum(axis=0), strict=True) if part}
+        found = Interval.refused(found.value, found.clusters) if self.thin else found
+        logged = self.summary.measure("cost_pusd", group).sum() - pusd.sum()
+        shares = {n: float(statistic(np.array([part, logged], float))) for n, part in zip(EVIDENCE, pusd.sum(axis=0), strict=True) if part}
         return _estimate(found, _worst(shares), round(self.requests(group)), self._prices, shares)
 
     def _quality(self, statistic: Statistic, group: int | None) -> Estimate:
@@ -247,6 +254,7 @@ class Simulation:
             **names,
             "requests_per_month": self.requests(group) * self.per_month,
             "usd_per_month": cost.value * self.per_month,
+            **self._limits(cost),
             **{f"usd_{k}": v * self.per_month for k, v in cost.shares.items()},
             "saving_usd_per_month": saving.value * self.per_month,
             "saving_low": _times(saving.low, self.per_month),
@@ -266,23 +274,9 @@ class Simulation:
             "p95_high": slow.high,
         }
 
-
-def dollars(usd: float) -> str:
-    """Write an amount whole from $100 on, with cents from 10 cents on, to two digits below.
-
-    >>> dollars(1234.5), dollars(3.6), dollars(-0.058), dollars(0)
-    ('$1,234', '$3.60', '-$0.058', '$0.00')
-    """
-    size = abs(usd)
-    shown = (
-        f"{size:,.0f}" if size >= 100 else f"{size:.2f}" if size >= 0.1 or not size else np.format_float_positional(float(f"{size:.2g}"))
-    )
-    return f"{'-' if usd < 0 else ''}${shown}"
-
-
-def _parts(estimate: Estimate, factor: float) -> str:
-    """Name the parts of a sum of dollars by evidence, for example ``$210.00 measured, $40.00 estimated``."""
-    return ", ".join(f"${v * factor:,.2f} {k}" for k, v in estimate.shares.items() if v) or f"all {estimate.evidence}"
+    def _limits(self, cost: Estimate) -> dict[str, float | None]:
+        low, high = (_times(x, self.per_month) for x in (cost.low, cost.high))
+        return {} if self.drawn is None else {"usd_low": low, "usd_high": high}
 
 
 def _times(value: float | None, factor: float) -> float | None:

@@ -17,12 +17,14 @@ from planner.outcomes import Outcomes, fit_outcomes
 from planner.policies import Plan
 from planner.prices import PriceBook
 from planner.simulation.accounting import price_date
+from planner.simulation.drawn import Drawn, drawn_of
 from planner.simulation.parts import ROWS, check_parts, divisible, summary_of
 from planner.simulation.result import Simulation
 from planner.simulation.side import Side
 from planner.simulation.summarise import summarise
 from planner.simulation.world import World, send
 from planner.traffic import Traffic, needs_every_row
+from planner.traffic.sampling import heaviest, too_thin
 
 __all__ = ["LARGE", "run", "simulate", "simulate_in_parts"]
 
@@ -42,7 +44,7 @@ def simulate(
 ) -> Simulation:
     """Replay ``traffic`` under ``plan`` (the empty plan by default) and return what would have happened.
 
-    A log of more than LARGE requests is replayed in parts, if the plan can be: in bounded memory.
+    A log of more than LARGE requests is replayed in parts, if the plan can be: in bounded memory. A sample is opened whole.
 
     Parameters
     ----------
@@ -61,7 +63,7 @@ def simulate(
     PriceError: the plan uses a model without a rate.
     """
     plan = plan or Plan()
-    if len(traffic) > LARGE and divisible(plan):
+    if len(traffic) > LARGE and divisible(plan) and heaviest(traffic) is None:
         return simulate_in_parts(traffic, plan, outcomes=outcomes, book=book, at=at, by=by, seed=seed)
     return run(_world(traffic, plan, outcomes, book, at, by, seed), plan)
 
@@ -95,6 +97,8 @@ def simulate_in_parts(
     InputError: a plan that gathers requests or compares each with all others (batch, micro_batch, semantic_cache), fewer than one row
         in a part, and a folder that keeps another run.
     NeedsError, PriceError: as of ``simulate``.
+
+    The cost of a sample has no interval: parts do not know what was drawn together.
     """
     check_parts(traffic, plan, rows)
     world = _world(traffic, plan, outcomes, book, at, by, seed)
@@ -102,7 +106,7 @@ def simulate_in_parts(
     summary = summary_of(
         traffic, plan, world.outcomes, world.book, world.at, by, seed, rows=rows, keep=keep, client=client, progress=progress
     )
-    return Simulation(plan.name, summary)
+    return Simulation(plan.name, summary, None if heaviest(traffic) is None else Drawn({}, too_thin(traffic)))
 
 
 def _world(
@@ -134,7 +138,7 @@ def told(world: World, plan: Plan, side: Side, *, shared: bool = False) -> Simul
     """Add up what ``plan`` came to, ``side``."""
     held, header = world.labelled, world.header(plan)
     labelled = send(held.rows, world.intents(plan, held)) if held else None
-    return Simulation(plan.name, summarise(world, header, side, labelled, by_day=header.shared or shared))
+    return Simulation(plan.name, summarise(world, header, side, labelled, by_day=header.shared or shared), drawn_of(world, side))
 
 
 def checked(world: World, plan: Plan) -> None:

@@ -32,6 +32,7 @@ from planner.traffic import Traffic
 from planner.traffic.derived import Piece
 from planner.traffic.prints import Prints, prints_of
 from planner.traffic.rows import Coded, Rows, load_rows
+from planner.traffic.sampling import units_of
 
 __all__ = ["World"]
 
@@ -105,6 +106,11 @@ class World:
         """The names of all groups of the log and of the held-out labels, sorted."""
         held = self.outcomes.holdout
         return tuple(sorted({*group_names(self.rows, self.by)[1], *(group_names(held.rows, self.by)[1] if held else ())}))
+
+    @cached_property
+    def units(self) -> NDArray[np.int64]:
+        """Codes of what a sample of the log draws whole, (n,), of a log that is opened whole."""
+        return units_of(self.traffic)
 
     def place(self, rows: Rows) -> NDArray[np.int64]:
         """Return the position in ``groups`` of each of ``rows``."""

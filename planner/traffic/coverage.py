@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from planner.errors import InputError
 from planner.stats import expanded
 from planner.traffic.handle import Traffic
-from planner.traffic.sampling import conversations
+from planner.traffic.sampling import heaviest, needs_every_row, too_thin, units_of
 
 __all__ = ["Coverage", "coverage"]
 
@@ -69,6 +69,8 @@ _ANY: Mapping[str, str] = {
     "failures": "log failed calls with their error class (status, error_class)",
     "latencies": "log the latency of every call (latency_ms)",
 }
+#: Levers that a plan refuses where not every row, or not every text, is there, by their key.
+_KEYS = {"exact cache": "exact_cache", "semantic cache": "semantic_cache", "prompt cache": "prompt_cache", "batch": "batch"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +83,8 @@ class Coverage:
     levers: per lever the share of rows and of spend it can speak about, what it needs, and the setting that opens the rest.
     money: where the dollars come from.
     drawn: how many rows a sample has that stand for those of the table; None of a log that is whole.
-    limits: the interval of all dollars of a sample [USD], None where there is none to give.
+    limits: the interval of all dollars of a sample [USD], None where there is none to give. thin: why there is none, where a sample of
+        another share would have one.
     """
 
     table: pd.DataFrame = field(repr=False)
@@ -89,6 +92,7 @@ class Coverage:
     money: str
     drawn: int | None = None
     limits: tuple[float, float] | None = None
+    thin: str = ""
 
     @property
     def text(self) -> str:
@@ -99,7 +103,7 @@ class Coverage:
         column = "share_rows" if np.isnan(whole["usd"]) else "share_usd"
         unit = "requests" if np.isnan(whole["usd"]) else "spend"
         sample = "" if self.drawn is None else f"{self.drawn:,} rows of a sample stand for "
-        lines = [f"{sample}{whole['rows']:,.0f} requests{spend} ({self.money})."]
+        lines = [f"{sample}{whole['rows']:,.0f} requests{spend} ({self.money}).", *([self.thin] if self.thin else [])]
         counted = self.table[(self.table["app"] == "all") & (self.table["what"] == "tokens")]["rows"].iloc[0]
         if counted < whole["rows"]:
             lines.append(f"{whole['rows'] - counted:,.0f} of them have no token counts: no cost.")
@@ -133,15 +137,25 @@ def coverage(traffic: Traffic, cost_usd: NDArray[np.float64] | None = None) -> C
     settings = {**_ANY, **_SETTINGS.get(str(traffic.meta.get("source_format")), {})}
     if not traffic.meta.get("text", True):
         settings |= {_TEXT: "read the log again without --no-text"}
-    levers = _levers(facts, usd, weight, settings)
-    return Coverage(table, levers, money, len(frame), _limits(traffic, usd, weight)) if sampled else Coverage(table, levers, money)
+    levers = _levers(facts, usd, weight, settings, _refused(traffic))
+    if not sampled:
+        return Coverage(table, levers, money)
+    return Coverage(table, levers, money, len(frame), _limits(traffic, usd, weight), too_thin(traffic))
+
+
+def _refused(traffic: Traffic) -> dict[str, tuple[str, str]]:
+    """Return what levers need, and how it is had, that a plan refuses on this sample, by the lever; none on a log that is whole."""
+    if not traffic.meta.get("samples"):
+        return {}
+    rows, texts = ("every request", "read the log without --sample"), ("the text of every request", "read the log without --sample-text")
+    why = texts if heaviest(traffic) is None else rows
+    return {lever: why for lever, key in _KEYS.items() if needs_every_row(traffic, [key])}
 
 
 def _limits(traffic: Traffic, usd: NDArray[np.float64], weight: NDArray[np.float64]) -> tuple[float, float] | None:
-    if np.isnan(usd).any():
+    if np.isnan(usd).any() or too_thin(traffic):
         return None
-    keys = conversations(traffic.arrow("session_id", "user", "request_id"))
-    found = expanded(usd, weight, np.unique(keys, return_inverse=True)[1])
+    found = expanded(usd, weight, units_of(traffic))
     return None if np.isnan(found.low) else (float(found.low), float(found.high))
 
 
@@ -212,7 +226,11 @@ def _table(
 
 
 def _levers(
-    facts: Mapping[str, NDArray[np.bool_]], usd: NDArray[np.float64], weight: NDArray[np.float64], settings: Mapping[str, str]
+    facts: Mapping[str, NDArray[np.bool_]],
+    usd: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    settings: Mapping[str, str],
+    refused: Mapping[str, tuple[str, str]],
 ) -> pd.DataFrame:
     full, tokens, latency = facts["text full"], facts["tokens"], facts["latency"]
     text_gap = "whole prompts" if facts["text cut"].sum() > facts["text none"].sum() else _TEXT
@@ -234,6 +252,10 @@ def _levers(
     total, requests = usd.sum(), weight.sum()
     rows = []
     for lever, (mask, need, gap) in needs.items():
+        setting = "" if mask.all() else settings[gap]
+        if lever in refused:
+            mask, (more, setting) = np.zeros_like(mask), refused[lever]
+            need = f"{need}; {more}"
         share = float(usd[mask].sum() / total) if total > 0 else np.nan
-        rows.append((lever, float(weight[mask].sum() / requests) if requests else np.nan, share, need, "" if mask.all() else settings[gap]))
+        rows.append((lever, float(weight[mask].sum() / requests) if requests else np.nan, share, need, setting))
     return pd.DataFrame(rows, columns=["lever", "share_rows", "share_usd", "needs", "setting"])

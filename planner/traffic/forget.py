@@ -1,7 +1,8 @@
 """Forget a user: every row of theirs leaves a folder of Traffic, also the ones that were set aside, and the header says nothing of them.
 
 In: a Traffic and the names under which the user may stand in it. Out: how many rows went; the folder's files are replaced all or none, with
-a new hash and without what was derived from the old ones. Knows nothing of the logs that were read: they are not ours to change.
+a new hash and without what was derived from the old ones. What a reading that is not over left goes as a whole: half a file tells of nobody
+who is in it. Knows nothing of the logs that were read: they are not ours to change.
 """
 
 from __future__ import annotations
@@ -16,16 +17,19 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from planner.schema import QUARANTINE
 from planner.traffic.files import SUFFIXES, owned_file, owned_folder
 from planner.traffic.handle import Traffic
+from planner.traffic.kept import PARTS, keeps
 from planner.traffic.privacy import hashed, salt_at
 from planner.traffic.reasons import Reasons
 from planner.traffic.rewrite import rewritten
 from planner.traffic.written import WORK
 
-__all__ = ["folders_with", "forget_in", "mended", "names_of", "replaced"]
+__all__ = ["broken_off", "cleared", "folders_with", "forget_in", "mended", "names_of", "replaced"]
 
 #: In the work folder: the new files, and the mark that all of them are there.
 _NEW, _WHOLE = "new", "whole"
@@ -33,6 +37,9 @@ _LETTERS = re.compile(r"[A-Za-z0-9]+")
 _ENDING = re.compile(rf"({'|'.join(map(re.escape, SUFFIXES))})+$")
 _ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|(.))", re.DOTALL)
 _PLAIN = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
+#: What a reading that is not over has in its folder, beside its parts: the mark that the folder is ours, and the rest.
+_SET_ASIDE = "quarantine.parquet"
+_HALF = ("traffic.parquet", "traffic.json.part", _SET_ASIDE)
 #: How often JSON text may stand inside JSON text.
 _DEPTH = 4
 _FORGOTTEN = "(files named after users who were forgotten)"
@@ -47,6 +54,39 @@ def names_of(user: str, salt: Path) -> tuple[str, ...]:
 def folders_with(mark: str, folder: Path) -> list[Path]:
     """Return ``folder`` and those below it that hold a file ``mark``, in order."""
     return [path.parent for path in sorted(folder.rglob(mark))]
+
+
+def broken_off(root: Path, below: bool = True) -> list[Path]:
+    """Return ``root``, and the folders ``below`` it, in which a reading that is not over left rows, in order."""
+    marks = (root.rglob(_SET_ASIDE), root.rglob(PARTS)) if below else ((root / _SET_ASIDE, root / PARTS),)
+    return sorted({folder for some in marks for path in some if keeps(folder := path.parent) or _half(folder)})
+
+
+def cleared(folder: Path) -> None:
+    """Remove what a reading that is not over left in ``folder``; a log that is whole stays, and so do files of others.
+
+    A reading that is under way there ends with an error.
+    """
+    if _half(folder):
+        shutil.rmtree(folder / "derived", ignore_errors=True)
+        for name in _HALF:
+            (folder / name).unlink(missing_ok=True)
+    if keeps(folder):
+        shutil.rmtree(folder / PARTS)
+
+
+def _half(folder: Path) -> bool:
+    """Say whether ``folder`` holds rows without the header that is written last."""
+    aside = folder / _SET_ASIDE
+    return aside.is_file() and not (folder / "traffic.json").exists() and _ours(aside)
+
+
+def _ours(aside: Path) -> bool:
+    """Say whether rows that were set aside are ours: half a file, which cannot be read, or one with our columns."""
+    try:
+        return tuple(pq.read_schema(aside).names) == QUARANTINE.names
+    except pa.ArrowException:
+        return True
 
 
 def forget_in(traffic: Traffic, names: Sequence[str]) -> tuple[int, int]:

@@ -7,6 +7,7 @@ converted anew; the records beside them are converted again from the log. Knows 
 
 from __future__ import annotations
 
+import re
 import shutil
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -21,13 +22,20 @@ from planner.traffic.nests import Nest
 from planner.traffic.pieces import Again, Converter, Input, Piece
 from planner.traffic.reader import CALL_ID
 
-__all__ = ["PARTS", "Kept"]
+__all__ = ["PARTS", "Kept", "keeps"]
 
 PARTS = "parts"
 _KEY, _ABOUT = "key", b"piece"
+_NAME = re.compile(r"\d{6,}\.(arrow|part)")
 #: The fields of a piece that are written as they are.
 _PLAIN = ("file", "joined", "assumed")
 _DAMAGE = (OSError, pa.ArrowException, LookupError, ValueError, TypeError)
+
+
+def keeps(folder: Path) -> bool:
+    """Say whether ``folder`` holds the pieces of a reading that is not over: a folder of parts with our key, and nothing of others."""
+    parts = folder / PARTS
+    return (parts / _KEY).is_file() and all(f.name == _KEY or _NAME.fullmatch(f.name) for f in parts.iterdir())
 
 
 class Kept:

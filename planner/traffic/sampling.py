@@ -8,6 +8,7 @@ sampled: tokens and cost stay full. Knows nothing of levers but which cannot be 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from planner.errors import InputError
-from planner.schema import TEXT_STATES
-from planner.stats import draws
+from planner.errors import InputError, NeedsError
+from planner.schema import TEXT_STATES, TOKEN_BUCKETS
+from planner.stats import REFUSE, draws, effective_clusters
 from planner.traffic.handle import Traffic
 from planner.traffic.rewrite import rewritten
 from planner.traffic.rows import string_keys
 
-__all__ = ["conversations", "heaviest", "needs_every_row", "sampled"]
+__all__ = ["conversations", "heaviest", "needs_every_row", "refuse_part", "sampled", "too_thin", "units_of"]
 
 #: What a lever does that a part of the requests cannot show, by its key.
 _OF_ALL: Mapping[str, str] = {
@@ -39,6 +40,8 @@ _OF_ALL: Mapping[str, str] = {
 }
 #: Of these, the ones that look for equal or similar text.
 _OF_TEXT = ("exact_cache", "semantic_cache", "prompt_cache", "micro_batch")
+#: Cells in which what conversations spent is added up: a log of more has some share one, which makes few heavy ones no more than they are.
+_CELLS = 1 << 20
 
 
 def sampled(traffic: Traffic, share: float, out: str | Path | None = None, *, seed: int = 0, text_only: bool = False) -> Traffic:
@@ -61,6 +64,8 @@ def sampled(traffic: Traffic, share: float, out: str | Path | None = None, *, se
     if not keep.any():
         raise InputError(f"{share:.2%} of {len(traffic):,} requests, which is none", "at least one conversation", "take a larger share")
     about = {"share": share, "seed": seed, "rows_before": len(traffic), "rows_drawn": int(keep.sum()), "text_only": text_only}
+    if not text_only:
+        about["effective"] = _effective(traffic)
     kind = "text" if text_only else "rows"
     folder = Path(out) if out is not None else Path(".planner") / "traffic" / f"sample-{traffic.hash[:8]}-{share:g}-{seed}-{kind}"
 
@@ -85,9 +90,45 @@ def needs_every_row(traffic: Traffic, levers: Iterable[str]) -> list[str]:
     return found
 
 
+def refuse_part(traffic: Traffic, why: str, fix: str = "give the whole log (--sample-text keeps every row)") -> None:
+    """Raise NeedsError for a log whose rows stand for others, with ``why`` every one of them is needed."""
+    if (most := heaviest(traffic)) is not None:
+        raise NeedsError(
+            f"{traffic.folder}, a sample whose rows stand for up to {most:,.4g} requests",
+            f"every request, since {why}",
+            fix,
+        )
+
+
+def too_thin(traffic: Traffic) -> str:
+    """Say why no total of a sample has an interval, and which sample would do; nothing where totals may have one.
+
+    It is told by the log that was drawn from, not by what was drawn: a sample that lacks the few heavy conversations looks the surest.
+    Where they hold so much that fewer than ten effective ones, by what they spent, are to be expected in it, its interval would miss the
+    log's total far more often than it says. Nothing is said of a sample of which that is not known.
+    """
+    drawn = [s for s in traffic.meta.get("samples", []) if not s["text_only"] and s["share"] < 1 and "effective" in s]
+    share, whole = min(((s["share"], s["effective"]) for s in drawn), key=math.prod, default=(1.0, math.inf))
+    if share * whole >= REFUSE:
+        return ""
+    enough = math.ceil(100 * REFUSE / max(whole, REFUSE))
+    fix = f"draw {enough}% or more with planner read --sample" if enough < 100 else "read the whole log"
+    shown, few = (f"{n:,.0f}" if n >= REFUSE else f"{n:.1f}" for n in (whole, share * whole))
+    return (
+        f"Totals have no interval: by what they spent the log has {shown} effective conversations, of which {few} are to be expected in a "
+        f"sample of {100 * share:.4g}%, and ten are needed, since what few heavy ones hold may be missing from it; {fix}."
+    )
+
+
 def conversations(rows: pa.Table | pa.RecordBatch) -> NDArray[np.uint64]:
     """Return the key of what each row is drawn with: its conversation, else its user, else itself."""
     return string_keys(pc.coalesce(rows["session_id"], rows["user"], rows["request_id"]))
+
+
+def units_of(traffic: Traffic) -> NDArray[np.int64]:
+    """Return codes from 0 of what a sample draws whole, (n,)."""
+    keys = conversations(traffic.arrow("session_id", "user", "request_id"))
+    return np.asarray(np.unique(keys, return_inverse=True)[1], np.int64)
 
 
 def _kept(traffic: Traffic, share: float, seed: int, level: int) -> NDArray[np.bool_]:
@@ -95,6 +136,18 @@ def _kept(traffic: Traffic, share: float, seed: int, level: int) -> NDArray[np.b
     for batch in traffic.batches(("session_id", "user", "request_id")):
         parts.append(draws.uniform(seed, conversations(batch), f"sample/{level}") < share)
     return np.concatenate(parts)
+
+
+def _effective(traffic: Traffic) -> float:
+    """Return the effective number of what is drawn whole, by what it spent: as the log says, where it says nothing by tokens."""
+    spent, tokens = np.zeros(_CELLS), np.zeros(_CELLS)
+    for batch in traffic.batches(("session_id", "user", "request_id", "weight", "source_cost_usd", *TOKEN_BUCKETS)):
+        cell = (conversations(batch) % _CELLS).astype(np.int64)
+        weight, usd = (batch[name].to_numpy(zero_copy_only=False).astype(float) for name in ("weight", "source_cost_usd"))
+        spent += np.bincount(cell, weight * np.nan_to_num(usd), _CELLS)
+        used = sum(batch[name].to_numpy(zero_copy_only=False) for name in TOKEN_BUCKETS)
+        tokens += np.bincount(cell, weight * used, _CELLS)
+    return effective_clusters(spent if spent.any() else tokens)
 
 
 def _weighted(rows: pa.Table, share: float) -> pa.Table:

@@ -223,21 +223,6 @@ def test_folders_that_were_written_elsewhere_are_found(here: Path, tmp_path_fact
     assert len(Traffic.open(outside)) == 15
 
 
-def test_a_reading_that_was_broken_off_is_named(here: Path) -> None:
-    """Rows that a killed reading left, here or elsewhere, are not passed over in silence: the folder is named, the exit code is 1."""
-    killed = "import os, signal, sys; from planner.traffic import read; "
-    killed += "read('log.jsonl', out=sys.argv[1], rows_done=lambda rows: os.kill(os.getpid(), signal.SIGKILL))"
-    for out in (".planner/traffic/inside", "outside"):
-        done = subprocess.run([sys.executable, "-c", killed, out], check=False)
-        assert done.returncode == -signal.SIGKILL
-    found = _run("ann", code=1)
-    assert [Path(s["folder"]).name for s in found["skipped"]] == ["inside", "outside"]
-    assert "broken off" in found["notes"][0]
-    for out in (".planner/traffic/inside", "outside"):
-        read("log.jsonl", out=out)
-    assert _run("ann")["rows"]["requests"] == 10
-
-
 #: Forgets a user and kills its own process before step N on files of the folder and of the work in it.
 _KILLED = """
 import os, signal, sys

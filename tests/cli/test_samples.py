@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -68,3 +69,96 @@ def test_a_capacity_is_refused_by_every_verb(desk: Any, planner: Callable[..., A
         ran = planner(verb, half[0], "--contract", file)
         assert (ran.code, ran.out) == (2, "")
         assert "fixed capacity of 'ptu' on a sample" in " ".join(ran.err.split())
+
+
+@pytest.fixture(scope="module")
+def plan(desk: Any) -> Path:
+    """Write a plan with a router and a hedge, which a sample allows."""
+    file: Path = desk.folder / "of_sample.yaml"
+    levers = f"levers:\n  - {{kind: route, router: {desk.bundle.name}, tau: 5}}\n  - {{kind: hedge, after_ms: 4000}}\n"
+    file.write_text(f"format: planner.plan\nversion: 1\nname: mine\n{levers}", "utf-8")
+    return file
+
+
+def test_simulate_and_compare_show_the_interval_of_every_cost(
+    desk: Any, planner: Callable[..., Any], half: tuple[Path, Any], plan: Path
+) -> None:
+    """Every plan's cost is estimated at best, with limits about it; the log's are those of planner plan; people see both."""
+    spend = planner("plan", half[0], "--at", "as-logged", "--json").json["text"]
+    for verb, asked in (("simulate", ("--bundle", desk.bundle)), ("compare", (plan,))):
+        arguments = (verb, half[0], *asked, "--labels", desk.labels, "--at", "as-logged", "--quiet")
+        rows = planner(*arguments, "--json").json["plans"]
+        for row in rows:
+            assert row["usd_low"] < row["usd_per_month"] < row["usd_high"]
+            assert row["usd_measured"] == 0
+        assert f"[${rows[0]['usd_low']:,.2f}, ${rows[0]['usd_high']:,.2f}] estimated a month" in " ".join(spend.split())
+        said = " ".join(planner(*arguments).out.split())
+        assert "Dollars are those of the whole log that this sample stands for: estimated at best" in said
+        assert f"${rows[0]['usd_per_month']:,.2f} [${rows[0]['usd_low']:,.2f}, ${rows[0]['usd_high']:,.2f}]" in said
+    assert f"takes ${rows[0]['usd_per_month']:,.2f} [$" in said
+
+
+def test_optimize_shows_the_interval_of_every_cost(desk: Any, planner: Callable[..., Any], half: tuple[Path, Any], plan: Path) -> None:
+    """Plans that were tried on a sample have limits of their cost, and at worst what they save; those of a whole log have none."""
+    asked = (plan, "--labels", desk.labels, "--floor", "0.5", "--quiet")
+    tried = planner("optimize", half[0], *asked, "--json").json["tried"]
+    assert all(row["usd_low"] < row["usd"] < row["usd_high"] for row in tried)
+    said = planner("optimize", half[0], *asked).out
+    assert "Dollars are those of the whole log that this sample stands for" in said
+    assert f"${tried[0]['usd']:,.2f} [${tried[0]['usd_low']:,.2f}, $" in said
+    assert "(≥ " in said
+    assert max(map(len, said.splitlines())) <= 100
+    assert "usd_low" not in planner("optimize", desk.traffic, *asked, "--json").json["tried"][0]
+
+
+def test_verbs_that_cannot_tell_a_samples_error_refuse_it(
+    desk: Any, planner: Callable[..., Any], half: tuple[Path, Any], plan: Path
+) -> None:
+    """Replay, bridge and verify end in one sentence that says what to do instead, and exit code 2."""
+    whole = "Give the whole log (--sample-text keeps every row)."
+    for arguments, fix in (
+        (("replay", half[0], plan), "Replay the whole log, or simulate the sample whole with planner compare."),
+        (("bridge", desk.traffic, half[0]), whole),
+        (("bridge", half[0], desk.traffic), whole),
+        (("verify", half[0], "--bundle", desk.bundle), whole),
+    ):
+        ran = planner(*arguments)
+        assert (ran.code, ran.out) == (2, "")
+        said = " ".join(ran.err.split())
+        assert "a sample whose rows stand for up to 2 requests; expected every request, since" in said
+        assert said.endswith(fix)
+
+
+def test_a_capacity_is_refused_before_anything_is_simulated(
+    desk: Any, planner: Callable[..., Any], half: tuple[Path, Any], plan: Path, tmp_path: Path
+) -> None:
+    """Verbs that simulate refuse a fixed capacity on a sample before they read its text: nothing is derived from the log by then."""
+    rows = planner("audit", desk.traffic, "--by", "provider,model", "--json").json["spend"]
+    file, log = tmp_path / "contracts.yaml", tmp_path / "log"
+    row = next(r for r in rows if r["usd"] > 0)
+    file.write_text(f"{HEAD}  - {{provider: {row['provider']}, source: x, from: 2026-01-01, {PTU % row['model']}}}\n", "utf-8")
+    shutil.copytree(half[0], log, ignore=shutil.ignore_patterns("derived"))
+    for verb, asked in (("simulate", ("--bundle", desk.bundle)), ("compare", (plan,)), ("optimize", (plan,))):
+        ran = planner(verb, log, *asked, "--labels", desk.labels, "--contract", file)
+        assert (ran.code, ran.out) == (2, "")
+        assert "fixed capacity of 'ptu' on a sample" in " ".join(ran.err.split())
+        assert not (log / "derived").exists()
+    assert planner("simulate", log, "--bundle", desk.bundle, "--labels", desk.labels).code == 0
+    assert (log / "derived").exists()
+
+
+def test_a_thin_sample_says_which_would_do(desk: Any, planner: Callable[..., Any], tmp_path: Path) -> None:
+    """Where too few of those who hold the spend are to be expected, read, audit and simulate give no limits, why, and the share to draw."""
+    read = planner("read", desk.log, "--sample", "2%", "--out", tmp_path / "thin")
+    asked = ("--labels", desk.labels, "--bundle", desk.bundle, "--quiet")
+    for ran in (read, planner("audit", tmp_path / "thin"), planner("simulate", tmp_path / "thin", *asked)):
+        said = " ".join(ran.out.split())
+        assert (
+            "Totals have no interval: by what they spent the log has 151 effective conversations, of which 3.0 are to be expected" in said
+        )
+        assert "draw 7% or more with planner read --sample." in said
+        assert max(map(len, ran.out.splitlines())) <= 100
+    assert "the saving has no interval: the sample is too thin." in said
+    rows = planner("simulate", tmp_path / "thin", *asked, "--json").json["plans"]
+    assert {row[name] for row in rows for name in ("usd_low", "usd_high")} == {None}
+    assert planner("read", desk.log, "--sample", "7%", "--out", tmp_path / "enough", "--json").json["total"]["low"] is not None

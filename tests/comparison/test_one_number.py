@@ -16,7 +16,7 @@ from planner.outcomes import fit_outcomes
 from planner.policies import Batch, ExactCache, Plan, Retry, Timeout
 from planner.prices import PriceBook
 from planner.simulation import World, run, simulate_in_parts
-from planner.simulation.result import dollars
+from planner.simulation.amounts import dollars
 from planner.traffic import App, Apps
 
 DATE, N, DAYS = dt.date(2026, 11, 1), 3_000, 28

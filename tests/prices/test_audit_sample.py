@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 from support.small import traffic_of
 
+from planner.comparison import recommend
 from planner.outcomes import Outcomes
 from planner.policies import Plan
 from planner.prices import Audit, PriceBook, audit
 from planner.simulation import AS_LOGGED, World, run
-from planner.traffic import Traffic
+from planner.traffic import Traffic, coverage
 from planner.traffic.sampling import sampled
 
 N = 4_000
@@ -146,3 +147,68 @@ def test_as_logged_is_the_audit_of_a_sample(whole: Traffic, book: PriceBook, tmp
     total = audit(part, book).total
     assert (today.value, today.evidence) == (total.value, total.evidence)
     assert today.shares["measured"] == 0
+
+
+def few_heavy(folder: Path) -> Traffic:
+    """Write a log of 3,000 users, each in one request, of whom the twenty heaviest hold three quarters of the tokens."""
+    tokens = np.full(3_000, 100)
+    tokens[np.arange(20) * 150] = 42_000
+    users = [f"u{i}" for i in range(3_000)]
+    at = pd.Timestamp("2026-11-01", tz="UTC") + pd.to_timedelta(np.arange(3_000) * 10, unit="min")
+    columns = {"user": users, "timestamp": at, "provider": "openai", "model": "gpt-5-mini", "input_tokens": tokens}
+    return traffic_of(folder, {**columns, "messages": None, "app": "chat"})
+
+
+def test_a_sample_that_few_heavy_users_decide_has_no_interval(book: PriceBook, tmp_path: Path) -> None:
+    """Whatever was drawn: no total of it has one, and the text says why and which sample would do; that sample has one, which covers."""
+    log = few_heavy(tmp_path / "log")
+    true = audit(log, book).total.value
+    for seed in range(10):
+        thin = audit(sampled(log, 0.1, tmp_path / "thin", seed=seed), book)
+        assert (thin.total.low, thin.total.high, thin.total.evidence) == (None, None, "estimated")
+        assert thin.by("app")["low"].isna().all()
+        assert thin.text.splitlines()[1].startswith("Totals have no interval: by what they spent the log has 37 effective conversations")
+        assert coverage(thin.traffic, thin.cost_pusd / 1e12).limits is None
+        assert coverage(thin.traffic).text.splitlines()[1] == thin.thin
+    assert thin.thin.endswith("draw 28% or more with planner read --sample.")
+    hits = []
+    for seed in range(40):
+        found = audit(sampled(log, 0.3, tmp_path / "enough", seed=seed), book)
+        assert found.thin == ""
+        assert found.total.low is not None
+        assert found.total.high is not None
+        hits.append(found.total.low <= true <= found.total.high)
+    assert sum(hits) >= 35
+
+
+def test_no_sample_of_a_log_of_few_users_is_enough(book: PriceBook, tmp_path: Path) -> None:
+    """Where fewer than ten hold the spend, the whole log is what to read."""
+    rows = {"user": [f"u{i % 9}" for i in range(900)], "provider": "openai", "model": "gpt-5-mini", "input_tokens": 100}
+    found = audit(sampled(traffic_of(tmp_path / "log", rows), 0.9, tmp_path / "part"), book)
+    assert found.total.low is None
+    assert found.thin.endswith("; read the whole log.")
+
+
+def test_each_draw_of_a_sample_counts(book: PriceBook, tmp_path: Path) -> None:
+    """A sample of a sample is too thin where either draw was; text alone that is sampled leaves totals as they are."""
+    log = few_heavy(tmp_path / "log")
+    half = sampled(log, 0.5, tmp_path / "a")
+    assert audit(half, book).thin == ""
+    assert "are to be expected in a sample of 10%" in audit(sampled(half, 0.1, tmp_path / "b"), book).thin
+    thin = sampled(log, 0.1, tmp_path / "c")
+    assert "are to be expected in a sample of 10%" in audit(sampled(thin, 0.99, tmp_path / "d"), book).thin
+    text = sampled(log, 0.01, tmp_path / "t", text_only=True)
+    assert audit(text, book).thin == ""
+
+
+def test_a_plan_gives_the_total_the_audits_interval(whole: Traffic, book: PriceBook, tmp_path: Path) -> None:
+    """The spend that recommendations start from has the limits of the audit's total, or none and the reason where the sample is thin."""
+    part = sampled(whole, 0.2, tmp_path / "s")
+    found, total = recommend(part, book=book, at=AS_LOGGED), audit(part, book).total
+    month = found.spend.value / total.value
+    assert total.low is not None
+    assert total.high is not None
+    assert (found.spend.low, found.spend.high) == pytest.approx((total.low * month, total.high * month))
+    thin = recommend(sampled(few_heavy(tmp_path / "log"), 0.1, tmp_path / "thin"), book=book, at=AS_LOGGED)
+    assert thin.spend.low is None
+    assert thin.notes[0].startswith("Totals have no interval")

@@ -16,7 +16,7 @@ from planner.errors import InputError
 from planner.traffic import Traffic, coverage, read
 from planner.traffic.coverage import _ANY, _SETTINGS
 from planner.traffic.reader import all_readers
-from planner.traffic.sampling import sampled
+from planner.traffic.sampling import needs_every_row, sampled
 
 _CUT = {"messages": [{"role": "user", "content": "a... (litellm_truncated skipped 9 chars.) ...b"}]}
 
@@ -174,3 +174,24 @@ def test_every_setting_belongs_to_a_format_and_a_gap() -> None:
     """A hint names a format that can be read, and answers a question that some lever asks."""
     assert set(_SETTINGS) <= set(all_readers())
     assert all(set(hints) <= set(_ANY) for hints in _SETTINGS.values())
+
+
+@pytest.mark.parametrize("text_only", [False, True])
+def test_levers_that_a_plan_refuses_on_a_sample_speak_about_nothing(tmp_path: Path, text_only: bool) -> None:
+    """Coverage and ``needs_every_row``, which plans are checked by, name the same levers, and the option that closes the gap."""
+    columns = {"model": "m", "messages": [f"q{i}" for i in range(200)], "text_state": "full", "input_tokens": 9, "source_cost_usd": 1.0}
+    log = traffic_of(tmp_path / "log", {**columns, "latency_ms": 5.0})
+    part = sampled(log, 0.5, tmp_path / "part", text_only=text_only)
+    whole, levers = (coverage(t).levers.set_index("lever") for t in (log, part))
+    keys = {"exact cache": "exact_cache", "semantic cache": "semantic_cache", "prompt cache": "prompt_cache", "batch": "batch"}
+    refused = [name for name, key in keys.items() if needs_every_row(part, [key])]
+    assert refused == (["exact cache", "semantic cache", "prompt cache"] if text_only else [*keys])
+    assert (whole.loc[[*keys], "share_usd"] == 1).all()
+    assert (levers.loc[refused, ["share_rows", "share_usd"]] == 0).all(axis=None)
+    option = "--sample-text" if text_only else "--sample"
+    assert set(levers.loc[refused, "setting"]) == {f"read the log without {option}"}
+    assert levers["needs"].str.contains("of every request" if text_only else "every request").sum() == len(refused)
+    assert levers.loc["hedging", "share_usd"] == 1
+    said = coverage(part).text
+    assert f"{', '.join(refused)}" in said
+    assert f"read the log without {option}." in said
