@@ -20,6 +20,7 @@ from planner.bundle.gateway import BUNDLE, CALLBACK, CONFIGS, ROLLOUT
 from planner.bundle.prediction import peaks
 from planner.bundle.preflight_calls import Tried, features_of, tried
 from planner.bundle.preflight_checks import Check, Peaks, Quotas, listed, quotas, reached, retirements, stated_quotas
+from planner.bundle.preflight_keys import key_limits
 from planner.bundle.preflight_proxy import Proxy
 from planner.bundle.preflight_running import HOOK, ROLLBACK, deciding, differences, kind_of, same_models, settled
 from planner.errors import InputError, did_you_mean
@@ -110,6 +111,7 @@ def preflight(
     mine = _named(rollout, apps)
     prediction = (read_manifest(path / BUNDLE)[0].get("evaluation") or {}).get("prediction") or {}
     checks, made = list(reached(proxy)), list[Tried]()
+    kind, auto = kind_of(proxy, CALLBACK)
     if checks[0].go:
         others = {group for name, app in rollout.apps.items() if name not in mine for group in app.asks}
         asked = [group for name in mine for group in rollout.apps[name].asks]
@@ -123,11 +125,11 @@ def preflight(
                 progress(f"calling {group}", i / len(groups))
             made += tried(proxy, group, features_of(router, group, prediction.get("used")))
         checks += [one.check() for one in made]
-        load = busiest or prediction.get("peaks") or {}
-        checks += quotas(load, limits or stated_quotas(proxy), router.candidates, _GIVEN if busiest else _EXPORTED)
+        load, whose = busiest or prediction.get("peaks") or {}, _GIVEN if busiest else _EXPORTED
+        checks += quotas(load, limits or stated_quotas(proxy), router.candidates, whose)
+        checks += key_limits(proxy, router, mine, load, whose) if kind == HOOK else ()
         checks += retirements(router, proxy, book, today)
     costs = [one.cost_usd for one in made if one.cost_usd is not None]
-    kind, auto = kind_of(proxy, CALLBACK)
     back, diff = ROLLBACK[kind].format(auto=auto), tuple(differences(written, proxy))
     return Preflight(tuple(checks), len(made), len(costs), sum(costs) if costs else None, diff, _UNCHANGED + back)
 

@@ -43,11 +43,14 @@ class Tried:
         subject = f"{self.group}, {self.feature}"
         if not self.answer.ok:
             denied = self.answer.status in (401, 403) and "key" in self.answer.error.lower()
-            fix = f"allow the key to use {self.group}" if denied else self._fix()
-            return Check("key" if denied else "call", subject, False, self.answer.error, fix)
+            own = f"allow the key to use {self.group}" if denied else self.answer.key_fix
+            return Check("key" if own else "call", subject, False, self.answer.error, own or self._fix())
         other = self.answer.headers.get("x-litellm-model-group", self.group)
         if other != self.group:
-            return Check("call", subject, False, f"answered by {other}", f"look why {self.group} failed: a fallback answered in its place")
+            fix = f"look why {self.group} failed: a fallback answered in its place"
+            if self.answer.headers.get("x-litellm-attempted-fallbacks") == "0":
+                fix = f"look at the key and its team: an alias of {self.group}, or a limit a minute for it, makes another model answer"
+            return Check("call", subject, False, f"answered by {other}", fix)
         return Check("call", subject, True, "answered")
 
     def _fix(self) -> str:

@@ -45,7 +45,7 @@ class Check:
 def reached(proxy: Proxy) -> Iterator[Check]:
     """Check that the proxy answers this key, and that its version is one that was tried."""
     allowed = proxy.allowed
-    refused = "check the key" if allowed.status in (400, 401, 403) else "check the URL, and that the proxy runs"
+    refused = allowed.key_fix or ("check the key" if allowed.status in (400, 401, 403) else "check the URL, and that the proxy runs")
     yield Check("gateway", proxy.base, allowed.ok, "answers this key" if allowed.ok else allowed.error, "" if allowed.ok else refused)
     if not allowed.ok:
         return

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -50,10 +51,24 @@ class Answered:
         """Say what went wrong, in the proxy's own words, cut short."""
         if not self.status:
             return f"no answer: {self.body}"
-        body = self.body if isinstance(self.body, dict) else {}
-        error = body.get("error", body.get("detail", ""))
+        error = self._error
         said = error.get("message", "") if isinstance(error, dict) else error
         return f"HTTP {self.status}: {' '.join(str(said).split()):.160}"
+
+    @property
+    def key_fix(self) -> str:
+        """Say what to do where the proxy refused the key before any model was asked; "" where it did not."""
+        error = self._error if isinstance(self._error, dict) else {}
+        if error.get("type") == "budget_exceeded":
+            return "raise the budget that is spent, or ask with another key"
+        if self.status == 429 and str(error.get("message")).startswith("Rate limit exceeded for "):
+            return "raise the limit a minute that is reached, perhaps by these calls themselves, or ask with another key"
+        return ""
+
+    @property
+    def _error(self) -> Any:
+        body = self.body if isinstance(self.body, dict) else {}
+        return body.get("error", body.get("detail", ""))
 
 
 @dataclass(frozen=True)
@@ -89,6 +104,21 @@ class Proxy:
         found = self.get("/model/info")
         listed = found.body.get("data") if found.ok and isinstance(found.body, dict) else None
         return [d for d in listed if isinstance(d, dict)] if isinstance(listed, list) else None
+
+    @cached_property
+    def key(self) -> dict[str, Any] | None:
+        """The key's own page: budget, limits, team; {} for a key that is in no database, None for one that may not look."""
+        found = self.get("/key/info")
+        info = found.body.get("info") if found.ok and isinstance(found.body, dict) else None
+        return info if isinstance(info, dict) else None if found.status == 403 else {}
+
+    @cached_property
+    def team(self) -> dict[str, Any]:
+        """The page of the key's team, {} without one that it may see."""
+        name = (self.key or {}).get("team_id")
+        found = self.get(f"/team/info?team_id={urllib.parse.quote(str(name))}") if name else None
+        info = found.body.get("team_info") if found and isinstance(found.body, dict) else None
+        return info if isinstance(info, dict) else {}
 
     @cached_property
     def settings(self) -> dict[str, Any] | None:

@@ -143,6 +143,8 @@ def differences(written: Mapping[str, Any], proxy: Proxy) -> Iterator[tuple[str,
         now = _running(proxy)
         for entry in written.get("model_list", ()):
             group, model = entry["model_name"], entry["litellm_params"]["model"]
+            if group not in now and proxy.settings is None:
+                continue  # a key that is no administrator's is shown the groups that it may use
             if set(now.get(group, ())) != {model}:
                 yield f"model_list: {group}", model, ", ".join(now.get(group, ())) or "not there"
     if proxy.router_settings is None:

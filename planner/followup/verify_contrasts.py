@@ -22,6 +22,8 @@ __all__ = ["LEVEL", "Contrast", "alike", "higher", "likelier", "saved", "slower"
 
 F64 = NDArray[np.float64]
 LEVEL = 0.95
+#: Means of the same numbers, added up in another order, differ by less than this share.
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +92,13 @@ def higher(sample: Sample) -> Contrast | None:
 
 
 def alike(sample: Sample) -> float:
-    """Return how many standard errors the two means are apart; 0 where nothing can be said."""
+    """Return how many standard errors the two means are apart; 0 where nothing can be said, or where they differ by rounding alone."""
     found = sides(sample)
     if found is None or not found.enough:
         return 0.0
     error = math.sqrt(_variance(found.routed) + _variance(found.kept))
-    return (found.routed.mean - found.kept.mean) / error if error else 0.0
+    same = math.isclose(found.routed.mean, found.kept.mean, rel_tol=_ROUNDING)
+    return 0.0 if same or not error else (found.routed.mean - found.kept.mean) / error
 
 
 def slower(sample: Sample, q: float = 0.95) -> Contrast | None:

@@ -1,8 +1,9 @@
 """A file of an invoice → its layout and its records.
 
 In: a CSV file, and perhaps which of its columns is which of ours. Out: the layout that its header has, and every record with its line, as
-header → text, or with the reason why it cannot be read; InputError for what is no such file. Numbers with a decimal comma are set aside:
-read as thousands they would be a thousand times too much. Knows nothing of charges.
+header → text, or with the reason why it cannot be read; InputError for what is no such file. Numbers with a decimal comma are set aside,
+and so are those that may have one by what else stands in their column: read as thousands they would be a thousand times too much. Columns
+of words decide nothing. Knows nothing of charges.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,16 @@ from planner.prices.invoice_names import KINDS
 __all__ = ["Record", "opened"]
 
 _OURS = ("date", "end", "provider", "model", "usd", "list_usd", "currency", "kind", "requests", *(f"{kind}_tokens" for kind in KINDS))
+#: Columns that hold numbers, by our names and those of the known exports.
+_NUMBERS = frozenset(
+    {
+        *("usd", "list_usd", "requests", *(f"{kind}_tokens" for kind in KINDS)),
+        *("amount_value", "quantity", "num_model_requests", "input_tokens", "input_cached_tokens", "output_tokens"),
+        *("cost_usd", "list_price_usd", "usage_input_tokens_no_cache", "usage_input_tokens_cache_read", "usage_output_tokens"),
+        *("usage_input_tokens_cache_write_5m", "usage_input_tokens_cache_write_1h"),
+        *("billedcost", "effectivecost", "listcost", "contractedcost", "consumedquantity"),
+    }
+)
 _HOW_TO_MAP = (
     "columns={'date': 'Day', 'usd': 'Amount', 'provider': '=openai'}, in the shell --invoice-map date=Day --invoice-map usd=Amount "
     "--invoice-map provider==openai"
@@ -30,6 +41,8 @@ _SIGN = r"[-+−]?\$?\s*"
 _DECIMAL_COMMA = re.compile(rf"{_SIGN}(?:\d*|\d{{1,3}}(?:\.\d{{3}})+),\d+", re.ASCII)
 _THOUSANDS_COMMA = re.compile(rf"{_SIGN}[1-9]\d{{0,2}},\d{{3}}", re.ASCII)
 _THOUSANDS_POINT = re.compile(rf"{_SIGN}[1-9]\d{{0,2}}(?:\.\d{{3}})+", re.ASCII)
+#: 12.5, 0.132 and 1,234.50; 1.250 may be thousands.
+_DECIMAL_POINT = re.compile(rf"(?!{_THOUSANDS_POINT.pattern}$){_SIGN}[\d,]*\.\d+", re.ASCII)
 _COMMA = "a number with a decimal comma, or that may have one: write 1234.5"
 
 
@@ -65,7 +78,8 @@ def opened(file: Path, columns: Mapping[str, str] | None) -> tuple[Layout, Itera
     if not any(header) or len(set(header)) != len(header):
         raise InputError(f"{file}: header {', '.join(header)[:200]!r}", "a CSV file whose first line names each column once")
     layout, rename = (FORMATS[-1], _mapped(file, header, columns)) if columns else (_recognised(file, header), {})
-    commas = any(_decimal_comma(cell, delimiter) for _, cells in _lines(text, delimiter) if not isinstance(cells, str) for cell in cells)
+    numbers = {source.lower() for name, source in rename.items() if name in _NUMBERS} if rename else _NUMBERS
+    commas = _comma_columns(_lines(text, delimiter), [i for i, name in enumerate(header) if name in numbers], delimiter)
     return layout, (_record(line, cells, header, rename, commas) for line, cells in lines)
 
 
@@ -84,13 +98,32 @@ def _lines(text: str, delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
             yield reader.line_num, cells
 
 
-def _record(line: int, cells: list[str] | str, header: list[str], rename: Mapping[str, str], commas: bool) -> Record:
+def _comma_columns(lines: Iterator[tuple[int, list[str] | str]], numbers: Sequence[int], delimiter: str) -> list[int]:
+    """Return which of the columns ``numbers`` may have decimal commas: those with one; where any has one, those without a decimal point.
+
+    >>> lines = [(2, ["0,5", "12.345", "12.345"]), (3, ["7", "7.10", "7"])]
+    >>> _comma_columns(iter(lines), [0, 1, 2], ";"), _comma_columns(iter(lines), [1, 2], ";")
+    ([0, 2], [])
+    """
+    commas, points = set(), set()
+    for _, cells in lines:
+        for i in numbers:
+            if isinstance(cells, str) or i >= len(cells):
+                continue
+            if _decimal_comma(cells[i], delimiter):
+                commas.add(i)
+            elif _DECIMAL_POINT.fullmatch(cells[i].strip()):
+                points.add(i)
+    return [i for i in numbers if i in commas or i not in points] if commas else []
+
+
+def _record(line: int, cells: list[str] | str, header: list[str], rename: Mapping[str, str], commas: Sequence[int]) -> Record:
     if isinstance(cells, str):
         return Record(line, {}, "", 0, "no CSV")
     text = ",".join(cell for cell in cells if cell)[:200]
     if len(cells) != len(header):
         return Record(line, {}, text, 0, f"{len(cells)} fields where the header has {len(header)}")
-    if commas and any(_DECIMAL_COMMA.fullmatch(cell.strip()) or _THOUSANDS_POINT.fullmatch(cell.strip()) for cell in cells):
+    if any(_DECIMAL_COMMA.fullmatch(cell) or _THOUSANDS_POINT.fullmatch(cell) for cell in (cells[i].strip() for i in commas)):
         return Record(line, {}, text, 0, _COMMA)
     theirs = dict(zip(header, cells, strict=True))
     ours = {name: source[1:] if source.startswith("=") else theirs[source.lower()] for name, source in rename.items()}

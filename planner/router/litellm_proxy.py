@@ -1,4 +1,4 @@
-"""What a hook asks the LiteLLM proxy around it: which groups there are, who may use them, which one holds a stored conversation.
+"""What a hook asks the LiteLLM proxy around it: which groups there are, who may use them how far, which one holds a stored conversation.
 
 In: model groups, the caller's key, ids of answers. Out: yes, no or a name. Outside a running proxy every group is known, and allowed
 to a key without limits. Written against LiteLLM's own functions, which are no promised interface: where one is gone, the caller's request
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Collection, Mapping
 from typing import Any
 
-__all__ = ["behind", "filters_tags", "holder", "knows", "may_call", "metered", "router"]
+__all__ = ["behind", "filters_tags", "holder", "knows", "limited", "may_call", "metered", "router"]
 
 #: How providers date a snapshot of a model.
 _DATE = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{8})$")
@@ -50,15 +50,18 @@ def _named(deployment: Mapping[str, Any], known: Collection[str]) -> str:
 async def may_call(auth: Any, group: str) -> bool:
     """Say whether the caller may use the model group: key, team and member, project, end user, agent and, of a key without a team, user.
 
-    They are LiteLLM's own checks of a model that was chosen after the caller was let in. Whatever else they raise, as where the database
-    cannot be asked, is raised.
+    A budget for that group alone must not be spent, and no alias of key or team must put another in its place. All else are LiteLLM's own
+    checks of a model that was chosen after the caller was let in; what they raise beside a refusal, as without a database, is raised.
     """
+    if group in {**(auth.team_model_aliases or {}), **(auth.aliases or {})}:
+        return False
     server = sys.modules.get("litellm.proxy.proxy_server")
     if server is None:
         return not (getattr(auth, "models", None) or getattr(auth, "team_models", None))
     from fastapi import HTTPException
     from litellm.proxy import _types as types
     from litellm.proxy.auth import auth_checks as checks
+    from litellm.proxy.auth import user_api_key_auth as gate
 
     kept = {"prisma_client": server.prisma_client, "user_api_key_cache": server.user_api_key_cache}
     kept |= {"proxy_logging_obj": server.proxy_logging_obj}
@@ -69,9 +72,22 @@ async def may_call(auth: Any, group: str) -> bool:
             user = await _user(checks, auth.user_id, kept)
             aliases = checks.key_model_aliases_for_auth_check(auth)
             await checks.can_user_call_model(model=group, llm_router=router(), user_object=user, key_model_aliases=aliases)
+        return bool(await gate._is_within_every_model_budget(auth, server.model_max_budget_limiter, group))
     except (types.ProxyException, HTTPException):
         return False
-    return True
+
+
+async def limited(auth: Any, group: str) -> bool:
+    """Say whether calls or tokens a minute of the group alone are limited for the caller: of its key, team, project, organization.
+
+    LiteLLM counts after every hook: it would refuse a request, or shorten its answer, that its caller never meant for that group.
+    """
+    server = sys.modules.get("litellm.proxy.proxy_server")
+    limiter = server.proxy_logging_obj.get_proxy_hook("parallel_request_limiter") if server else None
+    if limiter is None:
+        return False
+    found, others = [await limiter._build_request_rate_limit_descriptors(auth, data, None) for data in ({"model": group}, {})]
+    return len(found) > len(others)
 
 
 async def _user(checks: Any, user: str, kept: Mapping[str, Any]) -> Any:

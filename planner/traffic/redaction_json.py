@@ -19,13 +19,17 @@ _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*|[{}\[\]:,]')
 
 @dataclass(slots=True)
 class _Level:
-    """An object or a list that is open: the name that rules its next value, and of an object what its names became."""
+    """An object or a list that is open: the name that rules its next value, and of an object what its names became.
+
+    ``counts``: new name → the last number that was put behind it.
+    """
 
     name: str = ""
     is_object: bool = False
     at_name: bool = False
     names: dict[str, str] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
+    counts: dict[str, int] = field(default_factory=dict)
 
 
 def replaced(text: str, change: Callable[[str, str, bool], str]) -> str:
@@ -65,10 +69,11 @@ def _renamed(token: str, level: _Level, change: Callable[[str, str, bool], str])
     level.name = name = _read(token)
     if name not in level.names:
         new = plain = change(name, "", False)
-        count = 1
+        count = level.counts.get(plain, 1)
         while new in level.taken:
             count += 1
             new = f"{plain} {count}"
+        level.counts[plain] = count
         level.names[name] = new
         level.taken.add(new)
     return token if level.names[name] == name else _written(level.names[name], token)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from planner.errors import InputError
-from planner.traffic.files import Source, find
+from planner.traffic.files import Source, find, identity
 from planner.traffic.handle import Traffic
 from planner.traffic.reader import Options
 from planner.traffic.written import HOME, listed
@@ -48,11 +48,20 @@ def prints_of_files(files: Sequence[Path]) -> list[str]:
 
 
 def private_reading(source: Source) -> Path | None:
-    """Return a folder into which any file of ``source`` was read redacted or without text, None where there is none."""
+    """Return a folder into which any file of ``source`` was read redacted or without text, None where there is none.
+
+    None, too, where a whole copy of the files as they are now lies in ``.planner/traffic/``, whichever was read first: reading opens that
+    copy and copies nothing. Its owner made it, and names the log, not the redacted folder. Who reads a log redacted later, to hand that
+    folder on, still works with the whole one, and refusing would hide a copy that is there all the same. Who wants it gone removes it;
+    from then on, and once the log has grown, the log counts as read privately again.
+    """
     try:
-        wanted = set(prints_of_files(find(source)))
+        files = find(source)
     except InputError:  # reading says it better
         return None
+    if (HOME / "traffic" / identity(files, "auto", Options()) / "traffic.json").is_file():
+        return None
+    wanted = set(prints_of_files(files))
     folders = [*sorted((HOME / "traffic").glob("*")), *listed()]
     return next((folder for folder in folders if wanted.intersection(_header(folder).get("private", ()))), None)
 

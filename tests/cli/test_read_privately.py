@@ -128,6 +128,23 @@ def test_a_log_that_was_read_privately_is_not_copied_by_the_next_verb(planner: C
     assert not (tmp_path / ".planner" / "traffic").exists()
     assert planner("audit", "bare", cwd=tmp_path).code == 0
     assert planner("read", log, cwd=tmp_path).code == 0
+    assert planner("audit", log, cwd=tmp_path).code == 0
+
+
+@pytest.mark.parametrize("option", ["--redact", "--no-text"])
+def test_a_whole_copy_from_before_is_still_opened(planner: Callable[..., Any], tmp_path: Path, option: str) -> None:
+    """Who read a log whole and then privately goes on with the whole copy by the log's name, until the log grows: nothing is copied."""
+    log = _log(tmp_path / "log.jsonl", 3)
+    assert planner("audit", log, cwd=tmp_path).code == 0
+    assert planner("read", log, option, "--out", "private", cwd=tmp_path).code == 0
+    copies = sorted((tmp_path / ".planner" / "traffic").iterdir())
+    ran = planner("audit", log, cwd=tmp_path)
+    assert (ran.code, ran.err) == (0, "")
+    assert sorted((tmp_path / ".planner" / "traffic").iterdir()) == copies
+    _log(log, 4)
+    grown = planner("audit", log, cwd=tmp_path)
+    assert grown.code == 2
+    assert "which was read into private redacted or without its text" in " ".join(grown.err.split())
 
 
 def test_a_terminal_shows_rows_a_second_and_the_time_left(tmp_path: Path) -> None:

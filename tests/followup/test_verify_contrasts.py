@@ -194,3 +194,12 @@ def test_nobody_kept_is_no_comparison() -> None:
     assert few is not None
     assert np.isfinite(few.difference)
     assert np.isnan(few.low)
+
+
+def test_equal_costs_are_alike() -> None:
+    """Requests that all cost the same, in both arms, differ by the rounding of sums alone, which is no difference."""
+    sample = made(4, 600, holdout=0.4).cost
+    only = replace(sample.take(~sample.moved), moved=np.ones(int((~sample.moved).sum()), bool))
+    weights = np.random.default_rng(0).random(len(only.value))
+    for cost in (0.1, 1 / 3, 0.0007):
+        assert alike(replace(only, value=np.full(len(only.value), cost), weight=weights)) == 0

@@ -170,6 +170,54 @@ def test_a_decimal_comma_is_never_read_as_thousands(text: str, pusd: float | Non
     assert _adds_up(found)
 
 
+POINTS = (
+    "date;provider;usd;requests;note\n2026-11-01;openai;12.345;1;ok\n2026-11-02;openai;1000.125;2;NOTE\n2026-11-03;openai;15.250;3;ok\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "pusd", "aside"),
+    [
+        (POINTS.replace("NOTE", "0,5 seats"), 1027.72, 0),
+        (POINTS.replace("NOTE", "2,5"), 1027.72, 0),
+        (POINTS.replace("ok", "1,5").replace("NOTE", "2,5"), 1027.72, 0),
+        (POINTS.replace(";2;NOTE", ";2,5;"), 27.595, 1),
+        (POINTS.replace(";2;NOTE", ";2,5;").replace("1000.125", "7"), None, 3),
+        (POINTS.replace(";2;NOTE", ";2,5;").replace("1000.125", "7").replace("12.345", "12.34"), 27.59, 1),
+        (POINTS.replace("1000.125", "1000,125"), None, 3),
+        (POINTS.replace(";", ",").replace("NOTE", '"2,5"'), 1027.72, 0),
+    ],
+)
+def test_each_column_of_numbers_says_for_itself_what_a_comma_is(
+    text: str, pusd: float | None, aside: int, tmp_path: Path, book: PriceBook
+) -> None:
+    """A comma in a note decides nothing; one in a count leaves amounts with decimal points alone, and sets aside those that may not."""
+    columns = {"date": "date", "provider": "provider", "usd": "usd", "requests": "requests"}
+    for mapped in (None, columns):
+        if pusd is None:
+            with pytest.raises(InputError, match=r"no row that can be used \(a number with a decimal comma"):
+                read_invoice(_write(tmp_path, a=text), book, columns=mapped)
+            continue
+        found = read_invoice(_write(tmp_path, a=text), book, columns=mapped)
+        assert found.pusd == round(pusd * 10**6) * 10**6
+        assert found.counts["quarantined"] == aside
+        assert _adds_up(found)
+
+
+@pytest.mark.parametrize("text", [OPENAI_COSTS, OPENAI_USAGE, ANTHROPIC_COSTS, ANTHROPIC_USAGE, FOCUS])
+def test_every_column_that_is_read_as_a_number_may_have_a_decimal_comma(text: str, tmp_path: Path, book: PriceBook) -> None:
+    """Wherever a cell with a decimal comma makes a row unreadable, the reason given is the comma: no column of an export is forgotten."""
+    lines = [line.split(",") for line in text.replace('"gpt-5-mini-2025-08-07, ', '"gpt-5-mini ').splitlines()]
+    head, first = lines[0], lines[3 if text == OPENAI_COSTS else 1]
+    reasons = {}
+    for i, name in enumerate(head):
+        wrong = [*first[:i], '"0,132"', *first[i + 1 :]]
+        found = read_invoice(_write(tmp_path, a="\n".join(map(",".join, (head, first, wrong)))), book)
+        reasons[name] = " ".join(found.quarantine["reason"])
+    assert "a number with a decimal comma, or that may have one: write 1234.5" in reasons.values()
+    assert not [(name, reason) for name, reason in reasons.items() if reason.endswith(("is no amount", "is no count"))]
+
+
 def test_the_same_export_under_two_names_is_refused(tmp_path: Path, book: PriceBook) -> None:
     """A copy, and an export that overlaps another by a day, are refused with both places; other days and accounts are summed."""
     head, *rows = "date,provider,usd,account", "2026-11-01,openai,1,x", "2026-11-02,openai,2,x", "2026-11-03,openai,0,x"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -168,3 +169,15 @@ def test_a_private_reading_is_found_by_its_log(log: Path, tmp_path: Path) -> Non
     read(log, out=tmp_path / "bare", text=False)
     assert private_reading(log) == private_reading([tmp_path / "log.jsonl"]) == (tmp_path / "bare").resolve()
     assert private_reading("nothing-*.jsonl") is None
+
+
+def test_a_whole_copy_of_the_same_log_stands_before_a_private_reading(log: Path, tmp_path: Path) -> None:
+    """Where the log as it is now lies whole in .planner/traffic and reading opens that, no private reading is named; once gone, it is."""
+    read(log, out=tmp_path / "bare", redact=True)
+    other = read(log, app_from="team")
+    assert private_reading(log) == (tmp_path / "bare").resolve()
+    whole = read(log)
+    assert private_reading(log) is None
+    shutil.rmtree(whole.folder)
+    assert other.folder.is_dir()
+    assert private_reading(log) == (tmp_path / "bare").resolve()

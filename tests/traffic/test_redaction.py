@@ -250,6 +250,12 @@ def test_a_card_is_found_beside_other_digits(card: str) -> None:
     assert redacted(f"{card} 123, 30 {card}") == "<CARD> 123, 30 <CARD>"
 
 
+def test_a_card_is_found_behind_so_many_digits_that_they_may_be_its_own() -> None:
+    """Years before a card, with which it has more digits than a card, do not hide it."""
+    assert redacted("2024 4111 1111 1111 1111") == "2024 <CARD>"
+    assert redacted("2024 2025 5555 5555 5555 4444 2026") == "2024 2025 <CARD> 2026"
+
+
 @pytest.mark.parametrize("number", PLANTED["<PHONE>"])
 def test_numbers_one_after_another_are_all_found(number: str) -> None:
     """A telephone number does not hide the next one, on the same line or the next; with a plus not even behind a space."""
@@ -281,6 +287,12 @@ def test_names_of_one_object_stay_different() -> None:
     """Addresses as names of an object become marks with numbers, so that no value is lost."""
     before = {"ann@example.com": 1, "bob@example.com": 2, "<EMAIL>": 3, "x": 4}
     assert json.loads(redacted(json.dumps(before))) == {"<EMAIL>": 1, "<EMAIL> 2": 2, "<EMAIL> 3": 3, "x": 4}
+
+
+def test_the_name_of_a_telephone_may_be_one_word_or_of_another_language() -> None:
+    """What databases and forms call it counts as well as its plain name."""
+    for name in ("phonenumber", "PhoneNumber", "mobilephone", "celular", "teléfono", "telefono"):
+        assert redacted(json.dumps({name: "1700 1234"})) == json.dumps({name: "<PHONE>"})
 
 
 def test_an_escaped_address_goes_whole() -> None:
