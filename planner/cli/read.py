@@ -16,6 +16,7 @@ import typer
 
 from planner.cli.common import Json, Prices, Prompt, QualityColumns, Quiet, Renames, book_of, pairs
 from planner.cli.output import Columns, Part, grid, percent, show, spoken, usd, wrap
+from planner.cli.read_errors import told_when_broken_off, warn
 from planner.cli.reading import copied, passing, refuse
 from planner.cli.sessions import Sample, SampleText, Sessions, check, shaped, told
 from planner.errors import InputError
@@ -116,7 +117,7 @@ def read(
         check(sessions, sample, sample_text, text=not no_text)
         with passing() as folder:
             place = None if len(paths) == 1 and (Path(paths[0]) / "traffic.json").is_file() else folder / "read"
-            traffic = shaped(_log(paths, place, asked, quiet or json), out, folder, **steps)
+            traffic = shaped(_log(paths, place, asked, quiet or json, place is not None), out, folder, **steps)
     else:
         traffic = _log(paths, out, asked, quiet or json)
     show(_traffic(traffic, book_of(prices)), json)
@@ -155,13 +156,15 @@ def _bar(quiet: bool) -> Iterator[tuple[Callable[[int, int], None], Callable[[in
         yield report, rows_done
 
 
-def _log(paths: list[str], out: Path | None, asked: dict[str, Any], quiet: bool) -> Traffic:
-    """Read a log; where no format fits, say how a table of graded answers is read."""
+def _log(paths: list[str], out: Path | None, asked: dict[str, Any], quiet: bool, passing: bool = False) -> Traffic:
+    """Read a log, and warn of what it lacks; where no format fits, say how a table of graded answers is read."""
     from planner.traffic import read as read_log
 
     try:
-        with _bar(quiet) as (progress, rows_done):
-            return read_log(paths[0] if len(paths) == 1 else paths, out=out, **asked, progress=progress, rows_done=rows_done)
+        with told_when_broken_off(passing), _bar(quiet) as (progress, rows_done):
+            traffic = read_log(paths[0] if len(paths) == 1 else paths, out=out, **asked, progress=progress, rows_done=rows_done)
+        warn(traffic)
+        return traffic
     except InputError as error:
         if not error.expected.startswith("one of "):
             raise
@@ -189,6 +192,7 @@ def _traffic(traffic: Traffic, book: PriceBook) -> list[Part]:
         counts += f"; {forgotten:,} rows were forgotten since"
     assumed = "".join(f"\nAssumed: {spoken(a)}." for a in meta["assumed"])
     head = f"{meta['source_format']}: {meta['detected']}.\n{counts}.{assumed}"
+    whole = f"All dollars: {spent.total.format(',.2f', '$')}{spent.standing}"
     return [
         Part("folder", traffic.folder),
         Part("detected", {"format": meta["source_format"], "saw": meta["detected"], "assumed": meta["assumed"]}, wrap(head)),
@@ -205,7 +209,7 @@ def _traffic(traffic: Traffic, book: PriceBook) -> list[Part]:
         ),
         *told(traffic),
         Part("quarantine", meta["reasons"], _quarantine(traffic)),
-        Part("total", spent.total, f"All dollars: {spent.total.format(',.2f', '$')}{spent.standing}." if spent.sampled else ""),
+        Part("total", spent.total, wrap(f"{whole}. {spent.thin}".rstrip()) if spent.sampled else ""),
         Part("coverage", found.table, _coverage(found.table, spent.total.evidence)),
         Part("levers", found.levers, _levers(found.levers)),
         copied(traffic),

@@ -42,11 +42,24 @@ def _expand(name: str) -> list[Path]:
 
 
 def _logs_in(folder: Path) -> Iterator[Path]:
-    """Yield the files of ``folder`` that may be logs; hidden folders and what planner wrote itself are passed over."""
+    """Yield the files of ``folder`` that may be logs; hidden folders and what planner wrote itself, whole or not, are passed over."""
     for where, folders, names in os.walk(folder):
         root = Path(where)
-        folders[:] = [f for f in folders if not f.startswith(".") and not any((root / f / mark).is_file() for mark in _OURS)]
+        folders[:] = [f for f in folders if not f.startswith(".") and not _is_ours(root / f)]
         yield from (root / n for n in names if Path(n).suffix.lower() in SUFFIXES and not n.startswith(".") and (root / n).is_file())
+
+
+def _is_ours(folder: Path) -> bool:
+    """Say whether planner wrote ``folder``: it has one of our marks, or tables that a reading that was killed left without their end."""
+    tables = [folder / name for name in ("traffic.parquet", "quarantine.parquet")]
+    return any((folder / mark).is_file() for mark in _OURS) or all(t.is_file() and not _ended(t) for t in tables)
+
+
+def _ended(table: Path) -> bool:
+    """Say whether a Parquet file has its last bytes."""
+    with table.open("rb") as file:
+        file.seek(max(table.stat().st_size - 4, 0))
+        return file.read() == b"PAR1"
 
 
 def refuse_foreign(out: Path, mark: str, written: Collection[str]) -> None:

@@ -32,7 +32,7 @@ from planner.traffic.privacy import Door
 from planner.traffic.reader import Options, Reader, all_readers, reader_named
 from planner.traffic.records import Found, Lines, founds, parts, records
 from planner.traffic.reopened import prints_of_files, reopened
-from planner.traffic.unknown import other_folder, system_error, unknown
+from planner.traffic.unknown import interrupted, other_folder, refused, system_error, unknown
 
 __all__ = ["read", "reader_of"]
 
@@ -126,7 +126,7 @@ def _read(
             taken.add(block)
         taken.add((), last=True)
         if not taken.accepted:
-            raise InputError(f"{files[0]}: {taken.explain()}", reader.looks_like, "pass format= or mapping= if this is another kind of log")
+            raise refused(files, taken.explain(), reader.looks_like)
         if not options.allow_twice:
             taken.twice.refuse()
         return writer.close(**_meta(reader, options, detected, files, taken.assumed > 0), **taken.meta())
@@ -142,6 +142,9 @@ def _kept(folder: Path, key: str | None) -> Iterator[Kept]:
         over = True
     except InputError:
         over = True
+        raise
+    except KeyboardInterrupt as error:
+        error.add_note(interrupted(folder, key is not None))
         raise
     finally:
         kept.close(over)

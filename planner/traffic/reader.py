@@ -29,6 +29,8 @@ Record: TypeAlias = Mapping[str, Any]
 Row: TypeAlias = dict[str, Any]
 TOTALS = ("total_input_tokens", "total_output_tokens")
 CALL_ID, ASSUMED = "call_id", "assumed"
+#: Kinds of ``app_from`` that take a name after a colon → what it is.
+_NAMED = {"tag": "PREFIX", "metadata": "FIELD", "property": "NAME", "attribute": "NAME"}
 #: (file name, record) of all files, in order → the same of what ``convert`` takes; it may hold a bounded state.
 Gather: TypeAlias = Callable[[Iterator[tuple[str, Found]]], Iterator[tuple[str, Found]]]
 #: One record → those in it, and how they lie in each other (None where none does): the same for each record alone.
@@ -79,10 +81,14 @@ class Reader:
 
     def check(self, options: Options) -> None:
         """Raise InputError when ``options`` ask for something that this format does not have."""
-        if options.app_from is not None and options.app_from.partition(":")[0] not in self.app_sources:
-            known = ", ".join(self.app_sources) or "nothing, as this format names no app"
+        if options.app_from is None:
+            return
+        kind, _, name = options.app_from.partition(":")
+        if kind not in self.app_sources or bool(name) != (kind in _NAMED):
+            known = ", ".join(f"{source}:{_NAMED[source]}" if source in _NAMED else source for source in self.app_sources)
+            expected = f"what names the app there: {known}" if known else "nothing, as this format names no app"
             raise InputError(
-                f"app_from={options.app_from!r} for {self.name}", f"one of {known}", "or set it: mapping={'app': COLUMN or '=NAME'}"
+                f"app_from={options.app_from!r} for {self.name}", expected, "or give all requests the same app: mapping={'app': '=NAME'}"
             )
 
 

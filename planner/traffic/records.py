@@ -7,13 +7,10 @@ a record too, whole, with the reason. Knows nothing of log formats.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
-import sys
 from collections.abc import Callable, Iterator
-from itertools import chain
+from itertools import chain, starmap
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -22,9 +19,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from planner.errors import InputError
-from planner.traffic.streams import Watched
+from planner.traffic.csv_rows import csv_rows
+from planner.traffic.streams import CUT, Watched
 
-__all__ = ["BOM", "JOINED", "Found", "Lines", "Raw", "beginning", "founds", "of_line", "parsed", "parts", "raw_of", "raw_text", "records"]
+__all__ = [
+    "BOM",
+    "CUT",
+    "JOINED",
+    "Found",
+    "Lines",
+    "Raw",
+    "beginning",
+    "founds",
+    "of_line",
+    "parsed",
+    "parts",
+    "raw_of",
+    "raw_text",
+    "records",
+]
 
 #: A record as it stood: bytes of a JSON file, text of a CSV file, a Parquet row, or how to get it where it was a part of a record.
 Raw: TypeAlias = bytes | str | dict[str, Any] | Callable[[], bytes]
@@ -130,7 +143,7 @@ def _by_content(path: Path, head: bytes, stream: Watched) -> Iterator[Lines | Fo
         raise InputError(f"{path}: UTF-16 text", "UTF-8", "save it as UTF-8")
     if start == b"[" or (start == b"{" and not _one_a_line(head)):
         return _objects(stream)
-    return _lines(stream) if start == b"{" else _csv(stream)
+    return _lines(stream) if start == b"{" else starmap(Found, csv_rows(stream))
 
 
 def _one_a_line(head: bytes) -> bool:
@@ -169,7 +182,20 @@ def _lines(stream: Watched) -> Iterator[Lines | Found]:
             yield Lines(number, text)
             number += text.count(b"\n") + 1
     if rest.strip() or stream.problem:
-        yield Found(number, rest, *(parsed(rest) if not stream.problem else (None, stream.problem)))
+        yield _last(number, rest, stream)
+
+
+def _last(number: int, rest: bytes, stream: Watched) -> Found:
+    """Return what stands behind the last line's end: a record, or the beginning of one."""
+    if stream.problem:
+        return Found(number, rest, None, stream.problem)
+    value, problem = parsed(rest)
+    begun = value is None and rest.lstrip()[:1] == b"{" and not any(_spans(rest, outer=False))
+    return Found(number, rest, value, _cut(stream) if begun else problem)
+
+
+def _cut(stream: Watched) -> str:
+    return f"not JSON: {CUT}, after {stream.size:,} bytes"
 
 
 def _objects(stream: Watched) -> Iterator[Found]:
@@ -190,7 +216,7 @@ def _objects(stream: Watched) -> Iterator[Found]:
         wanted = 0 if used else 2 * size
     empty = outer and _EMPTY.fullmatch(parts[0].removeprefix(BOM).strip())
     if (parts[0].strip(b" \t\r\n,]") and not empty) or stream.problem:
-        yield Found(number + 1, parts[0], None, stream.problem or "not JSON: the file ends inside this record")
+        yield Found(number + 1, parts[0], None, stream.problem or _cut(stream))
 
 
 def _spans(buffer: bytes, outer: bool) -> Iterator[tuple[int, int]]:
@@ -209,61 +235,6 @@ def _spans(buffer: bytes, outer: bool) -> Iterator[tuple[int, int]]:
             depth -= 1
             if depth == 0:
                 yield start, token.end()
-
-
-def _csv(stream: Watched) -> Iterator[Found]:
-    """Yield rows by column name; a cell may hold anything, of any length."""
-    kept: list[str] = []
-    limit = csv.field_size_limit(sys.maxsize)
-    try:
-        rows = csv.reader(_remember(_text_lines(stream), kept))
-        header = next(rows, [])
-        kept.clear()
-        number = 0
-        for cells in rows:
-            raw, number = "".join(kept), number + 1
-            kept.clear()
-            if stream.problem and not raw.endswith(("\n", "\r")):
-                yield Found(number, raw, None, stream.problem)
-            elif cells:
-                yield _csv_row(number, raw, header, cells)
-    finally:
-        csv.field_size_limit(limit)
-
-
-def _csv_row(number: int, raw: str, header: list[str], cells: list[str]) -> Found:
-    if len(cells) != len(header):
-        return Found(number, raw, None, f"{len(cells)} cells in a table of {len(header)} columns")
-    if not raw.isascii() and any("\udc80" <= c <= "\udcff" for c in raw):
-        return Found(number, raw, None, "not UTF-8")
-    return Found(number, raw, dict(zip(header, cells, strict=True)))
-
-
-def _text_lines(stream: Watched) -> Iterator[str]:
-    decoder = io.TextIOWrapper(io.BufferedReader(_Raw(iter(stream))), "utf-8-sig", errors="surrogateescape", newline="")
-    yield from decoder
-
-
-class _Raw(io.RawIOBase):
-    """An iterator of blocks as the raw stream that Python's text decoder wants."""
-
-    def __init__(self, blocks: Iterator[bytes]) -> None:
-        self.blocks, self.left = blocks, b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        self.left = self.left or next(self.blocks, b"")
-        size = min(len(buffer), len(self.left))
-        buffer[:size], self.left = self.left[:size], self.left[size:]
-        return size
-
-
-def _remember(lines: Iterator[str], kept: list[str]) -> Iterator[str]:
-    for line in lines:
-        kept.append(line)
-        yield line
 
 
 def _parquet(path: Path, done: Callable[[int], None] | None) -> Iterator[Found]:

@@ -1,6 +1,7 @@
 """Files → blocks of their bytes, decompressed: plain, gzip or zstd, told apart by their first bytes, and PostgreSQL's COPY text undone.
 
-In: an open file. Out: blocks of bounded size, in order; that the file ends early is remembered, not raised. Knows nothing of records.
+In: an open file. Out: blocks of bounded size, in order; that the file ends early is remembered, not raised, with how much of it was text.
+Knows nothing of records.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ import pyarrow as pa
 
 from planner.traffic.pg_copy import Halved, is_copied
 
-__all__ = ["Watched"]
+__all__ = ["CUT", "DAMAGED", "Watched"]
 
-_BLOCK_BYTES, _STEP_BYTES = 4 << 20, 1 << 18
+#: What the problem of a record says where the rest of its file is missing: of a compressed one, and of text.
+DAMAGED, CUT = "the compressed file ends early or is damaged", "the file ends inside this record"
+#: What is asked of a decompressor at a time is lost when it fails.
+_BLOCK_BYTES, _STEP_BYTES = 4 << 20, 1 << 16
 
 
 def _opened(file: BinaryIO, magic: bytes) -> Any:
@@ -28,13 +32,13 @@ def _opened(file: BinaryIO, magic: bytes) -> Any:
 
 
 class Watched:
-    """Blocks of a byte stream; the end of a cut-off compressed stream is remembered, not raised."""
+    """Blocks of a byte stream, and their ``size`` [bytes] so far; the end of a cut-off compressed stream is remembered, not raised."""
 
     def __init__(self, file: BinaryIO, magic: bytes, done: Callable[[int], None] | None = None) -> None:
         stream = _opened(file, magic)
         self.take: Callable[[int], Any] = stream.read1 if isinstance(stream, gzip.GzipFile) else stream.read
         self.file, self.done = file, done
-        self.head, self.problem = b"", ""
+        self.head, self.problem, self.size = b"", "", 0
         self.plain: Callable[[bytes], bytes] = bytes
 
     def peek(self, size: int | None = None) -> bytes:
@@ -59,10 +63,11 @@ class Watched:
             try:
                 part = bytes(self.take(min(size, _STEP_BYTES)))
             except (OSError, EOFError, ValueError, zlib.error, pa.ArrowException) as error:
-                self.problem = f"the compressed file ends early or is damaged: {error}"
+                self.problem = f"{DAMAGED}, after {self.size:,} bytes of text: {error}"
                 break
             if not part:
                 break
             parts.append(part)
             size -= len(part)
+            self.size += len(part)
         return self.plain(b"".join(parts))

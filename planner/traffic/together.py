@@ -2,16 +2,16 @@
 
 In: the records of all files, and a function that says which request a record is a part of. Out: records in which the row's own one holds
 the rest; every other record is given out too, as taken into a row or as one that no row takes. Until all files are read the parts lie in
-a private temporary folder (``TMPDIR``), so that memory stays flat. Knows nothing of formats.
+a file without a name (in ``TMPDIR``), so that memory stays flat, and nothing is left of them however the process ends. Knows nothing of
+formats.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal, TypeAlias
 
 import orjson
@@ -24,7 +24,7 @@ __all__ = ["ABOUT", "MORE", "Part", "more", "together"]
 #: Under what the row's record finds its other parts (a list by key), and the record that tells of its whole file.
 MORE, ABOUT = "planner.more", "planner.about"
 _TABLES = """
-    CREATE TABLE parts (kind TEXT, file INTEGER, line INTEGER, raw BLOB, value BLOB, alone INTEGER);
+    CREATE TABLE parts (kind TEXT, file INTEGER, line INTEGER, alone INTEGER, stands INTEGER, raw BLOB, value BLOB);
     CREATE TABLE keys (key TEXT, kind TEXT, part INTEGER, file INTEGER);
 """
 _BATCH = 1_000
@@ -42,6 +42,7 @@ class Part:
         holds one of ``names``, and where no name fits, of the files with one of ``counts`` rows.
     keys: what the parts of a request share.
     alone: a row takes one record of this key. Of several that differ it is that of the file which holds all keys of the row's file.
+    stands: a ``more`` part that makes the row where none has its key, but other parts do.
     """
 
     kind: Literal["row", "more", "about"]
@@ -49,6 +50,7 @@ class Part:
     names: tuple[str, ...] = ()
     counts: tuple[int, ...] = ()
     alone: bool = False
+    stands: bool = False
 
 
 def more(record: Record, key: Any) -> list[Any]:
@@ -58,35 +60,32 @@ def more(record: Record, key: Any) -> list[Any]:
     return found if isinstance(found, list) else []
 
 
-def together(part: Callable[[Record, str], Part | None], orphan: str, unclear: str = "") -> Gather:
+def together(part: Callable[[Record, str], Part | None], orphan: Callable[[Record], str], unclear: str = "") -> Gather:
     """Return the ``gather`` of a reader.
 
     Parameters
     ----------
     part: (record, file name) → what it is of a request, None when it is one itself.
-    orphan: why a ``more`` or ``about`` record that no row takes is set aside; ``unclear``: why, where a row could take several.
+    orphan: why a ``more`` or ``about`` record that no row takes is set aside; ``unclear``: why, where a row could take several (else the
+        same).
 
     >>> said = [Found(1, b'{"q": 1}', {"q": 1}), Found(2, b'{"a": 1}', {"a": 1}), Found(3, b'{"q": 2}', {"q": 2})]
     >>> key = lambda r: (str(r.get("q") or r.get("a")),)
-    >>> gather = together(lambda r, name: Part("row" if "a" in r else "more", key(r)), "no answer")
+    >>> gather = together(lambda r, name: Part("row" if "a" in r else "more", key(r)), lambda r: "no answer")
     >>> [(f.line, f.value, f.problem) for _, f in gather(("log", f) for f in said)][0]
     (2, {'a': 1, 'planner.more': {'1': [{'q': 1}]}}, '')
     """
 
     def gather(found: Iterator[tuple[str, Found]]) -> Iterator[tuple[str, Found]]:
-        with TemporaryDirectory(prefix="planner-") as folder:
-            heap = _Heap(Path(folder) / "parts")
-            try:
-                for name, record in found:
-                    own = part(record.value, name) if record.value is not None else None
-                    if own is None:
-                        yield name, record
-                    else:
-                        heap.add(own, name, record)
-                yield from heap.rows()
-                yield from heap.rest(orphan, unclear or orphan)
-            finally:
-                heap.close()
+        with closing(_Heap()) as heap:
+            for name, record in found:
+                own = part(record.value, name) if record.value is not None else None
+                if own is None:
+                    yield name, record
+                else:
+                    heap.add(own, name, record)
+            yield from heap.rows()
+            yield from heap.rest(orphan, unclear)
 
     return gather
 
@@ -94,9 +93,8 @@ def together(part: Callable[[Record, str], Part | None], orphan: str, unclear: s
 class _Heap:
     """All parts, on disk; what is held in memory is a byte a part, and what is known of a file."""
 
-    def __init__(self, path: Path) -> None:
-        path.touch(mode=0o600)
-        self._db = sqlite3.connect(path, isolation_level=None)
+    def __init__(self) -> None:
+        self._db = sqlite3.connect("", isolation_level=None)  # SQLite's own temporary file: it loses its name as soon as it is open
         self._db.executescript(f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY; BEGIN; {_TABLES}")
         self._parts: list[tuple[Any, ...]] = []
         self._keys: list[tuple[Any, ...]] = []
@@ -105,7 +103,7 @@ class _Heap:
         self._names: list[str] = []
         self._about_of: dict[int, dict[str, Any] | None] = {}
         self._partner_of: dict[int, int | None] = {}
-        #: Of every part: 0 no row took it, 1 one did, 2 one could not tell it from another.
+        #: Of every part: 0 no row took it, 1 one did, 2 one could not tell it from another, 3 it is the row itself.
         self._fate = bytearray(1)
 
     def close(self) -> None:
@@ -117,7 +115,7 @@ class _Heap:
         file = self._files.setdefault(name, len(self._files))
         if file == len(self._names):
             self._names.append(name)
-        self._parts.append((part.kind, file, found.line, *_kept(found), part.alone))
+        self._parts.append((part.kind, file, found.line, part.alone, part.stands, *_kept(found)))
         self._keys += [(k, part.kind, number, file) for k in dict.fromkeys(part.keys)]
         if part.kind == "about":
             self._abouts.append((part, number, found.value or {}))
@@ -125,7 +123,7 @@ class _Heap:
             self._flush()
 
     def _flush(self) -> None:
-        self._db.executemany("INSERT INTO parts VALUES (?, ?, ?, ?, ?, ?)", self._parts)
+        self._db.executemany("INSERT INTO parts VALUES (?, ?, ?, ?, ?, ?, ?)", self._parts)
         self._db.executemany("INSERT INTO keys VALUES (?, ?, ?, ?)", self._keys)
         self._parts, self._keys = [], []
 
@@ -135,20 +133,34 @@ class _Heap:
         self._db.execute("CREATE INDEX by_key ON keys (key, kind)")
         self._db.execute("CREATE INDEX by_part ON keys (part)")
         for stored in self._db.execute(f"SELECT {_COLUMNS} FROM parts WHERE kind = 'row' ORDER BY rowid"):
-            number, file, line, *_ = stored
-            self._fate[number] = 1
-            keys = [k for (k,) in self._db.execute("SELECT key FROM keys WHERE part = ?", (number,))]
-            held = {k: [_value(s) for s in self._more(k, file)] for k in keys}
-            about = self._about(file)
-            whole = {**_value(stored), MORE: {k: v for k, v in held.items() if v}}
-            yield self._names[file], Found(line, _raw(stored), whole if about is None else {**whole, ABOUT: about})
+            yield self._row(stored)
+        for stored in self._db.execute(f"SELECT {_COLUMNS} FROM parts WHERE stands ORDER BY rowid"):
+            if not self._fate[stored[0]] and self._has_others(stored[0]):
+                yield self._row(stored)
 
-    def rest(self, orphan: str, unclear: str) -> Iterator[tuple[str, Found]]:
+    def _row(self, stored: _Stored) -> tuple[str, Found]:
+        number, file, line, *_ = stored
+        keys = [k for (k,) in self._db.execute("SELECT key FROM keys WHERE part = ?", (number,))]
+        held = {k: [_value(s) for s in self._more(k, file) if s[0] != number] for k in keys}
+        self._fate[number] = 3
+        about = self._about(file)
+        whole = {**_value(stored), MORE: {k: v for k, v in held.items() if v}}
+        return self._names[file], Found(line, _raw(stored), whole if about is None else {**whole, ABOUT: about})
+
+    def _has_others(self, number: int) -> bool:
+        """Say whether parts that do not stand for themselves share a key of part ``number``."""
+        sql = """SELECT 1 FROM keys AS own JOIN keys AS more ON more.key = own.key JOIN parts ON parts.rowid = more.part
+                 WHERE own.part = ? AND more.kind = 'more' AND NOT stands LIMIT 1"""
+        return self._db.execute(sql, (number,)).fetchone() is not None
+
+    def rest(self, orphan: Callable[[Record], str], unclear: str) -> Iterator[tuple[str, Found]]:
         """Yield the other parts, in order: taken, or why they are set aside."""
         for stored in self._db.execute(f"SELECT {_COLUMNS} FROM parts WHERE kind != 'row' ORDER BY rowid"):
             number, file, line, *_ = stored
-            fate = self._fate[number]
-            yield self._names[file], Found(line, b"" if fate == 1 else _raw(stored), None, (orphan, JOINED, unclear)[fate])
+            if (fate := self._fate[number]) == 1:
+                yield self._names[file], Found(line, b"", None, JOINED)
+            elif fate != 3:
+                yield self._names[file], Found(line, _raw(stored), None, (unclear if fate else "") or orphan(_value(stored)))
 
     def _more(self, key: str, file: int) -> list[_Stored]:
         sql = f"SELECT {_COLUMNS} FROM keys JOIN parts ON parts.rowid = part WHERE key = ? AND keys.kind = 'more' ORDER BY part"

@@ -17,10 +17,12 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from planner.errors import InputError
+from planner.traffic.forget import broken_off
 from planner.traffic.reader import all_readers
 from planner.traffic.records import beginning, records
+from planner.traffic.streams import DAMAGED
 
-__all__ = ["other_folder", "system_error", "unknown"]
+__all__ = ["interrupted", "other_folder", "refused", "system_error", "unknown"]
 
 _COLUMNS, _NAME_CHARS = 8, 24
 _HEAD_BYTES, _FOREIGN_SHARE = 4_096, 0.3
@@ -48,10 +50,33 @@ _FIXES = {
 
 def other_folder(path: Path) -> InputError | None:
     """Return the error for a folder of ours that is no log, None for any other path."""
+    if broken_off(path, below=False):
+        fix = "run the command that wrote it again: it goes on from what was kept there, or begins anew; planner forget removes it"
+        return InputError(f"{path}, in which a reading was broken off", "a folder that planner read has finished", fix)
     for name, (what, verb) in _FOLDERS.items():
         if (path / name).is_file():
             return InputError(f"{path}, which is {what}", "a log of requests", f"use it with: {verb} {path}")
     return None
+
+
+def refused(files: Sequence[Path], why: str, looks_like: str) -> InputError:
+    """Say that nothing of ``files`` was accepted and ``why``; where the reason names its own cure, no other is given.
+
+    >>> refused([Path("a.jsonl"), Path("b.jsonl")], "none of 2 records could be accepted (no time; add it: --map timestamp==TIME)", "x")
+    InputError('Got a.jsonl and 1 more: none of 2 records could be accepted (no time); expected x. Add it: --map timestamp==TIME.')
+    """
+    name = f"{files[0]}{f' and {len(files) - 1} more' if len(files) > 1 else ''}"
+    reason, _, cure = why.removesuffix(")").partition("; ")
+    if "--map" in cure:
+        return InputError(f"{name}: {reason})", looks_like, cure)
+    return InputError(f"{name}: {why}", looks_like, "pass format= or mapping= if this is another kind of log")
+
+
+def interrupted(folder: Path, kept: bool) -> str:
+    """Say what an interrupted reading into ``folder`` left, and how to go on."""
+    if kept:
+        return f"Broken off. What was converted so far is kept in {folder}: the same command goes on from there."
+    return "Broken off. Nothing was kept: the same command begins anew."
 
 
 def system_error(error: OSError) -> InputError | None:
@@ -81,6 +106,8 @@ def unknown(file: Path, sample: Sequence[Mapping[str, Any]], fits: Sequence[str]
 
 def _without_records(file: Path, head: bytes) -> InputError:
     broken = next(islice(records(file), 1), None)
+    if broken is not None and broken.problem.startswith(DAMAGED):
+        return InputError(f"{file}: {broken.problem}", "a whole file", "copy it again, or export it again")
     if broken is not None:
         return InputError(f"{file}, record {broken.line}: {broken.problem}", "JSON, CSV or Parquet", "check how the file was written")
     if not head:

@@ -79,6 +79,56 @@ def test_other_apis_and_contradictions_are_set_aside(tmp_path: Path) -> None:
         read(tmp_path / "log", out=tmp_path / "none")
 
 
+_GATE = {"TimeGenerated": "2026-11-03T09:00:00.500Z", "TotalTime": 40, "BackendTime": 35, "ApimSubscriptionId": "shop"}
+
+
+def _pieces(number: int, **fields: Any) -> list[dict[str, Any]]:
+    """Return the messages of a call in two pieces, without the record that has its tokens."""
+    said = json.dumps(SAID)
+    return [_call(number, SequenceNumber=i, RequestMessages=said[a:b], **fields) for i, a, b in ((1, 0, 20), (2, 20, None))]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_failed_call_without_a_record_of_tokens_is_the_gateways(tmp_path: Path, order: int) -> None:
+    """Messages and the gateway's record make a failed request: its status, start, duration and app, and the text that was asked."""
+    records = [
+        _call(1, DeploymentName="mini", ModelName="m", PromptTokens=3, CompletionTokens=1, SequenceNumber=0),
+        *[*_pieces(2, DeploymentName=""), _call(2, **_GATE, ResponseCode=429, Url="https://x.invalid/deployments/mini/chat?v=1")][::order],
+        *[*_pieces(3), _call(3, **_GATE, ResponseCode=503, LastErrorReason="BackendConnectionFailure")][::order],
+    ]
+    traffic = read(_write(tmp_path / "x.jsonl", records), out=tmp_path / "out")
+    rows = _rows(traffic)
+    assert (traffic.meta["accepted"], traffic.meta["quarantined"], traffic.meta["joined"]) == (3, 0, 4)
+    row = rows["c-2"]
+    assert (row["status"], row["error_class"], row["latency_ms"], row["app"]) == ("rate_limit", "429", 40, "shop")
+    assert (row["timestamp"], row["model"], row["model_requested"]) == (pd.Timestamp("2026-11-03T09:00:00.5Z"), "mini", "mini")
+    assert sum(row[b] for b in TOKEN_BUCKETS) == 0
+    if order == 1:
+        assert (json.loads(row["messages"]), row["text_state"]) == (SAID, "full")
+    assert (rows["c-3"]["status"], rows["c-3"]["error_class"], rows["c-3"]["model"]) == ("transport", "BackendConnectionFailure", "unknown")
+
+
+def test_pieces_without_their_call_say_which_record_is_missing(tmp_path: Path) -> None:
+    """An answered call without its tokens, and messages of which nothing else was read, are set aside with what would complete them."""
+    head = _call(1, DeploymentName="mini", ModelName="m", PromptTokens=3, CompletionTokens=1, SequenceNumber=0)
+    records = [head, *_pieces(2), _call(2, **_GATE, ResponseCode=200), *_pieces(3), _call(4, **_GATE, ResponseCode=429)]
+    traffic = read(_write(tmp_path / "x.jsonl", records), out=tmp_path / "out")
+    assert (traffic.meta["accepted"], traffic.meta["quarantined"], traffic.meta["joined"]) == (1, 4, 2)
+    reasons = traffic.quarantine.sort_values("line")["reason"].tolist()
+    assert reasons[0].startswith("a call that was answered, without its record with tokens (SequenceNumber 0)")
+    assert all(r.startswith("messages of a call without its record with tokens") for r in reasons[1:3])
+    assert "another API, or refused before a model was called" in reasons[3]
+
+
+def test_a_call_begins_when_the_gateway_says(tmp_path: Path) -> None:
+    """The gateway's record has the start; the time of the call's own record, which may be its end, stands in only without it."""
+    head = {"DeploymentName": "mini", "ModelName": "m", "PromptTokens": 3, "CompletionTokens": 1, "SequenceNumber": 0}
+    records = [_call(1, **head), _call(1, **_GATE, ResponseCode=200), _call(2, **head)]
+    rows = _rows(read(_write(tmp_path / "x.jsonl", records), out=tmp_path / "out"))
+    assert rows["c-1"]["timestamp"] == pd.Timestamp("2026-11-03T09:00:00.5Z")
+    assert rows["c-2"]["timestamp"] == pd.Timestamp("2026-11-03T09:00:01Z")
+
+
 def test_records_of_storage_are_the_same(tmp_path: Path) -> None:
     """What diagnostic settings write to storage has its fields under ``properties``, in small letters; a tool call is the answer."""
     row = _rows(read(SEEDS / "apim_llm.storage.ndjson", out=tmp_path / "out"))["c-1"]

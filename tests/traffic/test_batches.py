@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -84,15 +88,44 @@ def test_no_order_of_files_changes_what_is_read(tmp_path: Path) -> None:
 
 
 def test_without_the_batch_object_answers_date_themselves(tmp_path: Path) -> None:
-    """A completion's own time stands in; what has none is set aside, and dated by a mapping."""
+    """A completion's own time stands in; what has none is set aside with what would date it: the batch object, or a mapping."""
     shutil.copytree(SEEDS / "openai_batch", tmp_path / "log")
     (tmp_path / "log" / "batch.json").unlink()
     traffic = read(tmp_path / "log", out=tmp_path / "out")
     assert _rows(traffic)["batch_req_1"]["timestamp"] == pd.Timestamp(1762164001, unit="s", tz="UTC")
     assert "batch_req_7" not in _rows(traffic)
-    assert (traffic.quarantine["reason"] == "no timestamp").sum() == 5
+    undated = traffic.quarantine["reason"][traffic.quarantine["reason"].str.startswith("no time: ")]
+    assert len(undated) == 5
+    assert "add the batch object (GET /v1/batches/ID, saved as JSON)" in undated.iloc[0]
+    assert undated.iloc[0].endswith("--map timestamp==2026-11-03T00:00:00Z")
     dated = read(tmp_path / "log", out=tmp_path / "dated", mapping={"timestamp": "=2026-11-03T09:00:00Z"})
     assert "batch_req_7" in _rows(dated)
+
+
+#: Reads a log that is put together, and kills itself once all its parts are held.
+_KILLED = """
+import os, signal, sys
+import planner.traffic.together as together
+from planner.traffic import read
+together._Heap.rows = lambda self: os.kill(os.getpid(), int(sys.argv[3]))
+read(sys.argv[1], out=sys.argv[2])
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_reading_leaves_nothing_of_its_parts(tmp_path: Path, how: signal.Signals) -> None:
+    """Prompts that wait for their answers lie in no file that outlives the process: not in TMPDIR, not beside the result."""
+    secret = "a very private question"
+    _lines(tmp_path / "log" / "in.jsonl", [_asked(f"r-{i}", f"{secret} {i} " * 400) for i in range(500)])
+    _lines(tmp_path / "log" / "out.jsonl", [_answered(f"r-{i}", i) for i in range(500)])
+    places = [tmp_path / name for name in ("tmp", "out")]
+    places[0].mkdir()
+    call = [sys.executable, "-c", _KILLED, str(tmp_path / "log"), str(places[1]), str(int(how))]
+    done = subprocess.run(call, check=False, capture_output=True, env={**os.environ, "TMPDIR": str(places[0])})
+    assert done.returncode == -how, done.stderr
+    left = [file for place in places for file in place.rglob("*") if file.is_file()]
+    assert [file for file in left if secret.encode() in file.read_bytes()] == []
+    assert list(places[0].iterdir()) == []
 
 
 def test_two_batches_with_the_same_ids_keep_their_own_prompts(tmp_path: Path) -> None:
@@ -160,7 +193,9 @@ def test_results_find_their_batch_by_count_and_have_no_time_without_it(tmp_path:
     (tmp_path / "log" / "msgbatch_01_results.jsonl").rename(tmp_path / "log" / "results.jsonl")
     assert len(read(tmp_path / "log", out=tmp_path / "counted")) == 8
     (tmp_path / "log" / "batch.json").unlink()
-    with pytest.raises(InputError, match="no timestamp"):
+    cure = r"\(no time: results state none\); expected .*Add the batch object \(GET /v1/messages/batches/ID, .*--map timestamp==2026-11-03"
+    with pytest.raises(InputError, match=cure) as caught:
         read(tmp_path / "log", out=tmp_path / "undated")
+    assert "another kind of log" not in str(caught.value)
     dated = read(tmp_path / "log", out=tmp_path / "dated", mapping={"timestamp": "=2026-11-03T09:00:00Z"})
     assert len(dated) == 8

@@ -76,6 +76,74 @@ def test_counts_that_contradict_are_set_aside(tmp_path: Path) -> None:
     assert len(traffic) == 9
 
 
+_TOLD = {"inputTokenCount": 9, "cacheReadInputTokenCount": 40, "cacheWriteInputTokenCount": 5}
+_CONVERSE = {"inputTokens": 9, "outputTokens": 2, "totalTokens": 11}
+
+
+def _one(folder: Path, told: dict[str, Any], usage: Any, **body: Any) -> Traffic:
+    """Read one call whose log tells ``told`` and whose answer has ``usage``, beside one that is always sound."""
+    sound = {
+        "schemaType": "ModelInvocationLog",
+        "timestamp": "2026-11-03T09:00:00Z",
+        "requestId": "sound",
+        "modelId": "m",
+        "input": {"inputTokenCount": 1},
+        "output": {"outputTokenCount": 1},
+    }
+    said = [{"metadata": {"usage": usage}}, body] if body else {"usage": usage}
+    call = {**sound, "requestId": "r", "input": told, "output": {"outputBodyJson": said, "outputTokenCount": 2}}
+    path = folder / "log.ndjson"
+    path.write_text("".join(json.dumps(r) + "\n" for r in (sound, call)), "utf-8")
+    return read(path, out=folder / "out")
+
+
+@pytest.mark.parametrize(
+    ("told", "usage", "buckets"),
+    [
+        (_TOLD, _CONVERSE, [9, 40, 5, 0]),
+        (_TOLD, {**_CONVERSE, "totalTokens": 56}, [9, 40, 5, 0]),  # the answer's total holds what it does not name
+        (_TOLD, {"input_tokens": 9, "output_tokens": 2}, [9, 40, 5, 0]),
+        (_TOLD, {"prompt_tokens": 54, "completion_tokens": 2, "total_tokens": 56}, [9, 40, 5, 0]),
+        (_TOLD, {**_CONVERSE, "cacheReadInputTokens": 40}, [9, 40, 5, 0]),  # one of the two is named
+        ({"inputTokenCount": 9}, {**_CONVERSE, "cacheReadInputTokenCount": 40, "cacheWriteInputTokenCount": 5}, [9, 40, 5, 0]),
+        (_TOLD, {**_CONVERSE, "cacheDetails": [{"ttl": "1h", "inputTokens": 4}, {"ttl": "5m", "inputTokens": 1}]}, [9, 40, 1, 4]),
+        (_TOLD, {"input_tokens": 9, "output_tokens": 2, "cache_creation": {"ephemeral_1h_input_tokens": 5}}, [9, 40, 0, 5]),
+    ],
+)
+def test_what_was_cached_is_never_lost(tmp_path: Path, told: dict[str, int], usage: dict[str, Any], buckets: list[int]) -> None:
+    """Cached and written tokens count, whether the log, the answer's usage or both name them, under any of their names."""
+    row = _rows(_one(tmp_path, told, usage))["r"]
+    assert [row[b] for b in TOKEN_BUCKETS[:4]] == buckets
+    assert row["output_tokens"] == 2
+
+
+def test_the_last_chunk_tells_what_the_log_leaves_out(tmp_path: Path) -> None:
+    """A stream's own metrics stand in for the log's counts of cached tokens."""
+    row = _rows(_one(tmp_path, {"inputTokenCount": 9}, _CONVERSE, **{"amazon-bedrock-invocationMetrics": {"cacheReadInputTokenCount": 40}}))
+    assert [row["r"][b] for b in TOKEN_BUCKETS[:4]] == [9, 40, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("usage", "reason"),
+    [
+        (
+            {**_CONVERSE, "cacheReadInputTokens": 41, "cacheWriteInputTokens": 5},
+            "read from the cache are 41 by the answer's usage, 40 by the log",
+        ),
+        ({**_CONVERSE, "cacheWriteInputTokens": 0}, "written to the cache are 0 by the answer's usage, 5 by the log"),
+        (
+            {**_CONVERSE, "cacheWriteInputTokens": 5, "cacheDetails": [{"ttl": "1h", "inputTokens": 4}]},
+            "written to the cache are 5 by the answer's usage, 4 by its cacheDetails",
+        ),
+    ],
+)
+def test_cached_counts_that_contradict_are_set_aside(tmp_path: Path, usage: dict[str, Any], reason: str) -> None:
+    """Where the answer and the log differ in what was cached, the record is quarantined with both numbers."""
+    traffic = _one(tmp_path, _TOLD, usage)
+    assert reason in traffic.quarantine["reason"][0]
+    assert len(traffic) == 1
+
+
 def test_the_app_may_be_the_role_that_called(tmp_path: Path) -> None:
     """``app_from="role"`` reads the assumed role; ``metadata:FIELD`` a field of the request's metadata."""
     by_role = _rows(read(SEED, out=tmp_path / "role", app_from="role"))

@@ -129,6 +129,36 @@ def test_the_csv_reads_like_the_lines(tmp_path: Path, rows: dict[str, dict[str, 
     assert found["latency_ms"].isna().all()
 
 
+_ZERO_ID = "00000000-0000-0000-0000-000000000000"
+#: The columns of @helicone/export's CSV, whose last one was renamed between two versions.
+_COLUMNS = ["response_id", "response_created_at", "response_status", "request_created_at", "request_body", "request_properties"]
+_COLUMNS += ["request_user_id", "model", "prompt_tokens", "completion_tokens", "latency"]
+
+
+@pytest.mark.parametrize("cost", ["cost", "cost_usd"])
+def test_both_versions_of_the_exports_csv_are_recognised(tmp_path: Path, cost: str) -> None:
+    """Twelve columns without a request's id are Helicone's: the answer's id names the request, or its line where no answer has one."""
+
+    def cell(value: Any) -> str:
+        text = json.dumps(value, separators=(",", ":")).replace('"', '""') if isinstance(value, dict) else str(value)
+        return "" if value is None else '"' + text.replace('"', '""') + '"'
+
+    asked = {**REQUEST, "request_user_id": "u-7", "request_properties": {"team": "search"}, cost: 0.25, "latency": None}
+    failed = {"response_status": 429, "completion_tokens": 0, cost: 0}
+    rows = [{**asked, "response_id": "a-1"}, {**asked, "response_id": None, **failed}, {**asked, "response_id": _ZERO_ID, **failed}]
+    names = [*_COLUMNS, cost]
+    path = tmp_path / "output.csv"
+    path.write_text("\n".join([",".join(names), *(",".join(cell(r[n]) for n in names) for r in rows)]) + "\n", "utf-8")
+    traffic = read(path, out=tmp_path / "out")
+    assert (traffic.meta["source_format"], len(traffic), len(traffic.quarantine)) == ("helicone_export", 3, 0)
+    found = traffic.frame(*TRAFFIC.names)
+    assert found["request_id"].tolist() == ["a-1", "output.csv:2", "output.csv:3"]
+    assert found["source_cost_usd"].tolist() == [0.25, 0, 0]
+    row = found.iloc[0]
+    assert (row["app"], row["user"], row["model"], row["input_tokens"], row["output_tokens"]) == ("search", "u-7", "gpt-5-mini", 176, 30)
+    assert (row["messages"], row["latency_ms"], row["status"]) == ('[{"role":"user","content":"Say hi"}]', 900, "ok")
+
+
 def test_an_array_with_a_trailing_comma_is_read(tmp_path: Path) -> None:
     """Helicone's JSON may end with a comma before the bracket."""
     path = tmp_path / "requests.json"

@@ -239,7 +239,7 @@ def test_the_app_comes_from_where_it_is_told(tmp_path: Path, app_from: str | Non
 
 def test_an_app_source_that_a_format_lacks_is_refused(tmp_path: Path) -> None:
     """An unknown app_from says which there are, before anything is read."""
-    with pytest.raises(InputError, match=r"app_from='teem' for litellm_spend; expected one of tag, team, key"):
+    with pytest.raises(InputError, match=r"app_from='teem' for litellm_spend; expected what names the app there: tag:PREFIX, team, key"):
         _read(tmp_path, SPEND, app_from="teem")
 
 

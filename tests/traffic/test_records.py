@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import io
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.errors import InputError
+from planner.traffic import read
 from planner.traffic import streams as module
 from planner.traffic.records import raw_text, records
 
@@ -86,7 +88,53 @@ def test_a_cut_gzip_keeps_what_can_be_read_and_says_so(kind: str, tmp_path: Path
     assert [f.value for f in whole] == [{"a": n} for n in noise[: len(whole)]]
     assert len(whole) > 4_000
     assert last.value is None
-    assert last.problem.startswith("the compressed file ends early or is damaged")
+    text = sum(len(raw_text(f.raw)) + (kind == "json") for f in whole) + 2 * (kind == "csv") + len(raw_text(last.raw))
+    assert last.problem.startswith(f"the compressed file ends early or is damaged, after {text:,} bytes of text")
+
+
+@pytest.mark.parametrize("packed", [gzip.compress, lambda data: pa.compress(data, "zstd", asbytes=True)])
+@pytest.mark.parametrize("text", ['{"a": 1}\n', "a\n1\n", "[]"])
+def test_a_compressed_file_of_which_nothing_is_left_is_no_empty_one(packed: Any, text: str, tmp_path: Path) -> None:
+    """Where the cut leaves nothing that can be decompressed, that is one record with the reason, and the file is called damaged."""
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(packed(text.encode() * 50)[:10])
+    (found,) = records(path)
+    assert (found.value, raw_text(found.raw)) == (None, "")
+    with pytest.raises(InputError, match=r"log\.jsonl: the compressed file ends early or is damaged, after 0 bytes .*Copy it again"):
+        read(path, out=tmp_path / "out")
+
+
+@pytest.mark.parametrize("cut", ["plain", "between rows"])
+def test_a_cut_csv_is_said_to_be_cut(cut: str, tmp_path: Path) -> None:
+    """A last row that ends before its last column says so; a compressed file that is cut between two rows has one record more."""
+    path = tmp_path / "log.csv"
+    if cut == "plain":
+        path.write_text("a,b,c\n1,2,3\n4,5", "utf-8")
+    else:
+        packer = zlib.compressobj(wbits=31)
+        path.write_bytes(packer.compress(b"a,b,c\n1,2,3\n") + packer.flush(zlib.Z_FULL_FLUSH))
+    first, last = records(path)
+    assert first.value == {"a": "1", "b": "2", "c": "3"}
+    expected = {
+        "plain": "2 cells in a table of 3 columns: the file ends inside this record, after 15 bytes",
+        "between rows": "the compressed file ends early or is damaged, after 12 bytes of text",
+    }
+    assert last.problem.startswith(expected[cut])
+
+
+@pytest.mark.parametrize(
+    ("end", "problem"),
+    [
+        ('{"a": {"b": 2}', "not JSON: the file ends inside this record, after 23 bytes"),
+        ('{"a": oops}', "not JSON: unexpected character"),
+        ("oops", "not JSON: unexpected character"),
+    ],
+)
+def test_lines_that_end_inside_a_record_say_so(end: str, problem: str, tmp_path: Path) -> None:
+    """A last line of which the end is missing is told from one that is whole and wrong."""
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"a": 1}\n' + end, "utf-8")
+    assert list(records(path))[-1].problem.startswith(problem)
 
 
 def test_broken_lines_are_kept_whole(tmp_path: Path) -> None:

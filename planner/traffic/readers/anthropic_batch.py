@@ -20,6 +20,10 @@ from planner.traffic.values import Rejected, dig, micros, text, word
 
 _COUNTS = ("succeeded", "errored", "canceled", "expired")
 _ENDS = {"canceled": "cancelled", "expired": "transport"}
+_UNDATED = (
+    "no time: results state none; add the batch object (GET /v1/messages/batches/ID, saved as JSON) to what is read, or say when its "
+    "requests were sent: --map timestamp==2026-11-03T00:00:00Z"
+)
 
 
 def _sniff(sample: Sequence[Record]) -> str | None:
@@ -64,7 +68,7 @@ def _part(record: Record, name: str) -> Part | None:
 
 _joined = together(
     _part,
-    "no result in the files that were read names this request or batch",
+    lambda _: "no result in the files that were read names this request or batch",
     "several files of requests hold this custom_id with other requests, and nothing says which of them was answered",
 )
 
@@ -78,7 +82,7 @@ def _convert(record: Record, options: Options) -> Row:
     message = dig(result, "message")
     message = message if isinstance(message, dict) else {}
     row = {
-        "timestamp": micros(dig(about, "created_at"), "created_at"),
+        "timestamp": _time(dig(about, "created_at"), options),
         "app": metadata_app(options.app_from, asked.get("metadata")),
         "user": text(dig(asked.get("metadata"), "user_id")),
         "provider": "anthropic",
@@ -93,6 +97,12 @@ def _convert(record: Record, options: Options) -> Row:
     }
     known = text(message.get("id"))
     return row if known is None else {"request_id": known, **row}
+
+
+def _time(stated: Any, options: Options) -> int | None:
+    if stated is None and "timestamp" not in dict(options.mapping):
+        raise Rejected(_UNDATED)
+    return micros(stated, "created_at")
 
 
 def _outcome(result: Any, message: Record) -> Row:

@@ -1,12 +1,14 @@
 """Azure API Management's log of model calls (``ApiManagementGatewayLlmLog``), joined with its gateway log by ``CorrelationId``.
 
-A call has a record with its tokens, and further ones with its messages, in pieces of 32 KB by ``SequenceNumber``. Status, duration and who
-called stand in ``ApiManagementGatewayLogs``. All files are read together, in any order: rows of Log Analytics (CSV of the portal, JSON of
-``az monitor log-analytics query``) or the records that diagnostic settings write to storage.
+A call has a record with its tokens, and further ones with its messages, in pieces of 32 KB by ``SequenceNumber``. Status, start, duration
+and who called stand in ``ApiManagementGatewayLogs``. A call that failed may have messages and no record with tokens: then the gateway's
+makes the row. All files are read together, in any order: rows of Log Analytics (CSV of the portal, JSON of ``az monitor log-analytics
+query``) or the records that diagnostic settings write to storage.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -22,6 +24,8 @@ _LLM = ("requestmessages", "responsemessages", "deploymentname", *_TOKENS)
 _GATEWAY = ("responsecode", "totaltime", "backendtime", "backendresponsecode")
 #: How the portal's CSV writes times.
 _PORTAL_TIME = "%m/%d/%Y, %I:%M:%S.%f %p"
+#: Where a URL names the deployment.
+_DEPLOYMENT = re.compile(r"/deployments/([^/?]+)")
 _APPS = {"subscription": "apimsubscriptionid", "product": "productid", "api": "apiid", "deployment": "deploymentname"}
 
 
@@ -51,7 +55,16 @@ def _part(record: Record, name: str) -> Part | None:
     key = text(fields.get("correlationid"))
     if key is None:
         return None
-    return Part("row" if _counts(fields) else "more", (key,))
+    return Part("row", (key,)) if _counts(fields) else Part("more", (key,), stands=_like(fields, _GATEWAY))
+
+
+def _orphan(record: Record) -> str:
+    if _like(_flat(record), _GATEWAY):
+        return "no call of ApiManagementGatewayLlmLog has this CorrelationId: another API, or refused before a model was called"
+    return (
+        "messages of a call without its record with tokens (SequenceNumber 0) and without its record in ApiManagementGatewayLogs; read the "
+        "files that hold them, too"
+    )
 
 
 def _counts(fields: Record) -> bool:
@@ -64,30 +77,45 @@ def _counts(fields: Record) -> bool:
 
 
 def _convert(record: Record, options: Options) -> Row:
-    fields = _flat(record)
-    if not _counts(fields):
+    own = _flat(record)
+    records = [own, *(_flat(r) for r in more(record, text(own.get("correlationid"))))]
+    gate = next((r for r in records if _like(r, _GATEWAY)), {})
+    pieces = [r for r in records if not _like(r, _GATEWAY)]
+    fields = own if _counts(own) else _told(pieces)
+    outcome = _outcome(gate)
+    if not (pieces and (_counts(own) or gate)):
         raise Rejected("no record of a call's tokens")
-    others = [_flat(r) for r in more(record, text(fields.get("correlationid")))]
-    gate = next((o for o in others if _like(o, _GATEWAY)), {})
-    pieces = [p for p in (fields, *others) if p is not gate]
+    if not _counts(own) and outcome["status"] == "ok":
+        raise Rejected("a call that was answered, without its record with tokens (SequenceNumber 0); read the file that holds it, too")
     asked, whole = _joined(pieces, "requestmessages")
     prompt = prompt_columns(asked)
     backend_ms = number(gate.get("backendtime"), "BackendTime")
     return {
-        "request_id": text(fields.get("correlationid")),
-        "timestamp": _time(first(fields.get("timegenerated"), fields.get("time"), gate.get("timegenerated"), gate.get("time"))),
+        "request_id": text(own.get("correlationid")),
+        "timestamp": _time(first(gate.get("timegenerated"), gate.get("time"), fields.get("timegenerated"), fields.get("time"))),
         "app": text({**fields, **gate}.get(_APPS[options.app_from or "subscription"])) or "default",
         "provider": "azure",
-        "model": text(first(fields.get("modelname"), fields.get("deploymentname"))),
-        "model_requested": text(fields.get("deploymentname")),
+        "model": text(first(fields.get("modelname"), _deployment(fields, gate))) or (None if _counts(own) else "unknown"),
+        "model_requested": text(_deployment(fields, gate)),
         "latency_ms": number(first(gate.get("totaltime"), gate.get("durationms"), backend_ms), "TotalTime"),
         "stream": flag(fields.get("isstreamcompletion"), "IsStreamCompletion") or False,
         "cache_hit": str(gate.get("cache")).lower() == "hit" and not backend_ms,
         **(prompt if whole or "messages" not in prompt else {**prompt, "text_state": "cut"}),
         **_answer(_joined(pieces, "responsemessages")[0]),
         **_usage(fields),
-        **_outcome(gate),
+        **outcome,
     }
+
+
+def _told(pieces: Sequence[Record]) -> Record:
+    """Return what the pieces of a call say, each field once; the first that says anything counts."""
+    return {name: value for piece in reversed(pieces) for name, value in piece.items() if first(value) is not None}
+
+
+def _deployment(fields: Record, gate: Record) -> Any:
+    """Return the deployment that a call's record names, or the address that was called."""
+    urls = (str(gate.get(n)) for n in ("backendurl", "url"))
+    return first(fields.get("deploymentname"), *(found[1] for url in urls if (found := _DEPLOYMENT.search(url))))
 
 
 def _joined(pieces: Sequence[Record], name: str) -> tuple[Any, bool]:
@@ -157,9 +185,10 @@ READER = Reader(
     (
         "the provider is Azure (another one behind the gateway: mapping={'provider': '=NAME'})",
         "a call without a record in ApiManagementGatewayLogs was answered",
+        "a failed call whose deployment nothing names has the model 'unknown'",
         "PromptTokens hold cached tokens but for Claude; what was written to a cache is not logged",
         "a message that goes on in the next piece has the same role there",
     ),
     tuple(_APPS),
-    together(_part, "no call of ApiManagementGatewayLlmLog has this CorrelationId: another API, or refused before a model was called"),
+    together(_part, _orphan),
 )

@@ -1,8 +1,8 @@
 """Helicone's requests: the API's pages and ``@helicone/export`` as JSONL, JSON or CSV.
 
 Whether Helicone's own ``prompt_tokens`` hold cached ones has changed over time, so tokens are counted from the answer's ``usage`` where
-bodies were exported. Its ``total_tokens`` do not tell: they are prompt_tokens + completion_tokens in either case. Objects in CSV cells have
-their quotes doubled twice. Exports leave out answers from Helicone's cache.
+bodies were exported. Its ``total_tokens`` do not tell: they are prompt_tokens + completion_tokens in either case. The CSV names requests by
+``response_id`` alone, and objects in its cells have their quotes doubled twice. Exports leave out answers from Helicone's cache.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from planner.traffic.usage import provider_usage
 from planner.traffic.values import Rejected, as_json, count, dig, flag, micros, milliseconds, number, text, unjson
 
 _SIGNS = ("request_created_at", "response_created_at", "response_status", "request_body", "response_body", "prompt_tokens", "delay_ms")
+_IDS = ("request_id", "response_id")
 _NO_ANSWER_ID = "00000000-0000-0000-0000-000000000000"
 _CANCELLED = -3
 _APPS = ("app", "team", "service")
@@ -26,8 +27,8 @@ _FEEDBACK = "helicone-score-feedback"
 
 def _sniff(sample: Sequence[Record]) -> str | None:
     seen = [n for n in _SIGNS if any(n in r for r in sample)]
-    fits = len(seen) >= 3 and "request_created_at" in seen and any("request_id" in r for r in sample)
-    return f"Helicone requests: keys request_id, {', '.join(seen)}" if fits else None
+    named = next((n for n in _IDS if any(n in r for r in sample)), None)
+    return f"Helicone requests: keys {named}, {', '.join(seen)}" if named and len(seen) >= 3 and "request_created_at" in seen else None
 
 
 def _convert(record: Record, options: Options) -> Row:
@@ -40,7 +41,7 @@ def _convert(record: Record, options: Options) -> Row:
     stream = bool(flag(asked["stream"], "stream")) if "stream" in asked else ttft is not None
     tags = [f"{k}:{v}" for k, v in about.items() if not k.startswith("Helicone-")]
     return {
-        "request_id": text(record.get("request_id")),
+        **_name(record),
         "timestamp": micros(record.get("request_created_at"), "request_created_at"),
         "app": _app(about, record, options.app_from),
         "user": text(first(record.get("request_user_id"), record.get("user_id"))),
@@ -62,6 +63,12 @@ def _convert(record: Record, options: Options) -> Row:
         **_quality(record),
         **_outcome(record, answered),
     }
+
+
+def _name(record: Record) -> Row:
+    """Return the request's id, or that of its answer; a request that has neither is named by its line."""
+    known = (text(record.get(n)) for n in _IDS)
+    return next(({"request_id": found} for found in known if found not in (None, _NO_ANSWER_ID)), {})
 
 
 def _object(value: Any) -> dict[str, Any]:

@@ -18,6 +18,10 @@ from planner.traffic.usage import provider_usage
 from planner.traffic.values import Rejected, count, dig, micros, text
 
 _CANCELLED = "batch_cancelled"
+_UNDATED = (
+    "no time: this line states none; add the batch object (GET /v1/batches/ID, saved as JSON) to what is read, or say when its requests "
+    "were sent: --map timestamp==2026-11-03T00:00:00Z"
+)
 
 
 def _sniff(sample: Sequence[Record]) -> str | None:
@@ -56,7 +60,7 @@ def _convert(record: Record, options: Options) -> Row:
     body = body if isinstance(body, dict) else {}
     return {
         "request_id": text(first(record.get("id"), record["custom_id"])),
-        "timestamp": micros(first(dig(about, "created_at"), body.get("created"), body.get("created_at")), "created_at"),
+        "timestamp": _time(first(dig(about, "created_at"), body.get("created"), body.get("created_at")), options),
         "app": metadata_app(options.app_from, asked.get("metadata"), dig(about, "metadata")),
         "user": text(first(asked.get("user"), asked.get("safety_identifier"))),
         "provider": "openai",
@@ -69,6 +73,13 @@ def _convert(record: Record, options: Options) -> Row:
         **_outcome(record, body),
         "service_tier": "batch",
     }
+
+
+def _time(stated: Any, options: Options) -> int | None:
+    """Return when a request was sent; what failed or expired states no time of its own."""
+    if stated is None and "timestamp" not in dict(options.mapping):
+        raise Rejected(_UNDATED)
+    return micros(stated, "created_at")
 
 
 def _outcome(record: Record, body: Record) -> Row:
@@ -92,14 +103,14 @@ READER = Reader(
     _sniff,
     _convert,
     (
-        "requests arrive when their batch was created; without the batch object, when they were answered, and those without an answer "
-        "have no time (set it with mapping={'timestamp': '=TIME'})",
+        "requests arrive when their batch was created; without the batch object, when they were answered, and what failed or expired has "
+        "no time (set it with mapping={'timestamp': '=TIME'})",
         "the provider is OpenAI (another one that writes such files: mapping={'provider': '=NAME'})",
     ),
     ("metadata",),
     together(
         _part,
-        "no answer in the files that were read names this request or batch",
+        lambda _: "no answer in the files that were read names this request or batch",
         "several input files hold this custom_id with other requests, and nothing says which of them was answered",
     ),
 )
