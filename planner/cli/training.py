@@ -75,8 +75,8 @@ def fitted(labels: Labels, traffic: Traffic | None, prices: Path | None, quiet: 
         try:
             return train(labels, traffic, book=book_of(prices), progress=progress, **options)
         except PriceError as error:
-            fix = "" if error.fix.endswith(HOW_TO_ADD) else f"{error.fix}. " if error.fix else ""
-            raise PriceError(error.got, error.expected, f"{fix}{_UNPRICED}") from error
+            other = error.fix.removesuffix(HOW_TO_ADD).removesuffix("; else ")
+            raise PriceError(error.got, error.expected, f"{other}. {_UNPRICED}" if other else _UNPRICED) from error
 
 
 def _check_names(labels: Labels, options: dict[str, Any]) -> None:

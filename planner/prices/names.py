@@ -130,7 +130,7 @@ class Names:
         known = {x for p, m in ids if owner in (None, p) for x in (m, m.split("/")[-1])}
         asked = [x.replace("_", "-") for ref in reversed(refs) for x in (ref, ref.split("/")[-1])]
         near = next((text for ref in asked if (text := did_you_mean(ref, known))), "")
-        return near.removesuffix("?") or f"{'' if owner else 'name its provider, or '}{HOW_TO_ADD}"
+        return f"{near.removesuffix('?')}; else {HOW_TO_ADD}" if near else f"{'' if owner else 'name its provider, or '}{HOW_TO_ADD}"
 
 
 def plain(model: str) -> str:
