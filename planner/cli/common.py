@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from planner.cli.output import bar, note, wrap
+from planner.cli.read_errors import told_when_broken_off, warn
 from planner.errors import InputError
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def traffic_at(log: str, quiet: bool) -> Traffic:
         fix = f"use {shown}, or copy the log whole with planner read {log} and use the folder that it names"
         raise InputError(f"{log}, which was read into {shown} redacted or without its text", "that folder", fix)
     copied = False
-    with bar("reading", quiet, unit="B") as progress:
+    with told_when_broken_off(passing=False), bar("reading", quiet, unit="B") as progress:
 
         def report(done: int, total: int) -> None:
             nonlocal copied
@@ -135,6 +136,7 @@ def traffic_at(log: str, quiet: bool) -> Traffic:
             progress(done, total)
 
         traffic = read(log, progress=report)
+    warn(traffic)
     if copied and traffic.filled("messages", "response"):
         note(
             wrap(f"Copied {log} with its prompts and answers into {traffic.folder}, readable by its owner only (see planner read)."), quiet

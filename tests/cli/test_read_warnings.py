@@ -16,6 +16,7 @@ from click.testing import Result
 from support.litellm_records import PAYLOAD
 from typer.testing import CliRunner
 
+from planner.cli.audit import audit
 from planner.cli.read import read
 from planner.errors import InputError
 from planner.traffic import read as read_log
@@ -46,6 +47,17 @@ def test_a_file_that_ends_early_is_said_aloud(tmp_path: Path, container: str, op
     assert f" {rows} rows of it were read, and every total is of that part only." in line
     how = "after " if container == "gzip" else f"after {(tmp_path / 'cut.jsonl').stat().st_size:,} bytes)"
     assert how in line
+
+
+def test_other_verbs_say_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A verb that reads a log on its way says that the log ends early, each time that its numbers are shown."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cut.jsonl").write_bytes("\n".join(_LINES).encode()[:-100])
+    for _ in range(2):
+        app = typer.Typer()
+        app.command()(audit)
+        said = CliRunner().invoke(app, ["cut.jsonl", "--json"], catch_exceptions=False)
+        assert (said.exit_code, said.stderr.count("WARNING: cut.jsonl ENDS EARLY")) == (0, 1)
 
 
 def test_a_whole_log_is_read_without_a_word(tmp_path: Path) -> None:
