@@ -126,7 +126,7 @@ class Acceptance:
         at = list(rows)
         for place, reason in wrong.items():
             rows[at[place]].reason = reason
-        table, places = _in_order([(table, np.array(at, np.int64)[kept]), *((s.table.take(r), o + s.at[r]) for s, o, r in settled)])
+        table, places = _in_order([(table, np.array(at, np.int64)[kept]), *(_taken(*s) for s in settled)])
         again = self._seen.repeated(table["request_id"].to_pylist())
         for place in places[again].tolist():
             item = items[place] = items.get(place) or _item_at(place, settled)
@@ -190,6 +190,12 @@ def _in_order(parts: Sequence[tuple[pa.Table, NDArray[np.int64]]]) -> tuple[pa.T
     table = pa.concat_tables([t for t, p in parts if len(p)] or [parts[0][0]]).combine_chunks()
     order = np.argsort(places, kind="stable")
     return (table, places) if (order == np.arange(len(order))).all() else (table.take(pa.array(order)), places[order])
+
+
+def _taken(share: Share, offset: int, rows: NDArray[np.int64]) -> tuple[pa.Table, NDArray[np.int64]]:
+    """Return the settled rows of a share, and their places in its block."""
+    whole = len(rows) == len(share.at)
+    return share.table if whole else share.table.take(pa.array(rows)), offset + share.at[rows]
 
 
 def _item_at(place: int, settled: Sequence[_Settled]) -> Item:

@@ -8,7 +8,7 @@ times, token buckets that are not negative and sum to what the source says. Know
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +18,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from planner.schema import STATUSES, TEXT_STATES, TOKEN_BUCKETS, TRAFFIC
-from planner.traffic.contract import complete
 from planner.traffic.reader import CALL_ID, TOTALS, Row
 
 __all__ = ["assemble"]
@@ -26,8 +25,10 @@ __all__ = ["assemble"]
 #: More tokens than any call can hold; larger counts are damage, and their sums could overflow.
 _MOST_TOKENS = 1_000_000_000
 _FIRST, _LAST = (round(datetime(y, 1, 1, tzinfo=UTC).timestamp() * 1e6) for y in (2000, 2100))
-_REQUIRED = {"request_id": "", "timestamp": _FIRST, "model": ""}
+#: Required columns → what stands in for a value until its row is left out.
+_REQUIRED = {"request_id": "", "timestamp": pa.scalar(_FIRST, pa.timestamp("us", tz="UTC")), "model": ""}
 _ALLOWED = {"status": STATUSES, "text_state": TEXT_STATES, "purpose": ("user", "overhead")}
+_WORDS = {name: pa.array(allowed) for name, allowed in _ALLOWED.items()}
 #: Column → (lowest, highest) where it is present.
 _RANGES = {
     "latency_ms": (0.0, math.inf),
@@ -39,7 +40,9 @@ _RANGES = {
     "turn": (0, 2**31 - 1),
     "max_tokens": (0, 2**62),
 }
-_TYPES = {f.name: f.type for f in TRAFFIC.arrow()} | dict.fromkeys(TOTALS, pa.int64())
+_SCHEMA = TRAFFIC.arrow()
+_TYPES = {f.name: f.type for f in _SCHEMA} | dict.fromkeys(TOTALS, pa.int64())
+_DEFAULTS = {c.name: pa.scalar(c.default, _TYPES[c.name]) for c in TRAFFIC.columns}
 #: A row without anything, its columns in the order in which they are assembled; and how many rows are turned at a time, so that they
 #: stay in the processor's cache.
 _BLANK: Row = dict.fromkeys((*sorted(_TYPES), CALL_ID))
@@ -61,20 +64,22 @@ def assemble(rows: Sequence[Row]) -> tuple[pa.Table, NDArray[np.int64], dict[int
     """Return (table of sound rows, their positions in ``rows``, position → reason for the others)."""
     reasons = _Reasons()
     columns = {n: _column(n, values, reasons) for n, values in _turned(rows).items()}
-    totals = {n: columns.pop(n) for n in TOTALS if n in columns}
     for name, blank in _REQUIRED.items():
-        reasons.note(columns[name].is_null(), _says(f"no {name}"))
-        columns[name] = pc.fill_null(columns[name], pa.scalar(blank, pa.int64()).cast(_TYPES[name]) if name == "timestamp" else blank)
-    table = complete(pa.table(columns), TRAFFIC)
-    _check_values(table, reasons)
-    _check_tokens(table, totals, reasons)
-    keep = np.array([i for i in range(len(rows)) if i not in reasons], dtype=np.int64)
-    return (table if len(keep) == len(rows) else table.take(pa.array(keep))), keep, dict(reasons)
+        if columns[name].null_count:
+            reasons.note(columns[name].is_null(), _says(f"no {name}"))
+            columns[name] = columns[name].fill_null(blank)
+    whole = [columns[n] if n in columns else pa.repeat(default, len(rows)) for n, default in _DEFAULTS.items()]
+    table = pa.Table.from_arrays(whole, schema=_SCHEMA)
+    _check_values(table, columns, reasons)
+    _check_tokens(table, columns, reasons)
+    keep = np.array([i for i in range(len(rows)) if i not in reasons] if reasons else range(len(rows)), dtype=np.int64)
+    return (table.take(pa.array(keep)) if reasons else table), keep, dict(reasons)
 
 
 def _turned(rows: Sequence[Row]) -> dict[str, list[Any]]:
-    """Return rows as columns: the required ones, and those that hold anything."""
+    """Return rows as columns: the required ones, and those that any row names."""
     columns: dict[str, list[Any]] = {name: [] for name in _BLANK}
+    named = set(_REQUIRED)
     for start in range(0, len(rows), _TURNED_ROWS):
         some = rows[start : start + _TURNED_ROWS]
         names = tuple(some[0])
@@ -87,14 +92,18 @@ def _turned(rows: Sequence[Row]) -> dict[str, list[Any]]:
             columns[name].extend(values)
         for name in _BLANK.keys() - {*names}:
             columns[name].extend([None] * len(some))
-    return {n: v for n, v in columns.items() if n in _REQUIRED or (n != CALL_ID and v.count(None) < len(v))}
+        named.update(names)
+    return {n: v for n, v in columns.items() if n in named and n != CALL_ID}
 
 
 def _column(name: str, values: list[Any], reasons: _Reasons) -> pa.Array:
+    """Return a column, with its default where there is nothing."""
     try:
-        return pa.array(values, _TYPES[name])
+        column = pa.array(values, _TYPES[name])
     except _UNFIT:
-        return pa.array([_fitting(name, v, i, reasons) for i, v in enumerate(values)], _TYPES[name])
+        column = pa.array([_fitting(name, v, i, reasons) for i, v in enumerate(values)], _TYPES[name])
+    default = _DEFAULTS.get(name)
+    return column.fill_null(default) if column.null_count and default is not None and default.is_valid else column
 
 
 def _fitting(name: str, value: Any, position: int, reasons: _Reasons) -> Any:
@@ -106,26 +115,30 @@ def _fitting(name: str, value: Any, position: int, reasons: _Reasons) -> Any:
     return value
 
 
-def _check_values(table: pa.Table, reasons: _Reasons) -> None:
-    times = table["timestamp"].cast(pa.int64()).to_numpy()
+def _check_values(table: pa.Table, columns: Mapping[str, pa.Array], reasons: _Reasons) -> None:
+    """Note what breaks a law of single values; those of a column that no row names are its default, which keeps them."""
+    times = columns["timestamp"].cast(pa.int64()).to_numpy()
     reasons.note((times < _FIRST) | (times >= _LAST), lambda i: f"timestamp {_when(times[i])} is not between 2000 and 2100: wrong unit?")
     for name, allowed in _ALLOWED.items():
-        wrong = pc.invert(pc.is_in(table[name], pa.array(allowed)))
-        reasons.note(wrong, _shows(table, name, f"not one of {', '.join(allowed)}"))
+        if name in columns:
+            known = pc.is_in(columns[name], _WORDS[name])
+            reasons.note(pc.invert(known), _shows(table, name, f"not one of {', '.join(allowed)}"))
     for name, (low, high) in _RANGES.items():
-        values = table[name].cast(pa.float64(), safe=False).to_numpy()
-        with np.errstate(invalid="ignore"):
-            wrong = ~np.asarray(table[name].is_null()) & ~((values >= low) & (values <= high) & (values < math.inf))
-        reasons.note(wrong, _shows(table, name, f"not from {low:g} to {high:g}"))
+        if name in columns and columns[name].null_count < len(table):
+            values = columns[name].cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+            with np.errstate(invalid="ignore"):
+                wrong = ~np.asarray(columns[name].is_null()) & ~((values >= low) & (values <= high) & (values < math.inf))
+            reasons.note(wrong, _shows(table, name, f"not from {low:g} to {high:g}"))
 
 
-def _check_tokens(table: pa.Table, totals: dict[str, pa.Array], reasons: _Reasons) -> None:
+def _check_tokens(table: pa.Table, columns: Mapping[str, pa.Array], reasons: _Reasons) -> None:
     for name in TOKEN_BUCKETS:
-        values = table[name].to_numpy()
-        reasons.note((values < 0) | (values > _MOST_TOKENS), _shows(table, name, f"not from 0 to {_MOST_TOKENS}"))
+        if name in columns:
+            values = table[name].to_numpy()
+            reasons.note((values < 0) | (values > _MOST_TOKENS), _shows(table, name, f"not from 0 to {_MOST_TOKENS}"))
     for total, buckets in zip(TOTALS, (TOKEN_BUCKETS[:4], TOKEN_BUCKETS[4:]), strict=True):
-        if total in totals:
-            said = pc.fill_null(totals[total], -1).to_numpy(zero_copy_only=False)
+        if total in columns:
+            said = columns[total].fill_null(-1).to_numpy()
             summed = np.sum([table[b].to_numpy() for b in buckets], axis=0)
             reasons.note((said >= 0) & (said != summed), _differs(total.split("_")[1], summed, said))
 

@@ -19,7 +19,7 @@ from planner.traffic.reader import Options, Record, Row
 from planner.traffic.repeating import repeating
 from planner.traffic.shapes import REQUEST_FIELDS, answer_columns, first, message_columns, prompt_columns, request_columns
 from planner.traffic.usage import provider_usage
-from planner.traffic.values import Rejected, as_json, count, dig, micros, milliseconds, number, text, unjson, word
+from planner.traffic.values import Rejected, as_json, as_object, count, dig, micros, milliseconds, number, text, unjson, word
 
 __all__ = ["APP_SOURCES", "FIELDS", "columns", "score_columns", "usage_buckets"]
 
@@ -53,26 +53,49 @@ _EMPTY: Row = dict.fromkeys(TOKEN_BUCKETS, 0)
 
 def columns(record: Record, options: Options) -> Row:
     """Return the row of an observation; Rejected for one that is no call of a model."""
-    given = unjson(record.get("input"))
+    get = record.get
+    given = unjson(get("input"))
     body = given if isinstance(given, dict) else _NOTHING
-    wanted = record.get("metadata") if options.app_from and options.app_from.startswith("metadata") else None
-    row = dict(_settings(record, body, wanted, options.app_from))
-    start, end = micros(record.get("startTime"), "startTime"), micros(record.get("endTime"), "endTime")
-    first_token = micros(record.get("completionStartTime"), "completionStartTime")
-    streamed = first_token is not None and first_token != end  # LiteLLM's callback gives the end for both where nothing was streamed
-    row["request_id"] = text(record.get("id"))
-    row["timestamp"] = start
-    row["latency_ms"] = milliseconds(start, end, "endTime − startTime")
-    row["ttft_ms"] = milliseconds(start, first_token, "completionStartTime − startTime") if streamed else None
-    row["stream"] = streamed
-    row["user"], row["session_id"] = text(record.get("userId")), text(record.get("sessionId"))
-    row["source_cost_usd"] = number(first(record.get("totalCost"), dig(unjson(record.get("costDetails")), "total")), "totalCost")
-    row.update(prompt_columns(given, body.get("system") or body.get("instructions")))
-    row.update(_answer(record.get("output")))
-    row.update(usage_buckets(_usage(record)))
-    if record.get("toolDefinitions") not in (None, "", "{}", {}, []):
+    wanted = get("metadata") if options.app_from and options.app_from.startswith("metadata") else None
+    row = {
+        **_settings(record, body, wanted, options.app_from),
+        **_times(record),
+        "request_id": text(get("id")),
+        "user": text(get("userId")),
+        "session_id": text(get("sessionId")),
+        "source_cost_usd": number(first(get("totalCost"), as_object(get("costDetails")).get("total")), "totalCost"),
+        **prompt_columns(given, body.get("system") or body.get("instructions")),
+        **_answer(get("output")),
+        **usage_buckets(_usage(record)),
+    }
+    if get("toolDefinitions") not in (None, "", "{}", {}, []):
         row["has_tools"] = True
     return row
+
+
+def _times(record: Record) -> Row:
+    """Return arrival, latency, and time to first token of a stream; moments count before durations."""
+    start, end = micros(record.get("startTime"), "startTime"), micros(record.get("endTime"), "endTime")
+    first_token = micros(record.get("completionStartTime"), "completionStartTime")
+    end = _after(start, record, "latency") if end is None else end
+    first_token = _after(start, record, "timeToFirstToken") if first_token is None else first_token
+    streamed = first_token is not None and first_token != end  # LiteLLM's callback gives the end for both where nothing was streamed
+    return {
+        "timestamp": start,
+        "latency_ms": milliseconds(start, end, "endTime − startTime"),
+        "ttft_ms": milliseconds(start, first_token, "completionStartTime − startTime") if streamed else None,
+        "stream": streamed,
+    }
+
+
+def _after(start: int | None, record: Record, name: str) -> int | None:
+    """Return the moment [µs] that lies the duration ``name`` [s], or ``{name}Ms`` [ms], after ``start``; None where there is none."""
+    took_ms = number(record.get(f"{name}Ms"), f"{name}Ms")
+    if (took_s := number(record.get(name), name)) is not None:
+        took_ms = took_s * 1000
+    if took_ms is not None and took_ms < 0:
+        raise Rejected(f"{name} is negative: {took_ms} ms")
+    return None if took_ms is None or start is None else start + round(took_ms * 1000)
 
 
 def _repeated(record: Record, body: Record, metadata: Any, app_from: str | None) -> Row:
@@ -124,9 +147,10 @@ def usage_buckets(usage: Any) -> Row:
     if "prompt_tokens" in usage or any(isinstance(v, dict) for v in usage.values()):
         return provider_usage(usage)
     counts = {key: count(value, key) or 0 for key, value in usage.items()}
-    total = next((counts.pop(k) for k in ("total", "total_tokens") if k in counts), None)
+    total = counts.pop("total") if "total" in counts else counts.pop("total_tokens", None)
     whole = sum(counts.values())
-    counts = _without_sums(counts)
+    if len(_written(tuple(counts))) > 1:
+        counts = _without_sums(counts)
     row, strange = dict(_EMPTY), {}
     for key, value in counts.items():
         if bucket := _bucket(key):
@@ -161,11 +185,15 @@ def _bucket(key: str) -> str | None:
     return "input_tokens" if "input" in key or "prompt" in key else None
 
 
+@lru_cache(maxsize=1024)
+def _written(keys: tuple[str, ...]) -> tuple[str, ...]:
+    """Return those of ``keys`` that count cache writes."""
+    return tuple(k for k in keys if _bucket(k) in _WRITTEN)
+
+
 def _without_sums(counts: dict[str, int]) -> dict[str, int]:
     """Drop the sum of cache writes where their five-minute and one-hour parts stand beside it."""
-    written = [k for k in counts if _bucket(k) in _WRITTEN]
-    if len(written) < 2:
-        return counts
+    written = _written(tuple(counts))
     parts = [k for k in written if any(tier in k for tier in _TIERS)]
     sums = [k for k in written if k not in parts and parts and counts[k] == sum(counts[p] for p in parts)]
     return {k: v for k, v in counts.items() if k not in sums}

@@ -13,7 +13,7 @@ from typing import Any
 
 from planner.traffic.failures import failure_kind
 from planner.traffic.reader import Row
-from planner.traffic.shapes import first, usage_columns
+from planner.traffic.shapes import usage_columns
 from planner.traffic.values import Rejected, as_json, count, dig, micros, milliseconds, text, unjson
 
 __all__ = [
@@ -58,11 +58,9 @@ _ADMIN = ("batch", "file", "list", "retrieve", "delete", "cancel", "vector_store
 _NOTHING: Mapping[str, Any] = {}
 
 
-def tokens(record: Mapping[str, Any], usage: Any, required: bool) -> Row:
+def tokens(record: Mapping[str, Any], usage: Mapping[str, Any], required: bool) -> Row:
     """Return the exclusive token buckets; Rejected when LiteLLM's own numbers contradict each other."""
-    usage = usage if isinstance(usage, dict) else _NOTHING
-    prompt = count(first(record.get("prompt_tokens"), usage.get("prompt_tokens")), "prompt_tokens")
-    completion = count(first(record.get("completion_tokens"), usage.get("completion_tokens")), "completion_tokens")
+    prompt, completion = _stated(record, usage, "prompt_tokens"), _stated(record, usage, "completion_tokens")
     total = count(record.get("total_tokens"), "total_tokens")
     if prompt is None and completion is None and required:
         raise Rejected("no prompt_tokens and no completion_tokens")
@@ -70,6 +68,11 @@ def tokens(record: Mapping[str, Any], usage: Any, required: bool) -> Row:
     if total is not None and total != summed:
         raise Rejected(f"prompt_tokens + completion_tokens are {summed}, the source's total_tokens {total}")
     return usage_columns(prompt or 0, completion or 0, usage)
+
+
+def _stated(record: Mapping[str, Any], usage: Mapping[str, Any], name: str) -> int | None:
+    value = record.get(name)
+    return count(usage.get(name) if value is None or value == "" else value, name)
 
 
 def times(record: Mapping[str, Any], stream: bool | None) -> Row:

@@ -75,6 +75,8 @@ _RANK = {other: rank for rank, other in enumerate(_SAME)}
 _USAGE = (INPUT_TOKENS, OUTPUT_TOKENS, "langfuse.observation.usage_details")
 #: Beginnings of attribute names → whose they are.
 VOCABULARIES = {"gen_ai.": "gen_ai.*", "llm.": "llm.*", "openinference.": "OpenInference's", "langfuse.": "Langfuse's"}
+#: The fields of a span itself that a record has.
+_OWN = ("traceId", "spanId", "parentSpanId", "name", "startTimeUnixNano", "endTimeUnixNano", "status")
 _PLAIN = frozenset({"stringValue", "intValue", "boolValue", "doubleValue", "bytesValue"})
 _DAMAGE = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
 
@@ -187,11 +189,11 @@ def _flat(span: Mapping[str, Any], resource: Mapping[str, Any]) -> dict[str, Any
         events = [_event(e) for e in listed] if (listed := span.get("events")) else []
     except _DAMAGE:
         return None
-    for other in sorted(record.keys() & _SAME.keys(), key=_RANK.__getitem__):
-        if record[other] is not None and record[other] != "":
-            record.setdefault(_SAME[other], record[other])
-    for name in ("traceId", "spanId", "parentSpanId", "name", "startTimeUnixNano", "endTimeUnixNano", "status"):
-        record[name] = span.get(name)
+    if not _SAME.keys().isdisjoint(record):
+        for other in sorted(record.keys() & _SAME.keys(), key=_RANK.__getitem__):
+            if record[other] is not None and record[other] != "":
+                record.setdefault(_SAME[other], record[other])
+    record |= zip(_OWN, map(span.get, _OWN), strict=True)
     record["events"] = events
     return record
 

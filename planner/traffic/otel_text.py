@@ -43,7 +43,10 @@ def text_columns(record: Record) -> Row:
 
 def _held(record: Record, names: Sequence[str], numbered: Sequence[str]) -> Any:
     """Return what the conventions' attribute holds, else what numbered ones do, else plain text or a body."""
-    if record.get(names[0]) is None:
+    whole = record.get(names[0])
+    if whole is not None and whole != "":
+        return unjson(whole)
+    if whole is None:
         for prefix in numbered:
             if found := _numbered(record, prefix):
                 return found
@@ -89,18 +92,20 @@ def _message(message: Mapping[str, Any]) -> Mapping[str, Any]:
         return _openinference(inner)
     parts = message.get("parts")
     if isinstance(parts, list):
-        return _of_parts(message, [p if isinstance(p, dict) else {"type": "text", "content": p} for p in parts])
+        return _of_parts(message, parts)
     calls = unjson(message.get("tool_calls"))
     if isinstance(calls, list):
         return {**message, "tool_calls": [_call(c) if isinstance(c, dict) and "function" not in c else c for c in calls]}
     return message
 
 
-def _of_parts(message: Mapping[str, Any], parts: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+def _of_parts(message: Mapping[str, Any], listed: Sequence[Any]) -> Mapping[str, Any]:
     """Return a message of the conventions in OpenAI's shape: calls of tools beside the content, a tool's answer as its content."""
-    found: dict[str, Any] = {"role": message.get("role")}
-    if len(parts) == 1 and parts[0].get("type") == "text" and message.get("finish_reason") is None:
-        return found | {"content": _part(parts[0])["text"]}
+    if len(listed) == 1 and isinstance(only := listed[0], dict) and only.get("type") == "text":
+        found = {"role": message.get("role"), "content": _said(only)}
+        return found if message.get("finish_reason") is None else {**found, "finish_reason": message["finish_reason"]}
+    parts = [p if isinstance(p, dict) else {"type": "text", "content": p} for p in listed]
+    found = {"role": message.get("role")}
     calls = [_call(p) for p in parts if p.get("type") == "tool_call"]
     answers = [p for p in parts if p.get("type") == "tool_call_response"]
     said = [_part(p) for p in parts if p.get("type") not in ("tool_call", "tool_call_response")]
@@ -117,9 +122,13 @@ def _of_parts(message: Mapping[str, Any], parts: Sequence[Mapping[str, Any]]) ->
 def _part(part: Mapping[str, Any]) -> dict[str, Any]:
     kind = part.get("type")
     if kind in ("text", "reasoning"):
-        return {"type": kind, "text": part.get("content") or part.get("text") or ""}
+        return {"type": kind, "text": _said(part)}
     modality = str(part.get("modality") or "file")
     return {"type": modality, modality: {k: v for k, v in part.items() if k in ("uri", "file_id", "mime_type")}}
+
+
+def _said(part: Mapping[str, Any]) -> Any:
+    return part.get("content") or part.get("text") or ""
 
 
 def _call(call: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,24 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from io import BytesIO
+from typing import Any, TypeAlias
 
 import numpy as np
+import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from planner.traffic.assemble import assemble
-from planner.traffic.attempts import Item, is_failed
+from planner.traffic.attempts import Item
 from planner.traffic.mapping import mapped
 from planner.traffic.nests import AROUND, Around, Nest
-from planner.traffic.reader import ASSUMED, CALL_ID, Options, Reader
-from planner.traffic.records import JOINED, Found, Lines, of_line, raw_of
+from planner.traffic.reader import ASSUMED, CALL_ID, Options, Reader, Row
+from planner.traffic.records import JOINED, Found, Lines, Raw, of_line, raw_of
 from planner.traffic.values import Rejected
 
 __all__ = ["Again", "Converter", "Input", "Piece", "innermost"]
 
 #: What a piece is made of: lines as they stand in the file, or records.
 Input: TypeAlias = Lines | Sequence[Found]
+#: A record on its way: the fields of a Found.
+_Record: TypeAlias = tuple[int, Raw, dict[str, Any] | None, str, int]
 _DAMAGE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError)
 
 
@@ -68,62 +72,73 @@ class Converter:
 
     def __call__(self, file: str, given: Input, one_by_one: bool = False) -> Piece:
         """Return the piece of ``given``, a part of ``file``; every record of it is an item when ``one_by_one``."""
-        items: list[Item] = []
+        items: dict[int, Item] = {}
+        rows: list[Row] = []
+        settled: list[int] = []
         sources: list[int] = []
         sizes: list[int] = []
         nests: list[tuple[int, Nest]] = []
         joined = assumed = 0
         for source, every, nest in self._opened(given):  # one at a time: what is decoded stays in the processor's cache
             if nest is not None:
-                nests.append((len(items), nest))
-            for found in every:
-                if found.problem == JOINED:
+                nests.append((len(sizes), nest))
+            for line, raw, value, problem, size in every:
+                if problem == JOINED:
                     joined += 1
                     continue
-                items.append(self._item(file, found))
-                assumed += bool(items[-1].row.pop(ASSUMED, False))
+                row, reason = self._row(value, problem)
+                if not reason:
+                    if "request_id" not in row:
+                        row["request_id"] = f"{file}:{line}"
+                    if ASSUMED in row:
+                        assumed += bool(row.pop(ASSUMED))
+                if reason or one_by_one or _may_change(row):
+                    items[len(sizes)] = Item(file, line, raw, row, reason)
+                else:
+                    settled.append(len(sizes))
+                    rows.append(row)
                 sources.append(source)
-                sizes.append(found.size or (0 if callable(found.raw) else len(found.raw)))
-        settled = [] if one_by_one else [i for i, item in enumerate(items) if not (item.reason or _may_change(item))]
-        table, kept, _ = assemble([items[i].row for i in settled])
-        at = np.array(settled, np.int64)[kept]
-        calls = [items[i].row.get(CALL_ID) for i in at.tolist()]
-        others = np.setdiff1d(np.arange(len(items)), at).tolist()
-        return Piece(
+                sizes.append(size or (0 if callable(raw) else len(raw)))
+        table, kept, unsound = assemble(rows)
+        calls = [rows[i].get(CALL_ID) for i in kept.tolist()]
+        piece = Piece(
             file,
             np.array(sources, np.int64),
             np.array(sizes, np.int64),
             table,
-            at,
+            np.array(settled, np.int64)[kept],
             pa.array(calls, pa.string()) if any(calls) else None,
-            {place: items[place] for place in others},
+            items,
             nests,
             joined,
             assumed,
         )
+        again = Again(self, piece, given)
+        items.update((settled[i], again(settled[i])) for i in unsound)
+        return piece
 
-    def _opened(self, given: Input) -> Iterator[tuple[int, Iterable[Found], Nest | None]]:
+    def _opened(self, given: Input) -> Iterator[tuple[int, Iterable[_Record], Nest | None]]:
         """Yield the lines or records of ``given`` by number, each with the records in it and how they lie in each other."""
         opens = self.reader.opens
         for source, every in _numbered(given):
             if opens is None:
                 yield source, every, None
             else:
-                yield from ((source, *opens(found)) for found in every)
+                yield from ((source, *opens(Found(*record))) for record in every)
 
-    def _item(self, file: str, found: Found) -> Item:
-        if found.value is None:
-            return Item(file, found.line, found.raw, {}, found.problem)
+    def _row(self, value: dict[str, Any] | None, problem: str) -> tuple[Row, str]:
+        """Return what a record says, or why it says nothing."""
+        if value is None:
+            return {}, problem
         try:
-            row = self.reader.convert(found.value, self.options)
+            row = self.reader.convert(value, self.options)
             if self.options.mapping and self.reader.name != "table":
-                row |= mapped(found.value, self.options.mapping)
+                row |= mapped(value, self.options.mapping)
         except Rejected as error:
-            return Item(file, found.line, found.raw, {}, str(error))
+            return {}, str(error)
         except _DAMAGE as error:
-            return Item(file, found.line, found.raw, {}, f"{type(error).__name__}: {error}")
-        row.setdefault("request_id", f"{file}:{found.line}")
-        return Item(file, found.line, found.raw, row)
+            return {}, f"{type(error).__name__}: {error}"
+        return row, ""
 
 
 class Again:
@@ -147,16 +162,28 @@ class Again:
         return Lines(given.first + source, self._lines[source])
 
 
-def _numbered(given: Input) -> Iterator[tuple[int, Iterable[Found]]]:
-    if isinstance(given, Lines):
-        yield from ((source, of_line(given.first + source, line)) for source, line in enumerate(given.text.split(b"\n")))
-    else:
+def _numbered(given: Input) -> Iterator[tuple[int, Iterable[_Record]]]:
+    if not isinstance(given, Lines):
         yield from ((source, (found,)) for source, found in enumerate(given))
+        return
+    for source, ended in enumerate(BytesIO(given.text)):  # one at a time: each is where the one before was
+        line, number = ended.removesuffix(b"\n"), given.first + source
+        value = _object(line)
+        yield source, of_line(number, line) if value is None else ((number, line, value, "", 0),)
 
 
-def _may_change(item: Item) -> bool:
+def _object(line: bytes) -> dict[str, Any] | None:
+    """Return the record of a line that plainly holds one; None of all others, which take a closer look."""
+    try:
+        value = orjson.loads(line)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) and not isinstance(value.get("data"), list) else None
+
+
+def _may_change(row: Row) -> bool:
     """Say whether other calls of the same request decide what becomes of this one."""
-    return CALL_ID in item.row and bool(item.row[CALL_ID]) and is_failed(item)
+    return bool(row.get(CALL_ID)) and row.get("status", "ok") != "ok"
 
 
 def innermost(piece: Piece, around: Around, again: Callable[[int], Item]) -> Piece:

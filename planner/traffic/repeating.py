@@ -31,7 +31,7 @@ def repeating(make: Callable[..., Row], *fields: Sequence[str]) -> Callable[...,
     >>> app({"team": "a", "id": 1}), app({"team": "a", "id": 2}), calls
     ({'app': 'a'}, {'app': 'a'}, [{'team': 'a'}])
     """
-    known: dict[bytes, tuple[bool, list[Any], Row]] = {}
+    known: dict[bytes, tuple[int, list[Any], Row]] = {}
     records = len(fields)
     ends = [sum(map(len, fields[:i])) for i in range(records + 1)]
 
@@ -44,15 +44,15 @@ def repeating(make: Callable[..., Row], *fields: Sequence[str]) -> Callable[...,
             key = orjson.dumps(values, option=_EXACT)
         except (TypeError, ValueError):  # not JSON: numbers beyond 64 bits, lone surrogates, times
             return _made(values)
-        told = key.count(b"null") == values.count(None)  # else there may be a NaN, which is null in JSON, too
         found = known.get(key)
-        if found is not None and ((told and found[0]) or found[1] == values):
+        if found is not None and (found[0] == values.count(None) or found[1] == values):
             return found[2]
         row = _made(values)
         if len(key) <= _LONGEST:
             if len(known) >= _KNOWN:
                 known.clear()
-            known[key] = told, values, row
+            nulls = key.count(b"null")  # more than there are absent values: there may be a NaN, which is null in JSON, too
+            known[key] = nulls if nulls == values.count(None) else -1, values, row
         return row
 
     def _made(values: list[Any]) -> Row:

@@ -16,6 +16,7 @@ from planner.traffic.values import Rejected, as_json, count, dig, text, unjson
 __all__ = [
     "REQUEST_FIELDS",
     "answer_columns",
+    "exclusive",
     "first",
     "message_columns",
     "prompt_columns",
@@ -65,7 +66,14 @@ def usage_columns(prompt: int, completion: int, usage: Mapping[str, Any]) -> Row
     """
     read, write_5m, write_1h = _cached(usage)
     details = usage.get("completion_tokens_details") or usage.get("output_tokens_details")
-    thought = count(dig(details, "reasoning_tokens") or dig(details, "thinking_tokens"), "reasoning tokens") or 0
+    thought = 0
+    if isinstance(details, dict):
+        thought = count(details.get("reasoning_tokens") or details.get("thinking_tokens"), "reasoning tokens") or 0
+    return exclusive(prompt, completion, read, write_5m, write_1h, thought)
+
+
+def exclusive(prompt: int, completion: int, read: int, write_5m: int, write_1h: int, thought: int) -> Row:
+    """Return the exclusive buckets of inclusive totals whose parts are known; Rejected where the parts exceed the whole."""
     if (inside := read + write_5m + write_1h) > prompt:
         raise Rejected(f"cached and written tokens are {inside}, more than the {prompt} prompt tokens that should hold them")
     if thought > completion:
@@ -124,41 +132,47 @@ def prompt_columns(messages: Any, system: Any = None) -> Row:
     >>> prompt_columns("Say hi", "Be brief.")["messages"]
     '[{"role":"system","content":"Be brief."},{"role":"user","content":"Say hi"}]'
     """
-    messages = unjson(messages)
-    if isinstance(messages, dict) and "messages" in messages:
-        messages = unjson(messages["messages"])
-    if not messages:
+    listed = messages if isinstance(messages, list) else _listed(messages)
+    if not listed:
         return {"text_state": "none"}
-    if not isinstance(messages, list):
-        messages = [messages if isinstance(messages, dict) else {"role": "user", "content": messages}]
-    if system := unjson(system):
-        messages = [{"role": "system", "content": system}, *messages]
-    written = as_json(messages)
-    if "redacted" in written and any(_redacted(dig(m, "content")) for m in messages):
-        return {"text_state": "none"}
-    state = "cut" if _CUT in written else "full"
-    return {"messages": written, "text_state": state, **_read(messages)}
-
-
-def _redacted(content: Any) -> bool:
-    return isinstance(content, str) and content.startswith(_REDACTED)
-
-
-def _read(messages: list[Any]) -> Row:
-    """Count the answers before the newest user message, and name the kinds of the parts."""
+    if system and (told := unjson(system)):
+        listed = [{"role": "system", "content": told}, *listed]
+    written = as_json(listed)
     answers = turn = 0
     parts: list[Any] = []
-    for message in messages:
+    for message in listed:
         if not isinstance(message, dict):
             continue
         role, content = message.get("role"), message.get("content")
+        if isinstance(content, str):
+            if content.startswith(_REDACTED):
+                return {"text_state": "none"}
+        elif isinstance(content, list):
+            parts += content
         if role == "assistant":
             answers += 1
         elif role == "user":
             turn = answers
-        if isinstance(content, list):
-            parts += content
-    return {"turn": turn, "modalities": _modalities(parts) if parts else "text"}
+    return {
+        "messages": written,
+        "text_state": "cut" if "_" in written and _CUT in written else "full",
+        "turn": turn,  # the answers before the newest user message
+        "modalities": _modalities(parts) if parts else "text",
+    }
+
+
+def _listed(messages: Any) -> list[Any]:
+    """Return messages that are no list as one; empty where there is nothing."""
+    messages = unjson(messages)
+    if isinstance(messages, dict) and "messages" in messages:
+        messages = unjson(messages["messages"])
+    if not messages or isinstance(messages, list):
+        return messages or []
+    return [messages if isinstance(messages, dict) else {"role": "user", "content": messages}]
+
+
+def _redacted(content: Any) -> bool:
+    return isinstance(content, str) and content.startswith(_REDACTED)
 
 
 def _modalities(parts: list[Any]) -> str:

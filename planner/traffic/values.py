@@ -13,11 +13,13 @@ from typing import Any
 
 import orjson
 
-__all__ = ["Rejected", "count", "dig", "flag", "micros", "milliseconds", "number", "text", "unjson", "word"]
+__all__ = ["Rejected", "as_object", "count", "dig", "flag", "micros", "milliseconds", "number", "text", "unjson", "word"]
 
 #: Epoch numbers are read as seconds, milliseconds, microseconds or nanoseconds by their size; each covers 1973 to 5138.
 _EPOCH_UNITS = ((1e11, 1_000_000.0), (1e14, 1_000.0), (1e17, 1.0), (1e20, 0.001))
 _NAME_CHARS = 40
+#: So many digits are the same number as a float.
+_EXACT_DIGITS = 15
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TRUE = frozenset({"true", "t", "yes", "y", "1", "1.0"})
 _FALSE = frozenset({"false", "f", "no", "n", "0", "0.0", "none", "null", ""})
@@ -91,6 +93,8 @@ def count(value: Any, name: str) -> int | None:
         return value
     if value is None:
         return None
+    if type(value) is str and len(value) <= _EXACT_DIGITS and value.isdecimal():
+        return int(value)
     if type(value) is not int:
         found = number(value, name)
         if found is None:
@@ -163,8 +167,6 @@ def unjson(value: Any) -> Any:
     >>> unjson("plain")
     'plain'
     """
-    if not isinstance(value, str):
-        return value
     for _ in range(4):
         if not isinstance(value, str) or value.lstrip()[:1] not in ("{", "[", '"'):
             break
@@ -173,6 +175,16 @@ def unjson(value: Any) -> Any:
         except ValueError:
             break
     return value
+
+
+def as_object(value: Any) -> dict[str, Any]:
+    r"""Return an object, or one that is written as JSON text; an empty one for anything else.
+
+    >>> as_object({"a": 1}), as_object('"{\\"a\\": 1}"'), as_object([1])
+    ({'a': 1}, {'a': 1}, {})
+    """
+    found = unjson(value) if isinstance(value, str) else value
+    return found if isinstance(found, dict) else {}
 
 
 def dig(value: Any, *path: str) -> Any:

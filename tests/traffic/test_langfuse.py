@@ -106,6 +106,54 @@ def test_a_first_token_at_the_end_is_no_stream(tmp_path: Path, first_token: str 
     assert (row["stream"], pd.isna(row["ttft_ms"])) == (stream, not stream)
 
 
+@pytest.mark.parametrize(
+    ("told", "latency", "ttft"),
+    [
+        ({"latency": 0.9, "timeToFirstToken": 0.4}, 900, 400),
+        ({"latency": "0.9", "timeToFirstToken": "0.4"}, 900, 400),  # a cell of a table
+        ({"latencyMs": 900, "timeToFirstTokenMs": 400.5}, 900, 400.5),
+        ({"latency": 0.9, "latencyMs": 9}, 900, None),
+        ({"latency": 1.023, "timeToFirstToken": 1.023}, 1023, None),  # the end of a plain call
+        ({"latency": 0, "timeToFirstToken": ""}, 0, None),
+        ({"timeToFirstToken": 0.4}, None, 400),
+        ({"endTime": "2026-11-03T09:00:01.143Z", "timeToFirstToken": 1.023, "latency": 7}, 1023, None),
+        ({"endTime": "2026-11-03T09:00:01.020Z", "completionStartTime": "2026-11-03T09:00:00.520Z", "timeToFirstToken": 7}, 900, 400),
+        ({"latency": 0.9, "completionStartTime": "2026-11-03T09:00:00.520Z"}, 900, 400),
+        ({}, None, None),
+    ],
+)
+def test_durations_stand_in_for_moments(tmp_path: Path, told: dict[str, Any], latency: float | None, ttft: float | None) -> None:
+    """Without endTime or completionStartTime, latency and timeToFirstToken [s], or as …Ms [ms], count and tell a stream."""
+    row = _read(tmp_path, {**OBSERVATION, "endTime": None, **told}).frame("latency_ms", "ttft_ms", "stream").iloc[0]
+    assert [None if pd.isna(row[n]) else row[n] for n in ("latency_ms", "ttft_ms")] == [latency, ttft]
+    assert row["stream"] == (ttft is not None)
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ({"latency": -0.9}, "latency is negative: -900.0 ms"),
+        ({"latencyMs": -9}, "latency is negative: -9.0 ms"),
+        ({"timeToFirstToken": -0.4}, "timeToFirstToken is negative: -400.0 ms"),
+        ({"latency": "soon"}, "latency is 'soon', not a number"),
+        ({"latency": True}, "latency is True, not a number"),
+        ({"timeToFirstTokenMs": []}, "timeToFirstTokenMs is [], not a number"),
+    ],
+)
+def test_a_duration_that_cannot_be_is_set_aside(tmp_path: Path, told: dict[str, Any], reason: str) -> None:
+    """A negative duration, or one that is no number, is refused by name, as a time is."""
+    traffic = _read(tmp_path, OBSERVATION, {**OBSERVATION, "id": "o-2", "endTime": None, **told})
+    assert traffic.quarantine["reason"].tolist() == [reason]
+
+
+def test_the_blob_has_durations_too(tmp_path: Path) -> None:
+    """The blob's ``latency`` and ``time_to_first_token`` are read by their snake_case names."""
+    names = {"traceId": "trace_id", "startTime": "start_time", "modelParameters": "model_parameters", "usageDetails": "usage_details"}
+    given = {names.get(k, k): v for k, v in OBSERVATION.items() if k != "endTime"}
+    row = _read(tmp_path, {**given, "provided_model_name": "m", "latency": 0.9, "time_to_first_token": 0.4}).frame("latency_ms", "ttft_ms")
+    assert row.to_numpy().tolist() == [[900, 400]]
+
+
 def test_only_calls_of_models_are_traffic(tmp_path: Path) -> None:
     """Spans, agents, tools and traces are set aside by their type: an agent's usage is that of its calls again."""
     kinds = ["SPAN", "AGENT", "TOOL", "EVENT", None]

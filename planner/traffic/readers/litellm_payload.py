@@ -12,7 +12,7 @@ from planner.traffic import litellm
 from planner.traffic.reader import Options, Reader, Record, Row
 from planner.traffic.repeating import repeating
 from planner.traffic.shapes import answer_columns, prompt_columns, request_columns
-from planner.traffic.values import dig, flag, number, text, unjson
+from planner.traffic.values import as_object, flag, number, text, unjson
 
 _SIGNS = ("startTime", "response_cost", "model_parameters", "hidden_params", "error_information", "call_type")
 
@@ -24,22 +24,24 @@ def _sniff(sample: Sequence[Record]) -> str | None:
 
 
 def _convert(record: Record, options: Options) -> Row:
-    metadata = unjson(record.get("metadata"))
-    metadata = metadata if isinstance(metadata, dict) else {}
-    asked = unjson(record.get("model_parameters"))
-    row = dict(_settings(record, metadata, options.app_from))
-    stream = flag(record.get("stream"), "stream") or flag(dig(asked, "stream"), "stream") or False
-    row["request_id"] = text(record.get("id")) or text(record.get("litellm_call_id"))
-    row["call_id"] = text(record.get("litellm_call_id"))
-    row["user"] = text(record.get("end_user")) or text(metadata.get("user_api_key_end_user_id"))
-    row["session_id"] = _session(record)
-    row["cache_key"] = litellm.unless(record.get("cache_key"), "Cache OFF")
-    row["source_cost_usd"] = number(record.get("response_cost"), "response_cost")
-    row.update(prompt_columns(record.get("messages"), dig(asked, "system") or dig(asked, "instructions")))
-    row.update(answer_columns(record.get("response")))
-    row.update(litellm.tokens(record, unjson(metadata.get("usage_object")), required=row["status"] == "ok"))
-    row.update(litellm.times(record, stream))
-    return row
+    get = record.get
+    metadata, asked = as_object(get("metadata")), as_object(get("model_parameters"))
+    settings = _settings(record, metadata, options.app_from)
+    stream = flag(get("stream"), "stream") or flag(asked.get("stream"), "stream") or False
+    call_id = text(get("litellm_call_id"))
+    return {
+        **settings,
+        "request_id": text(get("id")) or call_id,
+        "call_id": call_id,
+        "user": text(get("end_user")) or text(metadata.get("user_api_key_end_user_id")),
+        "session_id": _session(record),
+        "cache_key": litellm.unless(get("cache_key"), "Cache OFF"),
+        "source_cost_usd": number(get("response_cost"), "response_cost"),
+        **prompt_columns(get("messages"), asked.get("system") or asked.get("instructions")),
+        **answer_columns(get("response")),
+        **litellm.tokens(record, as_object(metadata.get("usage_object")), required=settings["status"] == "ok"),
+        **litellm.times(record, stream),
+    }
 
 
 def _repeated(record: Record, metadata: Record, app_from: str | None) -> Row:

@@ -20,7 +20,7 @@ from planner.traffic import litellm
 from planner.traffic.reader import TOTALS, Options, Reader, Record, Row
 from planner.traffic.repeating import repeating
 from planner.traffic.shapes import REQUEST_FIELDS, answer_columns, prompt_columns, request_columns
-from planner.traffic.values import Rejected, flag, number, text, unjson
+from planner.traffic.values import Rejected, as_object, flag, number, text, unjson
 
 _JSON_COLUMNS = ("metadata", "request_tags", "messages", "response", "proxy_server_request")
 _PYTHON = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\b(?:True|False|None)\b""", re.DOTALL)
@@ -35,22 +35,27 @@ def _sniff(sample: Sequence[Record]) -> str | None:
 
 def _convert(record: Record, options: Options) -> Row:
     record = _as_values(record)
-    request_id = text(record.get("request_id")) or ""
-    metadata, body = _object(record.get("metadata")), _object(record.get("proxy_server_request"))
-    status = text(record.get("status")) or text(metadata.get("status"))
-    row = dict(_settings(record, metadata, body, status, metadata.get("error_information"), options.app_from))
-    stored = body.get("messages") or body.get("input") or unjson(record.get("messages"))
+    get = record.get
+    request_id = text(get("request_id")) or ""
+    metadata, body = as_object(get("metadata")), as_object(get("proxy_server_request"))
+    status = text(get("status")) or text(metadata.get("status"))
+    settings = _settings(record, metadata, body, status, metadata.get("error_information"), options.app_from)
     stream = flag(body.get("stream"), "stream") or False if body else None
-    row["request_id"] = request_id or None
-    row["user"] = text(record.get("end_user")) or litellm.unless(record.get("user"), "default_user_id")
-    row["session_id"] = _session(record)
-    row["cache_key"] = litellm.unless(record.get("cache_key"), "Cache OFF")
-    row["cache_hit"] = row["cache_hit"] or "_cache_hit" in request_id
-    row["source_cost_usd"] = number(record.get("spend"), "spend")
-    row.update(prompt_columns(stored, body.get("system") or body.get("instructions")))
-    row.update(answer_columns(record.get("response")))
-    row.update(litellm.tokens(record, _usage(metadata), required=row["status"] == "ok"))
-    row.update(litellm.times(record, stream))
+    row = {
+        **settings,
+        "request_id": request_id or None,
+        "user": text(get("end_user")) or litellm.unless(get("user"), "default_user_id"),
+        "session_id": _session(record),
+        "cache_key": litellm.unless(get("cache_key"), "Cache OFF"),
+        "cache_hit": settings["cache_hit"] or "_cache_hit" in request_id,
+        "source_cost_usd": number(get("spend"), "spend"),
+        **prompt_columns(
+            body.get("messages") or body.get("input") or unjson(get("messages")), body.get("system") or body.get("instructions")
+        ),
+        **answer_columns(get("response")),
+        **litellm.tokens(record, _usage(metadata), required=settings["status"] == "ok"),
+        **litellm.times(record, stream),
+    }
     if row["status"] != "ok" and not row["source_cost_usd"] and not unjson(metadata.get("usage_object")):
         row.update(dict.fromkeys((*TOKEN_BUCKETS, *TOTALS), 0))
     if request_id.endswith("_batch_cost"):
@@ -114,13 +119,9 @@ def _as_json(token: re.Match[str]) -> str:
     return f'"{written[1:-1]}"' if plain else orjson.dumps(ast.literal_eval(written)).decode()
 
 
-def _object(value: Any) -> dict[str, Any]:
-    found = unjson(value)
-    return found if isinstance(found, dict) else {}
-
-
 def _usage(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {**_object(metadata.get("additional_usage_values")), **_object(metadata.get("usage_object"))}
+    own, more = as_object(metadata.get("usage_object")), as_object(metadata.get("additional_usage_values"))
+    return {**more, **own} if more else own
 
 
 def _session(record: Mapping[str, Any]) -> str | None:

@@ -18,7 +18,7 @@ from planner.traffic.otel_text import text_columns
 from planner.traffic.providers import provider_name
 from planner.traffic.reader import Options, Reader, Record, Row
 from planner.traffic.repeating import repeating
-from planner.traffic.shapes import first, request_columns, service_tier, usage_columns
+from planner.traffic.shapes import exclusive, first, request_columns, service_tier, usage_columns
 from planner.traffic.usage import inclusive
 from planner.traffic.values import as_json, count, dig, flag, micros, milliseconds, number, text, unjson
 
@@ -39,31 +39,39 @@ def _sniff(sample: Sequence[Record]) -> str | None:
 
 
 def _convert(record: Record, options: Options) -> Row:
-    row = langfuse.columns(_observation(record), Options()) if "langfuse.observation.type" in record else _columns(record)
     kind, _, name = (options.app_from or "").partition(":")
-    row["app"] = (text(record.get(name)) or "default") if kind == "attribute" else _named(record, options.app_from)["app"]
+    app_from = None if kind == "attribute" else options.app_from
+    if "langfuse.observation.type" in record:
+        row = {**langfuse.columns(_observation(record), Options()), "app": _app(record, app_from)}
+    else:
+        row = _columns(record, app_from)
+    if kind == "attribute":
+        row["app"] = text(record.get(name)) or "default"
     return row
 
 
-def _columns(record: Record) -> Row:
+def _columns(record: Record, app_from: str | None) -> Row:
     start, end = _micros(record, "startTimeUnixNano"), _micros(record, "endTimeUnixNano")
     ttft = _first_token_ms(record, start)
-    row = dict(_settings(record))
-    row["request_id"] = text(record["spanId"])
-    row["timestamp"] = start
-    row["latency_ms"] = milliseconds(start, end, "endTimeUnixNano − startTimeUnixNano")
-    row["ttft_ms"] = ttft
-    row["stream"] = row["stream"] or ttft is not None
-    row["user"], row["session_id"] = text(record.get("user.id")), text(record.get("gen_ai.conversation.id"))
-    row["source_cost_usd"] = number(record.get("gen_ai.usage.cost"), "cost")
-    row.update(text_columns(record))
-    row.update(_asked(record))
-    row.update(_tokens(record))
-    row.update(_outcome(record))
-    return row
+    settings = _settings(record, app_from)
+    return {
+        **settings,
+        "request_id": text(record["spanId"]),
+        "timestamp": start,
+        "latency_ms": milliseconds(start, end, "endTimeUnixNano − startTimeUnixNano"),
+        "ttft_ms": ttft,
+        "stream": settings["stream"] or ttft is not None,
+        "user": text(record.get("user.id")),
+        "session_id": text(record.get("gen_ai.conversation.id")),
+        "source_cost_usd": number(record.get("gen_ai.usage.cost"), "cost"),
+        **text_columns(record),
+        **_asked(record),
+        **_tokens(record),
+        **_outcome(record),
+    }
 
 
-def _repeated(record: Record) -> Row:
+def _repeated(record: Record, app_from: str | None) -> Row:
     """Return what does not hang on texts, times and counts."""
     asked = unjson(record["llm.invocation_parameters"])
     tags = tags_of(record["tag.tags"])
@@ -76,33 +84,39 @@ def _repeated(record: Record) -> Row:
         "prompt_version": _prompt_version(record),
         "purpose": "overhead" if record["litellm.request.purpose"] else "user",
         "tags": as_json(tags) if tags else None,
+        "app": _app(record, app_from),
     }
 
 
 def _asked(record: Record) -> Row:
     """Return what attributes say was asked for, where they say it."""
-    said = {
-        "max_tokens": count(record.get("gen_ai.request.max_tokens"), "gen_ai.request.max_tokens"),
-        "has_tools": True if record.get("gen_ai.tool.definitions") else None,
-        "response_format": _FORMATS.get(str(record.get("gen_ai.output.type"))),
-        "reasoning_effort": text(record.get("gen_ai.request.reasoning_effort")),
-        "service_tier": service_tier(record.get("openai.response.service_tier")),
-    }
-    return {name: value for name, value in said.items() if value is not None}
+    get = record.get
+    row: Row = {}
+    if (limit := count(get("gen_ai.request.max_tokens"), "gen_ai.request.max_tokens")) is not None:
+        row["max_tokens"] = limit
+    if get("gen_ai.tool.definitions"):
+        row["has_tools"] = True
+    if shape := _FORMATS.get(str(get("gen_ai.output.type"))):
+        row["response_format"] = shape
+    if effort := text(get("gen_ai.request.reasoning_effort")):
+        row["reasoning_effort"] = effort
+    if tier := service_tier(get("openai.response.service_tier")):
+        row["service_tier"] = tier
+    return row
 
 
 def _tokens(record: Record) -> Row:
     """Return the exclusive buckets; the conventions' counts hold cached, written and reasoning tokens, unless the span's total differs."""
-    prompt, completion = count(record.get(INPUT_TOKENS), INPUT_TOKENS), count(record.get(OUTPUT_TOKENS), OUTPUT_TOKENS)
+    get = record.get
+    prompt, completion = count(get(INPUT_TOKENS), INPUT_TOKENS), count(get(OUTPUT_TOKENS), OUTPUT_TOKENS)
     if prompt is None and completion is None:
         return {}
-    read, written, thought = (count(record.get(name), name) or 0 for name in _PARTS)
-    total = count(record.get("gen_ai.usage.total_tokens"), "gen_ai.usage.total_tokens")
+    read, written, thought = [count(get(name), name) or 0 for name in _PARTS]
+    total = count(get("gen_ai.usage.total_tokens"), "gen_ai.usage.total_tokens")
     prompt, completion = inclusive(prompt or 0, completion or 0, read + written, thought, total)
-    if not (read or written or thought) and (whole := _printed(record.get("metadata.usage_object"))):
+    if not (read or written or thought) and (whole := _printed(get("metadata.usage_object"))):
         return usage_columns(prompt, completion, whole)
-    parts = {"cache_read_input_tokens": read, "cache_creation_input_tokens": written}
-    return usage_columns(prompt, completion, {**parts, "completion_tokens_details": {"reasoning_tokens": thought}})
+    return exclusive(prompt, completion, read, written, 0, thought)
 
 
 def _printed(value: Any) -> dict[str, Any]:
@@ -147,6 +161,8 @@ def _first_token_ms(record: Record, start: int | None) -> float | None:
     seconds = number(record.get("gen_ai.response.time_to_first_chunk"), "gen_ai.response.time_to_first_chunk")
     if seconds is not None:
         return seconds * 1000
+    if not record["events"]:
+        return None
     at = next((e.get("at") for e in record["events"] if e.get("event") in _FIRST_TOKEN_EVENTS), None)
     return milliseconds(start, _nanos(at, "the first token's time"), "first token − startTimeUnixNano")
 
@@ -160,22 +176,21 @@ def _nanos(value: Any, name: str) -> int | None:
     return int(value) // 1000 if isinstance(value, str) and value.isdecimal() else micros(value, name)
 
 
-def _app(record: Record, app_from: str | None) -> Row:
+def _app(record: Record, app_from: str | None) -> str:
     """Return the app: by default an ``app:``, ``team:`` or ``service:`` tag, else LiteLLM's team, else the resource's service."""
-    service = text(record["service.name"])
+    service = text(record.get("service.name"))
     service = None if service is None or service.startswith("unknown_service") else service
     if app_from == "service":
-        return {"app": service or "default"}
-    tagged = app_of(tags_of(record["tag.tags"]), {}, None, app_from)
-    return {"app": tagged if app_from or tagged != "default" else text(record["litellm.team.alias"]) or service or "default"}
+        return service or "default"
+    tagged = app_of(tags_of(record.get("tag.tags")), {}, None, app_from)
+    return tagged if app_from or tagged != "default" else text(record.get("litellm.team.alias")) or service or "default"
 
 
-_named = repeating(_app, ("service.name", "tag.tags", "litellm.team.alias"))
 _settings = repeating(
     _repeated,
     (
         *("llm.invocation_parameters", "tag.tags", "gen_ai.request.stream", *_MODEL, "gen_ai.provider.name", "litellm.request.purpose"),
-        *("gen_ai.prompt.name", "llm.prompt_template.version"),
+        *("gen_ai.prompt.name", "llm.prompt_template.version", "service.name", "litellm.team.alias"),
     ),
 )
 
