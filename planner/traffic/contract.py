@@ -16,13 +16,14 @@ __all__ = ["complete"]
 
 def complete(table: pa.Table, contract: Table) -> pa.Table:
     """Bring ``table`` to the columns, order and types of ``contract``, filling defaults; extra columns are an error."""
-    extra = sorted(set(table.column_names) - set(contract.names))
+    given = set(table.column_names)
+    extra = sorted(given - set(contract.names))
     if extra:
         raise InputError(f"columns {', '.join(extra)}", f"columns of {contract.name}: {', '.join(contract.names)}")
     columns = []
     schema = contract.arrow()
     for column, target in zip(contract.columns, schema, strict=True):
-        if column.name in table.column_names:
+        if column.name in given:
             values = table[column.name]
             values = values if values.type == target.type else values.cast(target.type)
             if column.default is not None and values.null_count:

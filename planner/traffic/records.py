@@ -177,10 +177,13 @@ def _second_try(raw: bytes, problem: str) -> tuple[Any, str]:
 def _lines(stream: Watched) -> Iterator[Lines | Found]:
     number, rest = 1, b""
     for block in stream:
-        text, end, rest = (rest + block).rpartition(b"\n")
-        if end:
-            yield Lines(number, text)
-            number += text.count(b"\n") + 1
+        end = block.rfind(b"\n")
+        if end < 0:
+            rest += block
+            continue
+        text, rest = b"".join((rest, memoryview(block)[:end])), block[end + 1 :]
+        yield Lines(number, text)
+        number += text.count(b"\n") + 1
     if rest.strip() or stream.problem:
         yield _last(number, rest, stream)
 

@@ -19,7 +19,7 @@ __all__ = ["CUT", "DAMAGED", "Watched"]
 
 #: What the problem of a record says where the rest of its file is missing: of a compressed one, and of text.
 DAMAGED, CUT = "the compressed file ends early or is damaged", "the file ends inside this record"
-#: What is asked of a decompressor at a time is lost when it fails.
+#: What is asked of a decompressor at a time is lost when it fails; a plain file gives a block at once.
 _BLOCK_BYTES, _STEP_BYTES = 4 << 20, 1 << 16
 
 
@@ -36,6 +36,7 @@ class Watched:
 
     def __init__(self, file: BinaryIO, magic: bytes, done: Callable[[int], None] | None = None) -> None:
         stream = _opened(file, magic)
+        self._step = _BLOCK_BYTES if stream is file else _STEP_BYTES
         self.take: Callable[[int], Any] = stream.read1 if isinstance(stream, gzip.GzipFile) else stream.read
         self.file, self.done = file, done
         self.head, self.problem, self.size = b"", "", 0
@@ -61,7 +62,7 @@ class Watched:
         parts: list[bytes] = []
         while size > 0 and not self.problem:
             try:
-                part = bytes(self.take(min(size, _STEP_BYTES)))
+                part = bytes(self.take(min(size, self._step)))
             except (OSError, EOFError, ValueError, zlib.error, pa.ArrowException) as error:
                 self.problem = f"{DAMAGED}, after {self.size:,} bytes of text: {error}"
                 break
