@@ -7,7 +7,7 @@ nothing of prices, contracts and invoices beyond their files.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,9 @@ from planner.cli.common import Json, Log, Prices, Quiet, book_of, traffic_at
 from planner.cli.compare import span
 from planner.cli.output import Part, beside, grid, missing, percent, show, usd, wrap
 from planner.errors import InputError
+
+if TYPE_CHECKING:
+    from planner.prices import Audit
 
 __all__ = ["audit"]
 
@@ -69,7 +72,7 @@ def audit(
         Part("prices", {"book": found.book.name, "date": found.book.date}),
         Part("spend", spent, _spend(spent, found.total.evidence, found.thin)),
         Part("losses", lost, _losses(lost[lost["usd"] > 0], found.thin)),
-        Part("unpriced", found.priced.problems, _unpriced(found.priced.problems)),
+        Part("unpriced", found.problems, _unpriced(found)),
     ]
     show(parts, json)
 
@@ -114,8 +117,11 @@ def _losses(lost: Any, thin: str) -> str:
     return _explained(grid(_spanned(lost), columns), thin)
 
 
-def _unpriced(problems: Any) -> str:
-    if problems.empty:
+def _unpriced(found: Audit) -> str:
+    from planner.traffic.sampling import counted
+
+    if not found.lacking:
         return ""
-    lines = [beside([f"{rows:,} rows"], [reason], 14) for rows, reason in zip(problems["rows"], problems["reason"], strict=True)]
+    told = [(f"{counted(weight)} rows", reason) for reason, weight in found.lacking.items()]
+    lines = [beside([rows], [reason], max(14, *(len(rows) + 2 for rows, _ in told))) for rows, reason in told]
     return "\n".join(["No price, and not in any sum:", *lines[:_SHOWN]])

@@ -6,7 +6,7 @@ nothing of how rows are stored.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,6 +25,13 @@ _AGAIN = "Half a file does not tell who is in it; read the log again, without th
 _DRAWN = ("work.json", "answers.json")
 #: Marks of folders that are searched, with the file that tells one of ours from a stranger's.
 _SEARCHED = {"traffic.json": "traffic.parquet", "labels.json": "items.parquet"}
+#: What is counted of a folder, and how it is called.
+_KINDS = {
+    "requests": "requests",
+    "set_aside": "rows that were set aside",
+    "labelled": "labelled requests",
+    "answers": "answers asked for in the background",
+}
 
 
 def forget(
@@ -41,8 +48,9 @@ def forget(
 ) -> None:
     """Remove a user's rows from the Traffic and Labels that were written from this working directory, and say how many went.
 
-    Rows that were set aside go, too, where they name the user. What was derived from a changed log is made anew when it is needed. What a
-    reading that was broken off left is removed, whoever is in it, and begins anew when its log is read again; so does one under way.
+    So do the answers that production asked for in the background (state/mirror of an exported folder), while it goes on. Rows that were set
+    aside go, too, where they name the user. What was derived from a changed log is made anew when it is needed. What a reading that was
+    broken off left is removed, whoever is in it, and begins anew when its log is read again; one under way is left alone, and named.
     Logs that were redacted are searched for the user's hash, by the salt in .planner/salt. The exit code is 1 where a folder of planner's
     could not be searched.
 
@@ -50,6 +58,7 @@ def forget(
 
         planner forget ann@example.com
         planner forget user-17 --folder november --json
+        planner forget ann@example.com --folder production
     """
     from planner.traffic.forget import mended, names_of
     from planner.traffic.privacy import SALT
@@ -80,20 +89,24 @@ class _Search:
     removed: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     untouched: list[str] = field(default_factory=list)
+    growing: list[str] = field(default_factory=list)
     failed: bool = False
 
     def below(self, root: Path) -> None:
         """Search ``root`` and all folders in it."""
         from planner.traffic.forget import broken_off, folders_with
+        from planner.traffic.forget_answers import mirrors
 
         self._clear(broken_off(root))
         for mark in (*_SEARCHED, *_DRAWN):
             for path in folders_with(mark, root):
                 self._one(path, mark)
+        self._answers(mirrors(root))
 
     def at(self, path: Path) -> None:
         """Search a folder that was written once, if it is there."""
         from planner.traffic.forget import broken_off, mended
+        from planner.traffic.forget_answers import exported, mirrors
 
         if path.is_dir():
             mended(path)
@@ -102,21 +115,42 @@ class _Search:
         marks = [mark for mark in (*_SEARCHED, *_DRAWN) if (path / mark).is_file()]
         for mark in marks:
             self._one(path, mark)
-        if not marks and not left:
+        self._answers(mirrors(path, below=False))
+        if not marks and not left and not exported(path):
             self.gone.append(str(path))
 
     def _clear(self, folders: list[Path]) -> None:
         """Remove what broken-off readings left."""
         from planner.traffic.forget import cleared
+        from planner.traffic.under_way import BusyError
 
         for folder in folders:
             try:
                 cleared(folder)
+            except BusyError:
+                self._skip(folder, "A reading is under way there; forget again when it is over.")
             except OSError as error:
-                self.skipped.append({"folder": str(folder), "reason": f"{error}; remove the folder."})
-                self.failed = True
+                self._skip(folder, f"{error}; remove the folder.")
             else:
                 self.removed.append(str(folder))
+
+    def _answers(self, folders: list[Path]) -> None:
+        """Remove the answers that production asked for in the background."""
+        from planner.traffic.forget_answers import forget_answers, growing
+
+        for folder in folders:
+            late = growing(folder)
+            try:
+                counts = {"requests": 0, "set_aside": 0, "labelled": 0, "answers": forget_answers(folder, self.names)}
+            except OSError as error:
+                self._skip(folder, str(error))
+            else:
+                self.found.append({"folder": str(folder), **counts})
+                self.growing += [str(folder)] * late
+
+    def _skip(self, folder: Path, reason: str) -> None:
+        self.skipped.append({"folder": str(folder), "reason": reason})
+        self.failed = True
 
     def _one(self, path: Path, mark: str) -> None:
         if mark in _DRAWN:
@@ -138,13 +172,13 @@ def _from_traffic(path: Path, names: tuple[str, ...]) -> dict[str, int]:
     from planner.traffic.forget import forget_in
 
     accepted, aside = forget_in(Traffic.open(path), names)
-    return {"requests": accepted, "set_aside": aside, "labelled": 0}
+    return {"requests": accepted, "set_aside": aside, "labelled": 0, "answers": 0}
 
 
 def _from_labels(path: Path, names: tuple[str, ...]) -> dict[str, int]:
     from planner.labels.forgotten import forget_labels
 
-    return {"requests": 0, "set_aside": 0, "labelled": forget_labels(path, names)}
+    return {"requests": 0, "set_aside": 0, "labelled": forget_labels(path, names), "answers": 0}
 
 
 _FORGET: dict[str, Callable[[Path, tuple[str, ...]], dict[str, int]]] = {"traffic.json": _from_traffic, "labels.json": _from_labels}
@@ -152,13 +186,11 @@ _FORGET: dict[str, Callable[[Path, tuple[str, ...]], dict[str, int]]] = {"traffi
 
 def _parts(search: _Search) -> list[Part]:
     found = search.found
-    rows = {name: sum(int(f[name]) for f in found) for name in ("requests", "set_aside", "labelled")}
-    changed = [f for f in found if f["requests"] or f["set_aside"] or f["labelled"]]
-    lines = [f"  {f['folder']}: {f['requests']:,} requests, {f['set_aside']:,} set aside, {f['labelled']:,} labelled" for f in changed]
-    whole = f"{rows['requests']:,} requests, {rows['set_aside']:,} rows that were set aside and {rows['labelled']:,} labelled requests"
-    said = (
-        f"{whole} are gone, from {len(changed)} of {len(found)} folders." if changed else f"No rows of this user in {len(found)} folders."
-    )
+    rows = {name: sum(int(f[name]) for f in found) for name in _KINDS}
+    changed = [f for f in found if any(f[name] for name in _KINDS)]
+    lines = [f"  {f['folder']}: {_listed(f)}" for f in changed]
+    where = f"{len(changed)} of {len(found)} folders"
+    said = f"{_listed(rows)} are gone, from {where}." if changed else f"No rows of this user in {len(found)} folders."
     notes = _notes(search)
     return [
         Part("rows", rows, "\n".join([said, *lines])),
@@ -171,9 +203,18 @@ def _parts(search: _Search) -> list[Part]:
     ]
 
 
+def _listed(rows: Mapping[str, int | str]) -> str:
+    """Say how many rows of each kind there are, of those of which there are any."""
+    *most, last = [f"{rows[name]:,} {said}" for name, said in _KINDS.items() if rows[name]]
+    return f"{', '.join(most)} and {last}" if most else last
+
+
 def _notes(search: _Search) -> list[str]:
     """Say where nobody looked, and why."""
     notes: list[Any] = [f"Not searched: {s['folder']}. {s['reason']}" for s in search.skipped]
+    if search.growing:
+        late = "what the user asked by now may be written in the next minutes: forget again then"
+        notes.append(f"Production is writing {', '.join(search.growing)}; {late}.")
     if search.removed:
         notes.append(f"Removed, since a reading was broken off there: what it left in {', '.join(search.removed)}. {_AGAIN}")
     if search.gone:

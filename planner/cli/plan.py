@@ -68,7 +68,7 @@ def _head(found: Recommendations) -> str:
     from planner.comparison.silence import period
 
     spend = found.spend.format(",.2f", "$")
-    return wrap(f"{found.requests:,} requests in {period(found.days)}; {spend} a month at {found.prices}.")
+    return wrap(f"{found.requests:,} requests{found.standing} in {period(found.days)}; {spend} a month at {found.prices}.")
 
 
 def _changes(found: Recommendations) -> str:

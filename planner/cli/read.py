@@ -7,7 +7,7 @@ what was accepted and set aside with the reasons, and which levers the rest can 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -213,7 +213,7 @@ def _traffic(traffic: Traffic, book: PriceBook) -> list[Part]:
         Part("coverage", found.table, _coverage(found.table, spent.total.evidence)),
         Part("levers", found.levers, _levers(found.levers)),
         copied(traffic),
-        Part("unpriced", spent.priced.problems, _unpriced(spent.priced.problems)),
+        Part("unpriced", spent.problems, _unpriced(spent.lacking)),
         Part("next", f"planner audit {traffic.folder}", f"Read into {traffic.folder}\nNext: planner audit {traffic.folder}"),
     ]
 
@@ -227,13 +227,16 @@ def _quarantine(traffic: Traffic) -> str:
     return "\n".join(["Set aside, by reason:", *lines, *([f"{rest:>9,}  other reasons"] if rest else [])])
 
 
-def _unpriced(problems: Any) -> str:
-    if problems.empty:
+def _unpriced(lacking: Mapping[str, Any]) -> str:
+    import numpy as np
+
+    from planner.traffic.sampling import counted
+
+    if not lacking:
         return ""
-    more = f" ({len(problems) - 1} further reasons in planner audit)" if len(problems) > 1 else ""
-    return wrap(
-        f"{problems['rows'].sum():,} requests have no price and count for nothing here: {problems['reason'].iloc[0].rstrip('.')}{more}."
-    )
+    more = f" ({len(lacking) - 1} further reasons in planner audit)" if len(lacking) > 1 else ""
+    lost = counted(np.concatenate([*lacking.values()]))
+    return wrap(f"{lost} requests have no price and count for nothing here: {next(iter(lacking)).rstrip('.')}{more}.")
 
 
 def _coverage(table: Any, evidence: str) -> str:

@@ -62,10 +62,11 @@ def _of_app(context: Context, app: str) -> Change | None:
 
 
 def _best(context: Context, app: str, tiers: Sequence[SlowTier]) -> tuple[Rowset, int, list[str], SlowTier] | None:
-    """Return the rows, saving, models and tier of the cheapest of ``tiers``, None when none is cheaper than today."""
+    """Return the rows, saving, models and tier of the cheapest of ``tiers``, None when none is cheaper than today or can be told."""
+    told = [t for t in tiers if t.tier not in context.untold.kinds]
     usual = ~np.isin(context.logged.tier, [t.tier for t in SLOW_TIERS])
     rows = context.app_rows(app, context.open & usual)
-    options = [(*_worth(context, tier, rows), tier) for tier in tiers]
+    options = [(*_worth(context, tier, rows), tier) for tier in told]
     best = max(options, key=lambda o: o[1], default=None)
     return best if best and best[1] > 0 else None
 

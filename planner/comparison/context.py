@@ -7,7 +7,7 @@ that turns a State into money. Knows nothing of any particular change.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from planner.comparison.of_part import Untold, untold
 from planner.errors import PriceError
 from planner.prices import PriceBook, on_date
 from planner.schema import EVIDENCE
@@ -73,12 +74,13 @@ class Context:
     rows: its columns. logged: what was sent. apps: what may be assumed.
     at: the price date, or ``simulation.AS_LOGGED``.
     spend_pusd: (n,) what each row costs as logged; 0 where it was not billed or has no price.
-    priced: (n,) where it has one. unpriced: why not, most rows first: (reason, rows).
+    priced: (n,) where it has one. unpriced: why not, most requests first, and how many each of these rows stands for.
     start_ms, ready_ms: (n,) arrival and end since the first arrival [ms].
     text_key: (n,) key of the text, 0 without whole text. request_key: with app, model and parameters.
     prefixes: leading blocks; all empty (size 0) when the log has neither text nor blocks.
     aside: rows of the source that reading set aside. units: (n,) codes of what a sample draws whole; None where
-        every row stands for itself. thin: why no total of this sample has an interval; empty where totals may have one.
+        every row stands for itself. thin: why no total of this sample has an interval; empty where totals may have one. untold: what a
+        part of a log cannot tell.
     single: (n,) neither streamed nor in a session of several.
     finish: (n,) finish reason. tools: (n,) tools were offered. text_only: (n,) no image or audio in the prompt.
     """
@@ -90,7 +92,7 @@ class Context:
     at: dt.date | str
     spend_pusd: NDArray[np.int64]
     priced: NDArray[np.bool_]
-    unpriced: tuple[tuple[str, int], ...]
+    unpriced: Mapping[str, NDArray[np.float64]]
     start_ms: NDArray[np.int64]
     ready_ms: NDArray[np.int64]
     request_key: NDArray[np.uint64]
@@ -102,6 +104,7 @@ class Context:
     aside: int
     units: NDArray[np.int64] | None
     thin: str
+    untold: Untold
 
     @property
     def per_month(self) -> float:
@@ -176,7 +179,7 @@ def context_of(traffic: Traffic, book: PriceBook, apps: Apps, at: dt.date | str,
     unpriced = np.zeros(len(rows), bool)
     ready = since + np.maximum(np.nan_to_num(rows.latency_ms, nan=UNTIMED_MS).astype(np.int64), 1)
     bare = Context(
-        rows, state, apps, book, at, np.zeros(len(rows), np.int64), ~unpriced, (), since, ready, prints.request, prints.prefixes,
+        rows, state, apps, book, at, np.zeros(len(rows), np.int64), ~unpriced, {}, since, ready, prints.request, prints.prefixes,
         more["finish_reason"].to_numpy(zero_copy_only=False),
         more["has_tools"].to_numpy(zero_copy_only=False).astype(bool),
         pc.equal(more["modalities"], "text").to_numpy(zero_copy_only=False).astype(bool),
@@ -184,6 +187,7 @@ def context_of(traffic: Traffic, book: PriceBook, apps: Apps, at: dt.date | str,
         int(traffic.meta.get("quarantined", 0)),
         units_of(traffic) if (rows.weight != 1).any() else None,
         too_thin(traffic),
+        untold(traffic),
     )  # fmt: skip
     return _priced(bare)
 
@@ -200,6 +204,7 @@ def _priced(bare: Context) -> Context:
     state = bare.logged
     found = bare.book.price(bare.rows.provider, bare.rows.model, bare.rows.tier, state.tokens, when)
     priced = (found.reason == 0) & state.called
-    counts = np.bincount(found.reason[state.called], minlength=len(found.reasons))
-    unpriced = sorted(((r, int(c)) for r, c in zip(found.reasons[1:], counts[1:], strict=True) if c), key=lambda x: -x[1])
-    return replace(bare, spend_pusd=np.where(state.called, found.cost_pusd, 0), priced=priced, unpriced=tuple(unpriced))
+    reason = np.where(state.called, found.reason, 0)
+    lacking = {found.reasons[i]: bare.rows.weight[reason == i] for i in np.unique(reason[reason != 0])}
+    unpriced = dict(sorted(lacking.items(), key=lambda reason: -reason[1].sum()))
+    return replace(bare, spend_pusd=np.where(state.called, found.cost_pusd, 0), priced=priced, unpriced=unpriced)

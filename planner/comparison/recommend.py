@@ -23,9 +23,10 @@ from planner.comparison.silence import notes
 from planner.prices import PriceBook
 from planner.prices.money import usd_sum, weighted
 from planner.simulation import price_date
-from planner.stats import Estimate, expanded, weakest
+from planner.stats import Estimate, weakest
 from planner.traffic import Traffic
 from planner.traffic.apps import Apps
+from planner.traffic.sampling import limits, standing
 from planner.units import PUSD_PER_USD
 
 __all__ = ["FAMILIES", "recommend"]
@@ -50,7 +51,7 @@ def recommend(
     at: dt.date | str | None = None,
     progress: Progress | None = None,
 ) -> Recommendations:
-    """Return the ranked changes that need no quality label.
+    """Return the ranked changes that need no quality label; of a sample without those that only a whole log shows, which a note names.
 
     Parameters
     ----------
@@ -68,7 +69,7 @@ def recommend(
     terms.require(context.names)
     found: list[Change] = []
     for i, make in enumerate(FAMILIES.values(), 1):
-        found += [c for c in (priceable(context, c) for c in make(context)) if len(c.rows)]
+        found += [c for c in (priceable(context, c) for c in make(context) if c.kind not in context.untold.kinds) if len(c.rows)]
         if progress:
             progress(n + n * i // (len(FAMILIES) + 1), 2 * n)
     ranked = sorted((_ranked(context, c) for c in found), key=lambda r: (not r.change.combines, -r.saving.value))
@@ -82,6 +83,7 @@ def recommend(
         f"{book.name} prices of {book.said(context.at)}",
         ceiling(context),
         tuple(notes(context, drafted=apps is None)),
+        standing(context.rows.weight),
     )
     if progress:
         progress(2 * n, 2 * n)
@@ -124,5 +126,5 @@ def _spend(context: Context) -> Estimate:
     found = money(context, rows, pusd, "estimated", context.book.name, rows)
     if context.units is None or found.low is None:
         return found
-    drawn = expanded(pusd * (context.per_month / PUSD_PER_USD), weight, context.units[rows])
-    return replace(found, low=None, high=None) if np.isnan(drawn.low) else replace(found, low=float(drawn.low), high=float(drawn.high))
+    low, high = limits(pusd * (context.per_month / PUSD_PER_USD), weight, context.units[rows], context.thin)
+    return replace(found, low=low, high=high)

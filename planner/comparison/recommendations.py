@@ -49,6 +49,7 @@ class Recommendations:
     spend: what the log costs [USD a month] at ``prices``.
     ceiling: per app the most that routing could save, and the labels that would decide; see ``comparison.ceiling``.
     notes: what this log cannot say, and why.
+    standing: for how many requests those of a sample stand, in words to put after them; nothing of a log that is whole.
     """
 
     ranked: tuple[Ranked, ...]
@@ -59,10 +60,11 @@ class Recommendations:
     prices: str
     ceiling: pd.DataFrame = field(repr=False)
     notes: tuple[str, ...] = field(repr=False)
+    standing: str = ""
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row per change in the order of ``ranked`` [USD a month]; ``in_combined``: it alters no answer."""
+        """One row per change in the order of ``ranked`` [USD a month]; ``in_combined``: it alters no answer. ``rows`` are the log's own."""
         rows = [
             (
                 r.change.what, r.change.app, r.owner, r.saving.value, r.saving.low, r.saving.high, r.saving.evidence, r.change.combines,
@@ -77,7 +79,7 @@ class Recommendations:
         """The list in words, with what it does not say; changes worth less than a thousandth of the spend are only counted."""
         cost = f"{_money(self.spend)} a month" if self.spend.n else "no request has a price"
         lines = [
-            f"{self.requests:,} requests in {period(self.days)}; {cost} at {self.prices}.",
+            f"{self.requests:,} requests{self.standing} in {period(self.days)}; {cost} at {self.prices}.",
             "Nothing below needs a quality label, and nothing says how good an answer is.",
             *self._list(),
         ]

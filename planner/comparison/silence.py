@@ -17,6 +17,7 @@ from planner.prices.money import usd_sum, weighted
 from planner.prices.provider_rules import prompt_cache
 from planner.schema import STATUSES
 from planner.stats import BUCKETS, effective_clusters
+from planner.traffic.sampling import counted
 
 __all__ = ["notes", "period", "set_aside"]
 
@@ -27,6 +28,8 @@ def notes(context: Context, drafted: bool) -> Iterator[str]:
     """Yield what is not known, most important first; ``drafted``: the apps are guesses from the log."""
     if context.thin:
         yield context.thin
+    if context.untold.said:
+        yield context.untold.said
     yield from _short(context)
     if context.aside:
         yield set_aside(context.aside)
@@ -67,11 +70,10 @@ def period(days: float) -> str:
 
 
 def _unpriced(context: Context) -> Iterator[str]:
-    count = sum(n for _, n in context.unpriced)
-    if count:
-        said = context.unpriced[0][0].rstrip(".")
+    if context.unpriced:
+        said, count = next(iter(context.unpriced)).rstrip("."), counted(np.concatenate([*context.unpriced.values()]))
         stated = "; if the log does not name its model, read it again with mapping={'model': '=NAME'}" if "'unknown'" in said else ""
-        yield f"{count:,} of {len(context.rows):,} requests have no price and are in no figure: {said}{stated}."
+        yield f"{count} of {counted(context.rows.weight)} requests have no price and are in no figure: {said}{stated}."
 
 
 def _patience(context: Context) -> Iterator[str]:
@@ -82,6 +84,8 @@ def _patience(context: Context) -> Iterator[str]:
 
 
 def _unreadable(context: Context) -> Iterator[str]:
+    if "response cache" in context.untold.kinds:
+        return
     share = _share(context, ~readable(context))
     if not context.prefixes.size.any():
         yield "Prompt caches: this log has neither text nor prefix blocks, so nothing can be said for 100% of spend."
@@ -93,6 +97,8 @@ def _unreadable(context: Context) -> Iterator[str]:
 
 
 def _no_rule(context: Context) -> Iterator[str]:
+    if "prompt cache" in context.untold.kinds:
+        return
     without = np.zeros(len(context.rows), bool)
     names = []
     for provider, model, rows in context.groups(np.flatnonzero(context.open)):
@@ -106,12 +112,13 @@ def _no_rule(context: Context) -> Iterator[str]:
 
 def _failures(context: Context) -> Iterator[str]:
     kinds = [(k, context.rows.billable & (context.rows.status == i)) for i, k in enumerate(STATUSES) if i]
-    said = [f"{k} {int(rows.sum()):,} (${_month(context, rows):,.2f} billed a month)" for k, rows in kinds if rows.any()]
-    retries = int((context.rows.attempts[context.rows.billable] - 1).clip(0).sum())
-    if said or retries:
+    weight, billed = context.rows.weight, context.rows.billable
+    said = [f"{k} {counted(weight[rows])} (${_month(context, rows):,.2f} billed a month)" for k, rows in kinds if rows.any()]
+    retries = np.repeat(weight[billed], (context.rows.attempts[billed] - 1).clip(0))
+    if said or len(retries):
         yield (
-            f"Failures: {', '.join(said) or 'none'}; {retries:,} retries, whose tokens the log does not hold: if they were billed is not "
-            "known, and no saving is claimed for them."
+            f"Failures: {', '.join(said) or 'none'}; {counted(retries)} retries, whose tokens the log does not hold: if they were billed "
+            "is not known, and no saving is claimed for them."
         )
 
 

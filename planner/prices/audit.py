@@ -25,10 +25,10 @@ from planner.prices.losses import losses
 from planner.prices.money import pusd_sum, usd_by, usd_sum, weighted
 from planner.prices.priced import NO_TOKENS, Priced
 from planner.schema import EVIDENCE, TOKEN_BUCKETS, TRAFFIC
-from planner.stats import REFUSE, Estimate, expanded, weakest
+from planner.stats import REFUSE, Estimate, weakest
 from planner.traffic import Traffic
 from planner.traffic.rows import evidence_of
-from planner.traffic.sampling import too_thin, units_of
+from planner.traffic.sampling import limits, standing, too_thin, units_of
 from planner.units import PUSD_PER_USD, pusd_to_usd
 
 __all__ = ["Audit", "audit"]
@@ -94,12 +94,9 @@ class Audit:
     def limits(self, rows: NDArray[np.bool_], pusd: NDArray[np.int64]) -> tuple[float | None, float | None]:
         """Return the interval of the sum of ``pusd`` (n,) over ``rows`` (n,) [USD].
 
-        None where each row stands for itself alone, where fewer than ten units tell, and where the sample is too ``thin``.
+        None in a log that is whole; in a sample where fewer than ten units tell, and where it is too ``thin``: see ``sampling.limits``.
         """
-        if (self.weight[rows] == 1).all() or self.thin:
-            return None, None
-        found = expanded(pusd[rows] / PUSD_PER_USD, self.weight[rows], self.units[rows])
-        return (None, None) if np.isnan(found.low) else (float(found.low), float(found.high))
+        return limits(pusd[rows] / PUSD_PER_USD, self.weight[rows], self.units[rows], self.thin) if self.sampled else (None, None)
 
     @cached_property
     def units(self) -> NDArray[np.int64]:
@@ -119,7 +116,7 @@ class Audit:
     @property
     def standing(self) -> str:
         """For how many requests a sample's rows stand, in words; nothing for a log that is whole."""
-        return f" (standing for {self.weight.sum():,.0f})" if self.sampled else ""
+        return standing(self.weight)
 
     @cached_property
     def evidence(self) -> NDArray[np.int8]:
@@ -136,7 +133,7 @@ class Audit:
     def by(self, *columns: str) -> pd.DataFrame:
         """Sum spend by ``columns``: any of the log's, ``hour`` (of the day, UTC), ``day``, or ``bucket`` (token bucket).
 
-        Returns ``columns``, ``requests`` and ``tokens`` (weighted), ``usd``, ``share`` of the total and ``unpriced`` rows, dearest
+        Returns ``columns``, ``requests``, ``tokens``, ``usd``, ``share`` of the total and ``unpriced`` requests (all weighted), dearest
         first; of a sample also ``low`` and ``high`` of each sum, NaN below ten units or where it is too ``thin``. InputError names a column
         that is not there.
         """
@@ -153,8 +150,8 @@ class Audit:
             grouped = pd.concat(each, ignore_index=True)
         grouped["share"] = grouped["usd"] / (self.total.value or 1.0)
         ordered = grouped.sort_values("usd", ascending=False, kind="stable", ignore_index=True)
-        limits = ["low", "high"] if self.sampled else []
-        return ordered[[*columns, "requests", "tokens", "usd", *limits, "share", "unpriced"]]
+        ends = ["low", "high"] if self.sampled else []
+        return ordered[[*columns, "requests", "tokens", "usd", *ends, "share", "unpriced"]]
 
     def _keys(self, columns: Sequence[str]) -> pd.DataFrame:
         derived = [c for c in columns if c in _DERIVED]
@@ -164,10 +161,10 @@ class Audit:
         return frame[list(columns)]
 
     def _grouped(self, keys: pd.DataFrame, spend: NDArray[np.int64], tokens: NDArray[np.int64]) -> pd.DataFrame:
-        counts = pd.DataFrame({"requests": self.weight, "tokens": self.weight * tokens, "unpriced": self.reason != 0})
+        counts = pd.DataFrame({"requests": self.weight, "tokens": self.weight * tokens, "unpriced": self.weight * (self.reason != 0)})
         sums = counts.groupby([keys[c] for c in keys], dropna=False, observed=True, sort=False).sum()
         sums["usd"] = usd_by(spend, keys)
-        sums["tokens"] = np.rint(sums["tokens"]).astype(np.int64)
+        sums[["tokens", "unpriced"]] = np.rint(sums[["tokens", "unpriced"]]).astype(np.int64)
         found = sums.reset_index()
         return found.join(self._limits(keys, spend)) if self.sampled else found
 
@@ -177,12 +174,11 @@ class Audit:
         order = np.argsort(group, kind="stable")
         usd, weight, unit = spend[order] / PUSD_PER_USD, self.weight[order], self.units[order]
         ends = np.searchsorted(group[order], np.arange(group.max(initial=-1) + 2))
-        limits = np.full((len(ends) - 1, 2), np.nan)
-        for i, (a, b) in enumerate(pairwise(ends.tolist())):
-            if b - a >= REFUSE and not self.thin:  # fewer rows are fewer units
-                found = expanded(usd[a:b], weight[a:b], unit[a:b])
-                limits[i] = float(found.low), float(found.high)
-        return pd.DataFrame(limits, columns=["low", "high"])
+        found: list[tuple[float | None, float | None]] = []
+        for a, b in pairwise(ends.tolist()):
+            told = b - a >= REFUSE or (weight[a:b] == 1).all()  # fewer rows are fewer units
+            found.append(limits(usd[a:b], weight[a:b], unit[a:b], self.thin) if told else (None, None))
+        return pd.DataFrame(found, columns=["low", "high"], dtype=float)
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -202,9 +198,42 @@ class Audit:
         return frame.assign(reason=np.array(self.priced.reasons, object)[self.reason[rows]]).reset_index(drop=True)
 
     @cached_property
+    def problems(self) -> pd.DataFrame:
+        """Rows without a price: ``provider, model, tier, reason, rows, requests`` (weighted), most requests first."""
+        frame = self.unpriced.rename(columns={"service_tier": "tier"}).assign(rows=1, requests=self.weight[self.reason != 0])
+        keys = frame.groupby(["provider", "model", "tier", "reason"], dropna=False, observed=True, sort=False)
+        found = keys[["rows", "requests"]].sum().reset_index()
+        return found.sort_values("requests", ascending=False, kind="stable", ignore_index=True)
+
+    @cached_property
+    def lacking(self) -> dict[str, NDArray[np.float64]]:
+        """Why rows have no price, and for how many requests each of these rows stands, most requests first."""
+        found = {str(self.priced.reasons[i]): self.weight[self.reason == i] for i in np.unique(self.reason[self.reason != 0])}
+        return dict(sorted(found.items(), key=lambda reason: -reason[1].sum()))
+
+    @cached_property
+    def comparable(self) -> NDArray[np.bool_]:
+        """Which rows (n,) have a price here and a cost in the source."""
+        both: NDArray[np.bool_] = (self.reason == 0) & np.isfinite(self._source_usd)
+        return both
+
+    @property
     def compared(self) -> int:
-        """How many rows have a price here and a cost in the source."""
-        return int(((self.reason == 0) & np.isfinite(self._source_usd)).sum())
+        """How many rows are ``comparable``."""
+        return int(self.comparable.sum())
+
+    @cached_property
+    def differs(self) -> NDArray[np.bool_]:
+        """Which of the ``comparable`` rows (n,) cost another amount in the source: by more than 1 % and 1e-6 USD."""
+        source, ours = self._source_usd, self.cost_pusd / 1e12
+        near = np.maximum(AGREES_WITHIN * np.maximum(np.abs(ours), np.abs(source)), AGREES_WITHIN_USD)
+        return self.comparable & (np.abs(ours - source) > near)
+
+    @cached_property
+    def difference(self) -> Estimate:
+        """How much more the rows that differ cost here than in the source, weighted [USD]; of a sample with its limits."""
+        more = np.where(self.differs, self.cost_pusd - np.nan_to_num(self._source_usd) * PUSD_PER_USD, 0.0)
+        return self.estimate(self.differs, weighted(np.rint(more).astype(np.int64), self.weight))
 
     @cached_property
     def _source_usd(self) -> NDArray[np.float64]:
@@ -213,14 +242,12 @@ class Audit:
 
     @cached_property
     def disagreements(self) -> pd.DataFrame:
-        """Rows whose cost differs from the source's by more than 1 % and 1e-6 USD, largest difference first.
+        """Rows that ``differs`` marks, largest difference first; costs are those of the row, ``weight`` for how many it stands.
 
-        ``cause`` names the one mistake that would explain the source's figure, where one does.
+        ``cause`` names the one mistake that would explain the source's figure, where one does: see ``causes``.
         """
-        source, ours = self._source_usd, self.cost_pusd / 1e12
-        far = np.abs(ours - source) > np.maximum(AGREES_WITHIN * np.maximum(np.abs(ours), np.abs(source)), AGREES_WITHIN_USD)
-        rows = np.flatnonzero((self.reason == 0) & np.isfinite(source) & far)
-        frame = self.traffic.frame("request_id", "timestamp", "app", "provider", "model", "service_tier", "cache_hit").iloc[rows]
+        source, ours, rows = self._source_usd, self.cost_pusd / 1e12, np.flatnonzero(self.differs)
+        frame = self.traffic.frame("request_id", "timestamp", "app", "provider", "model", "service_tier", "cache_hit", "weight").iloc[rows]
         frame = frame.assign(source_usd=source[rows], usd=ours[rows], difference_usd=ours[rows] - source[rows])
         frame["cause"] = causes(self, rows, source[rows])
         return frame.sort_values("difference_usd", key=np.abs, ascending=False, kind="stable", ignore_index=True)

@@ -1,7 +1,8 @@
 """Causes: why a source's own cost differs from ours, where one simple mistake explains it.
 
 In: rows of an audit and the source's costs. Out: a phrase per row; empty where none of the known mistakes gives the source's
-figure. Knows nothing of who is right: a contract may explain the same difference.
+figure. What recurs counts by different usages, since the same call made again shows the same again; in a sample a cause is one that ten
+drawn conversations show. Knows nothing of who is right: a contract may explain the same difference.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.stats import REFUSE
+
 if TYPE_CHECKING:
     from planner.prices.audit import Audit
 
@@ -19,8 +22,11 @@ __all__ = ["causes"]
 
 _Tokens = NDArray[np.int64]
 _WORDS = ("input", "cache reads", "five-minute cache writes", "one-hour cache writes", "output", "reasoning")
-#: A factor that explains at least this many rows is no coincidence.
-_RECURS = 10
+#: Factors and rates that hold for at least so many different usages are no coincidence, and factors only where they stand out among others
+#: this near: they are so many times as frequent.
+_RECURS, _NEAR, _STANDS_OUT = 10, 0.025, 10.0
+#: Factors are told apart by so much.
+_STEP = 1e-3
 
 
 def causes(audit: Audit, rows: NDArray[np.int64], source_usd: NDArray[np.float64]) -> NDArray[np.object_]:
@@ -30,18 +36,40 @@ def causes(audit: Audit, rows: NDArray[np.int64], source_usd: NDArray[np.float64
     for label, usd in _mistakes(audit, rows):
         agrees = np.abs(usd - source_usd) <= np.maximum(1e-3 * source_usd, 1e-9)
         found[agrees & (found == "")] = label
-    _factors(found, source_usd, audit.cost_pusd[rows] / 1e12)
+    _factors(found, source_usd, audit, rows)
     _own_rates(found, source_usd, audit, rows)
+    if audit.sampled:
+        _of_few(found, audit.units[rows])
     return found
 
 
-def _factors(found: NDArray[np.object_], source_usd: NDArray[np.float64], ours_usd: NDArray[np.float64]) -> None:
-    """Name a factor between source and ours that recurs among the rows nothing else explains: a margin or a discount."""
+def _of_few(found: NDArray[np.object_], units: NDArray[np.int64]) -> None:
+    """Take back what fewer than ten of those who were drawn show: of the whole log it says nothing."""
+    for cause in set(found):
+        if len(np.unique(units[found == cause])) < REFUSE:
+            found[found == cause] = ""
+
+
+def _factors(found: NDArray[np.object_], source_usd: NDArray[np.float64], audit: Audit, rows: NDArray[np.int64]) -> None:
+    """Name a factor between source and ours that recurs among the rows nothing else explains: a margin or a discount.
+
+    Usages at other rates have all kinds of factors, of which some recur where there are many: one that is meant stands out.
+    """
+    ours_usd = audit.cost_pusd[rows] / 1e12
     open_ = np.flatnonzero((found == "") & (ours_usd > 0))
-    ratio = np.round(source_usd[open_] / ours_usd[open_], 3)
-    values, inverse, count = np.unique(ratio, return_inverse=True, return_counts=True)
-    for i in np.flatnonzero(count >= _RECURS):
-        found[open_[inverse == i]] = f"the source charges {values[i]:g} times our cost (a margin or a discount)"
+    step = np.rint(source_usd[open_] / ours_usd[open_] / _STEP).astype(np.int64)
+    calls = np.column_stack([step, audit.tokens[rows[open_]], audit.cost_pusd[rows[open_]]])
+    values, count = np.unique(np.unique(calls, axis=0)[:, 0], return_counts=True)
+    wide = round(_NEAR / _STEP)
+    running = np.concatenate([[0], np.cumsum(count)])
+
+    def within(reach: int) -> NDArray[np.int64]:
+        first, end = np.searchsorted(values, values - reach), np.searchsorted(values, values + reach, "right")
+        return np.asarray(running[end] - running[first])
+
+    near = (within(wide) - within(1)) / (2 * wide - 2)  # what a factor is rounded to may be one step beside it
+    for value in values[(count >= _RECURS) & (count >= _STANDS_OUT * near)].tolist():
+        found[open_[step == value]] = f"the source charges {value * _STEP:g} times our cost (a margin or a discount)"
 
 
 def _own_rates(found: NDArray[np.object_], source_usd: NDArray[np.float64], audit: Audit, rows: NDArray[np.int64]) -> None:
@@ -52,7 +80,7 @@ def _own_rates(found: NDArray[np.object_], source_usd: NDArray[np.float64], audi
         chosen = open_[positions]
         tokens, usd = audit.tokens[rows[chosen]], source_usd[chosen]
         used = np.flatnonzero(tokens.any(0))
-        if len(chosen) < _RECURS or np.linalg.matrix_rank(tokens[:, used]) < len(used):
+        if len(np.unique(tokens, axis=0)) < _RECURS or np.linalg.matrix_rank(tokens[:, used]) < len(used):
             continue
         rates = np.linalg.lstsq(tokens[:, used].astype(float), usd, rcond=None)[0]
         rates[np.abs(rates) < 1e-12] = 0.0

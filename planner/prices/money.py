@@ -46,11 +46,11 @@ def usd_by(pusd: NDArray[np.int64], keys: pd.DataFrame) -> pd.Series[float]:
 
 
 def spanned(usd: float, low: float | None, high: float | None, write: Callable[[float], str]) -> str:
-    """Write an amount [USD] with its limits, where it has some.
+    """Write an amount [USD] with its limits, where it has some that differ.
 
-    >>> spanned(2.0, 1.5, 3.0, "${:.2f}".format), spanned(2.0, None, None, "${:.2f}".format)
-    ('$2.00 [$1.50, $3.00]', '$2.00')
+    >>> spanned(2.0, 1.5, 3.0, "${:.2f}".format), spanned(2.0, None, None, "${:.2f}".format), spanned(2.0, 2.0, 2.0, "${:.2f}".format)
+    ('$2.00 [$1.50, $3.00]', '$2.00', '$2.00')
     """
-    if low is None or high is None or math.isnan(low):
+    if low is None or high is None or math.isnan(low) or low == high:
         return write(usd)
     return f"{write(usd)} [{write(low)}, {write(high)}]"

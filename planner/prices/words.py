@@ -8,14 +8,17 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from planner.prices.money import spanned
 from planner.prices.priced import NO_TOKENS
 from planner.schema import TOKEN_BUCKETS
+from planner.traffic.sampling import counted
 
 if TYPE_CHECKING:
     from planner.prices.audit import Audit
+    from planner.stats import Estimate
 
 __all__ = ["words"]
 
@@ -40,9 +43,10 @@ def _total(audit: Audit) -> str:
         text += f" {_usd(total.shares['assumed'])} of it rests on assumed rates."
     if overhead.n:
         spent = spanned(overhead.value, overhead.low, overhead.high, _usd)
-        text += f" {overhead.n:,} of them are overhead (routers, judges): {spent}."
+        rows = (audit.traffic.frame("purpose")["purpose"] == "overhead").to_numpy() & (audit.reason == 0)
+        text += f" {counted(audit.weight[rows])} of them are overhead (routers, judges): {spent}."
     if audit.hit.any():
-        text += f" {audit.hit.sum():,} came from the response cache and cost nothing."
+        text += f" {counted(audit.weight[audit.hit])} came from the response cache and cost nothing."
     return text
 
 
@@ -81,30 +85,41 @@ def _losses(audit: Audit) -> list[str]:
 
 def _source(audit: Audit) -> str:
     if not audit.compared:
-        stated = audit.traffic.frame("source_cost_usd")["source_cost_usd"].sum()
+        stated = (audit.traffic.frame("source_cost_usd")["source_cost_usd"] * audit.weight).sum()
         said = f"The source states {_usd(float(stated))} in all, but no row that has a price here has a cost there."
         return said if stated else "The source states no cost to compare with."
-    apart = audit.disagreements
+    apart, whole = audit.disagreements, counted(audit.weight[audit.comparable])
     if apart.empty:
-        return f"The source's own cost agrees in all {audit.compared:,} rows that have one."
-    usd = float(apart["difference_usd"].sum())
-    much = f"ours {_usd(abs(usd))} {'more' if usd > 0 else 'less'} in all"
-    why = apart["cause"].where(apart["cause"] != "", "no simple cause").value_counts().head(3)
-    causes = "; ".join(f"{n:,} rows: {cause}" for cause, n in why.items())
-    return f"The source's own cost differs in {len(apart):,} of {audit.compared:,} rows, {much}. {causes}."
+        return f"The source's own cost agrees in all {whole} rows that have one."
+    causes = apart["cause"].where(apart["cause"] != "", "no simple cause")
+    why = apart["weight"].groupby(causes).sum().sort_values(ascending=False, kind="stable").head(3)
+    said = "; ".join(f"{counted(apart['weight'][causes == cause].to_numpy())} rows: {cause}" for cause in why.index)
+    rows = counted(apart["weight"].to_numpy())
+    return f"The source's own cost differs in {rows} of {whole} rows, {_apart(audit.difference)}. {said}."
+
+
+def _apart(usd: Estimate) -> str:
+    """Say which cost is larger, and by how much; limits are turned round with the amount."""
+    low, high = (usd.low, usd.high) if usd.value > 0 else (_less(usd.high), _less(usd.low))
+    known = "" if usd.evidence == "measured" else f", {usd.evidence}"
+    return f"ours {spanned(abs(usd.value), low, high, _usd)} {'more' if usd.value > 0 else 'less'} in all{known}"
+
+
+def _less(value: float | None) -> float | None:
+    return None if value is None else -value
 
 
 def _unpriced(audit: Audit) -> str:
-    reasons = audit.unpriced["reason"].value_counts()
-    uncounted, others = int(reasons.get(NO_TOKENS, 0)), reasons.drop(NO_TOKENS, errors="ignore")
+    others = {reason: weight for reason, weight in audit.lacking.items() if reason != NO_TOKENS}
     lines = []
-    if uncounted:
+    if NO_TOKENS in audit.lacking:
         how = "log usage, for streams with stream_options.include_usage: true"
-        lines.append(f"{uncounted:,} requests have {NO_TOKENS}; they are not in the total ({how}).")
-    if len(others):
+        lines.append(f"{counted(audit.lacking[NO_TOKENS])} requests have {NO_TOKENS}; they are not in the total ({how}).")
+    if others:
         more = f" ({len(others) - 1} further reasons)" if len(others) > 1 else ""
-        first = str(others.index[0]).rstrip(".")
-        lines.append(f"{others.sum():,} requests have no price and are not in the total. {others.iloc[0]:,} of them: {first}{more}.")
+        first = next(iter(others))
+        most = f"{counted(others[first])} of them: {first.rstrip('.')}{more}."
+        lines.append(f"{counted(np.concatenate([*others.values()]))} requests have no price and are not in the total. {most}")
     return " ".join(lines) or "Every request has a price."
 
 

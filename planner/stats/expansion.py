@@ -22,8 +22,8 @@ def expanded(brought: NDArray[Any], weight: NDArray[np.float64], unit: NDArray[n
     """Return the total of ``brought`` (n,), each row's own amount times its ``weight`` (n,), with its interval.
 
     ``unit`` (n,) are codes from 0 of what was drawn whole, each on its own with the chance 1 / weight. A row of weight 1 or below is
-    certain. No interval below ten effective units among the others, counted by what they stand for: a sample without its heavy units looks
-    the surest by what they bring.
+    certain, and so is the total of such rows alone. No interval of none, or below ten effective units among the others, counted by what
+    they stand for: a sample without its heavy units looks the surest by what they bring.
 
     Notes
     -----
@@ -46,6 +46,8 @@ def expanded(brought: NDArray[Any], weight: NDArray[np.float64], unit: NDArray[n
     value = np.asarray(amount.sum())
     missed = np.maximum(1 - 1 / weight, 0.0)
     drawn = missed > 0
+    if len(drawn) and not drawn.any():
+        return Interval(value, value, value, np.zeros_like(value), float(np.inf))
     own, codes = np.unique(unit[drawn], return_inverse=True)
     clusters = effective_clusters(np.bincount(codes, weight[drawn], len(own)))
     if clusters < REFUSE:

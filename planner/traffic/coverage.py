@@ -17,9 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from planner.errors import InputError
-from planner.stats import expanded
 from planner.traffic.handle import Traffic
-from planner.traffic.sampling import heaviest, needs_every_row, too_thin, units_of
+from planner.traffic.sampling import heaviest, limits, needs_every_row, too_thin, units_of
 
 __all__ = ["Coverage", "coverage"]
 
@@ -140,7 +139,9 @@ def coverage(traffic: Traffic, cost_usd: NDArray[np.float64] | None = None) -> C
     levers = _levers(facts, usd, weight, settings, _refused(traffic))
     if not sampled:
         return Coverage(table, levers, money)
-    return Coverage(table, levers, money, len(frame), _limits(traffic, usd, weight), too_thin(traffic))
+    thin = too_thin(traffic)
+    low, high = (None, None) if np.isnan(usd).any() else limits(usd, weight, units_of(traffic), thin)
+    return Coverage(table, levers, money, len(frame), None if low is None or high is None else (low, high), thin)
 
 
 def _refused(traffic: Traffic) -> dict[str, tuple[str, str]]:
@@ -150,13 +151,6 @@ def _refused(traffic: Traffic) -> dict[str, tuple[str, str]]:
     rows, texts = ("every request", "read the log without --sample"), ("the text of every request", "read the log without --sample-text")
     why = texts if heaviest(traffic) is None else rows
     return {lever: why for lever, key in _KEYS.items() if needs_every_row(traffic, [key])}
-
-
-def _limits(traffic: Traffic, usd: NDArray[np.float64], weight: NDArray[np.float64]) -> tuple[float, float] | None:
-    if np.isnan(usd).any() or too_thin(traffic):
-        return None
-    found = expanded(usd, weight, units_of(traffic))
-    return None if np.isnan(found.low) else (float(found.low), float(found.high))
 
 
 def _money(frame: pd.DataFrame, cost_usd: NDArray[np.float64] | None, sampled: bool) -> tuple[NDArray[np.float64], str]:

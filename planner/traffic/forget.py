@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,10 @@ from planner.traffic.kept import PARTS, keeps
 from planner.traffic.privacy import hashed, salt_at
 from planner.traffic.reasons import Reasons
 from planner.traffic.rewrite import rewritten
+from planner.traffic.under_way import BusyError, alone
 from planner.traffic.written import WORK
 
-__all__ = ["broken_off", "cleared", "folders_with", "forget_in", "mended", "names_of", "replaced"]
+__all__ = ["broken_off", "cleared", "folders_with", "forget_in", "mended", "names_in", "names_of", "replaced"]
 
 #: In the work folder: the new files, and the mark that all of them are there.
 _NEW, _WHOLE = "new", "whole"
@@ -65,14 +67,15 @@ def broken_off(root: Path, below: bool = True) -> list[Path]:
 def cleared(folder: Path) -> None:
     """Remove what a reading that is not over left in ``folder``; a log that is whole stays, and so do files of others.
 
-    A reading that is under way there ends with an error.
+    BusyError while a reading is under way there.
     """
-    if _half(folder):
-        shutil.rmtree(folder / "derived", ignore_errors=True)
-        for name in _HALF:
-            (folder / name).unlink(missing_ok=True)
-    if keeps(folder):
-        shutil.rmtree(folder / PARTS)
+    with alone(folder):
+        if _half(folder):
+            shutil.rmtree(folder / "derived", ignore_errors=True)
+            for name in _HALF:
+                (folder / name).unlink(missing_ok=True)
+        if keeps(folder):
+            shutil.rmtree(folder / PARTS)
 
 
 def _half(folder: Path) -> bool:
@@ -118,22 +121,27 @@ def replaced(folder: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` make files in a new folder, then put them in the place of those of ``folder`` with the same names.
 
     Either all are replaced or none; what was derived from them goes, nothing else is touched. A process that is killed leaves its work in
-    ``folder``: see ``mended``.
+    ``folder``: see ``mended``. BusyError where the folder is being written.
     """
-    work = owned_folder(folder / WORK)
-    write(work / _NEW)
-    owned_file(work / _WHOLE)
-    _finish(work)
+    with alone(folder):
+        work = owned_folder(folder / WORK)
+        write(work / _NEW)
+        owned_file(work / _WHOLE)
+        _finish(work)
 
 
 def mended(folder: Path) -> None:
-    """Bring to an end what a killed ``replaced`` left in ``folder`` and those below it; folders that only share the name are left alone."""
+    """Bring to an end what a killed ``replaced`` left in ``folder`` and those below it; folders that only share the name are left alone.
+
+    So is the work of a process that is at it.
+    """
     for work in sorted(folder.rglob(WORK)):
         if work.is_dir() and {p.name for p in work.iterdir()} <= {_NEW, _WHOLE}:
-            if (work / _WHOLE).exists():
-                _finish(work)
-            else:
-                shutil.rmtree(work)
+            with suppress(BusyError), alone(work.parent):
+                if (work / _WHOLE).exists():
+                    _finish(work)
+                else:
+                    shutil.rmtree(work)
 
 
 def _finish(work: Path) -> None:
@@ -164,7 +172,7 @@ def _files(counts: dict[str, dict[str, int]], names: Sequence[str]) -> dict[str,
     """Return what was read from each file, those named after the user together."""
     found: dict[str, dict[str, int]] = {}
     for file, own in counts.items():
-        place = found.setdefault(_FORGOTTEN if _names(_bare(file), names) else file, {})
+        place = found.setdefault(_FORGOTTEN if names_in(_bare(file), names) else file, {})
         place.update({kind: place.get(kind, 0) + n for kind, n in own.items()})
     return found
 
@@ -172,7 +180,7 @@ def _files(counts: dict[str, dict[str, int]], names: Sequence[str]) -> dict[str,
 def _said(frame: pd.DataFrame, names: Sequence[str]) -> NDArray[np.bool_]:
     """Say which rows that were set aside name the user."""
     parts = zip(frame["raw"].fillna(""), frame["reason"].fillna(""), frame["file"].fillna(""), strict=True)
-    return np.array([any(_names(text, names) for text in (raw, reason, _bare(file))) for raw, reason, file in parts], bool)
+    return np.array([any(names_in(text, names) for text in (raw, reason, _bare(file))) for raw, reason, file in parts], bool)
 
 
 def _bare(file: str) -> str:
@@ -180,10 +188,10 @@ def _bare(file: str) -> str:
     return _ENDING.sub("", file)
 
 
-def _names(text: str, names: Sequence[str]) -> bool:
+def names_in(text: str, names: Sequence[str]) -> bool:
     r"""Say whether ``text`` holds one of ``names`` as a word, as it stands or escaped as JSON, Python or CSV do, once or several times.
 
-    >>> _names('{"user": "J\\u00f6rg"}', ["Jörg"]), _names('a,"o""hara",b', ['o"hara']), _names("ann.smith", ["ann"])
+    >>> names_in('{"user": "J\\u00f6rg"}', ["Jörg"]), names_in('a,"o""hara",b', ['o"hara']), names_in("ann.smith", ["ann"])
     (True, True, False)
     """
     return any(_core(name) in text and any(_word(name).search(read) for read in _readings(text)) for name in names)

@@ -12,6 +12,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -31,6 +32,7 @@ from planner.schema import QUARANTINE, TRAFFIC, Table
 from planner.traffic.contract import complete
 from planner.traffic.derived import Piece, opened, stored
 from planner.traffic.files import owned_file, owned_folder
+from planner.traffic.under_way import alone
 from planner.traffic.written import noted
 
 __all__ = ["Traffic", "TrafficWriter"]
@@ -184,36 +186,40 @@ def _without_text() -> tuple[str, ...]:
 
 
 class TrafficWriter:
-    """Stream accepted and quarantined rows into ``folder``; nothing is visible there until ``close``.
+    """Stream accepted and quarantined rows into ``folder``; nothing is visible there until ``close``. BusyError where another is at it.
 
-    Use as a context manager; leaving it by an exception removes what was written. A folder outside ``.planner/`` is listed there, so that
-    users can be forgotten in it, unless it is ``passing``, soon gone again.
+    Use as a context manager; leaving it by an exception removes what was written, and until then the folder is held. A folder outside
+    ``.planner/`` is listed there, so that users can be forgotten in it, unless it is ``passing``, soon gone again.
     """
 
     def __init__(self, folder: str | Path, passing: bool = False) -> None:
         self.folder = owned_folder(Path(folder))
-        if not passing:
-            noted(self.folder)  # now, since a process that is killed leaves rows, too
-        (self.folder / _HEADER).unlink(missing_ok=True)
-        shutil.rmtree(self.folder / "derived", ignore_errors=True)
-        self._counts = {"accepted": 0, "quarantined": 0}
-        self._behind = ThreadPoolExecutor(1)
-        self._writing: Future[None] | None = None
-        self._files = {
-            "accepted": _writer(self.folder / _DATA, TRAFFIC),
-            "quarantined": _writer(self.folder / _QUARANTINE, QUARANTINE),
-        }
+        with ExitStack() as held:
+            held.enter_context(alone(self.folder))
+            if not passing:
+                noted(self.folder)  # now, since a process that is killed leaves rows, too
+            (self.folder / _HEADER).unlink(missing_ok=True)
+            shutil.rmtree(self.folder / "derived", ignore_errors=True)
+            self._counts = {"accepted": 0, "quarantined": 0}
+            self._behind = ThreadPoolExecutor(1)
+            self._writing: Future[None] | None = None
+            self._files = {
+                "accepted": _writer(self.folder / _DATA, TRAFFIC),
+                "quarantined": _writer(self.folder / _QUARANTINE, QUARANTINE),
+            }
+            self._held = held.pop_all()
 
     def __enter__(self) -> TrafficWriter:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        self._behind.shutdown()
-        for file in self._files.values():
-            file.close()
-        if kind is not None:
-            for name in (_DATA, _QUARANTINE, _HEADER):
-                (self.folder / name).unlink(missing_ok=True)
+        with self._held:
+            self._behind.shutdown()
+            for file in self._files.values():
+                file.close()
+            if kind is not None:
+                for name in (_DATA, _QUARANTINE, _HEADER):
+                    (self.folder / name).unlink(missing_ok=True)
 
     def accept(self, table: pa.Table) -> None:
         """Append rows; missing TRAFFIC columns get their default."""

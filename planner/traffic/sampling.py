@@ -21,12 +21,14 @@ from numpy.typing import NDArray
 
 from planner.errors import InputError, NeedsError
 from planner.schema import TEXT_STATES, TOKEN_BUCKETS
-from planner.stats import REFUSE, draws, effective_clusters
+from planner.stats import REFUSE, draws, effective_clusters, expanded
 from planner.traffic.handle import Traffic
 from planner.traffic.rewrite import rewritten
 from planner.traffic.rows import string_keys
 
-__all__ = ["conversations", "heaviest", "needs_every_row", "refuse_part", "sampled", "too_thin", "units_of"]
+__all__ = [
+    "conversations", "counted", "heaviest", "limits", "needs_every_row", "refuse_part", "sampled", "standing", "too_thin", "units_of",
+]  # fmt: skip
 
 #: What a lever does that a part of the requests cannot show, by its key.
 _OF_ALL: Mapping[str, str] = {
@@ -118,6 +120,40 @@ def too_thin(traffic: Traffic) -> str:
         f"Totals have no interval: by what they spent the log has {shown} effective conversations, of which {few} are to be expected in a "
         f"sample of {100 * share:.4g}%, and ten are needed, since what few heavy ones hold may be missing from it; {fix}."
     )
+
+
+def limits(
+    brought: NDArray[np.floating[Any]], weight: NDArray[np.float64], unit: NDArray[np.int64], thin: str = ""
+) -> tuple[float, float] | tuple[None, None]:
+    """Return the 95 % limits of a total of a sample: of rows that brought so much (n,), with their ``weight`` (n,) and ``units_of`` (n,).
+
+    None where fewer than ten units tell, and where the sample is too ``thin``. What stands for nothing but itself is exact in any sample.
+
+    >>> limits(np.array([2.0, 3.0]), np.ones(2), np.arange(2), "too thin"), limits(np.array([40.0]), np.array([20.0]), np.arange(1))
+    ((5.0, 5.0), (None, None))
+    """
+    if thin and (weight != 1).any():
+        return None, None
+    found = expanded(brought, weight, unit)
+    return (None, None) if np.isnan(found.low) else (float(found.low), float(found.high))
+
+
+def counted(weight: NDArray[np.float64]) -> str:
+    """Say for how many requests rows of this ``weight`` (n,) stand, and how many were drawn where that is another number.
+
+    >>> counted(np.full(44, 50.0)), counted(np.ones(1_044))
+    ('2,200 (44 drawn)', '1,044')
+    """
+    return f"{weight.sum():,.0f}{f' ({len(weight):,} drawn)' if (weight != 1).any() else ''}"
+
+
+def standing(weight: NDArray[np.float64]) -> str:
+    """Say for how many requests the rows of a whole sample stand, after how many they are; nothing of a log that is whole.
+
+    >>> standing(np.full(44, 50.0)), standing(np.ones(44))
+    (' (standing for 2,200)', '')
+    """
+    return f" (standing for {weight.sum():,.0f})" if (weight != 1).any() else ""
 
 
 def conversations(rows: pa.Table | pa.RecordBatch) -> NDArray[np.uint64]:

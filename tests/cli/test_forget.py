@@ -60,7 +60,7 @@ def test_the_rows_of_the_user_go_and_no_others(here: Path, redact: bool) -> None
     """All five requests go, in a redacted log by the salt; longer names that hold the user's stay, and so does every other row."""
     before = read("log.jsonl", redact=redact)
     rows, aside = _rows(before), before.quarantine
-    assert _run("ann")["rows"] == {"requests": 5, "set_aside": 0 if redact else 1, "labelled": 0}
+    assert _run("ann")["rows"] == {"requests": 5, "set_aside": 0 if redact else 1, "labelled": 0, "answers": 0}
     after = Traffic.open(before.folder)
     theirs = [f"r{i}" for i in range(0, 20, 4)]
     assert _rows(after).equals(rows[~rows["request_id"].isin(theirs)].reset_index(drop=True))
@@ -82,7 +82,7 @@ def test_forgetting_again_changes_nothing(here: Path) -> None:
     folder = read("log.jsonl").folder
     _run("ann")
     bytes_before = {f.name: f.read_bytes() for f in folder.iterdir() if f.is_file()}
-    assert _run("ann")["rows"] == {"requests": 0, "set_aside": 0, "labelled": 0}
+    assert _run("ann")["rows"] == {"requests": 0, "set_aside": 0, "labelled": 0, "answers": 0}
     assert {f.name: f.read_bytes() for f in folder.iterdir() if f.is_file()} == bytes_before
 
 
@@ -130,7 +130,7 @@ def test_rows_that_were_set_aside_go_however_the_name_is_escaped(here: Path, use
     sound = json.dumps({**PAYLOAD, "id": "sound", "end_user": "bob"})
     (here / "log.jsonl").write_text("\n".join([sound, *texts, *twice]), "utf-8")
     folder = read("log.jsonl").folder
-    assert _run(user)["rows"] == {"requests": 0, "set_aside": 4, "labelled": 0}
+    assert _run(user)["rows"] == {"requests": 0, "set_aside": 4, "labelled": 0, "answers": 0}
     left = Traffic.open(folder).quarantine
     assert left["line"].tolist() == [4, 5, 6, 7]
     pd.DataFrame({"request_id": ["a", "b"], "timestamp": ["2026-11-03", "x"], "model": "m", "user": ["bob", user]}).to_csv("log.csv")

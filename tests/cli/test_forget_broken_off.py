@@ -55,6 +55,19 @@ read("log.jsonl", out=sys.argv[1], rows_done=end)
 """
 
 
+#: Reads a log into a folder, what was converted kept from the first byte on, and waits in the middle for a word.
+_WAITS = (
+    _BROKEN_OFF.split("def end")[0]
+    + """
+def wait(rows):
+    print("here", flush=True)
+    sys.stdin.readline()
+
+read("log.jsonl", out=sys.argv[1], rows_done=wait)
+"""
+)
+
+
 def _bytes_of(user: str, folder: Path) -> list[Path]:
     """Return the files below ``folder`` in which ``user`` can be found: as they are, or as one column of a file of Arrow."""
     found = []
@@ -98,11 +111,36 @@ def test_pieces_beside_a_log_that_is_whole_are_removed(here: Path) -> None:
     assert not (out / "parts").exists()
 
 
-def test_a_reading_under_way_ends_with_an_error(here: Path) -> None:
-    """Who is forgotten while a log is read does not come back with the end of that reading: it ends, and leaves nothing."""
-    with pytest.raises((InputError, OSError)):
-        read("log.jsonl", out=here / "out", rows_done=lambda _: _run("ann"))
-    assert list((here / "out").iterdir()) == []
+def test_a_reading_under_way_is_left_alone_and_named(here: Path) -> None:
+    """Forgetting anybody meanwhile ends with code 1 and says to do it again; the reading ends well, and then it is done."""
+    told = []
+    traffic = read("log.jsonl", out=here / "out", rows_done=lambda _: told.append(_run("ann", code=1)))
+    assert len(traffic) == 20
+    assert [(Path(s["folder"]).name, s["reason"]) for s in told[0]["skipped"]] == [
+        ("out", "A reading is under way there; forget again when it is over.")
+    ]
+    assert told[0]["removed"] == []
+    assert _run("ann")["rows"]["requests"] == 5
+    assert len(Traffic.open(here / "out")) == 15
+
+
+def test_pieces_of_a_reading_under_way_elsewhere_stay(here: Path) -> None:
+    """A reading in another process keeps its pieces, and goes on from them; killed, its pieces go."""
+    out = here / "out"
+    reading = subprocess.Popen([sys.executable, "-c", _WAITS, str(out)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert reading.stdin is not None
+    assert reading.stdout is not None
+    assert reading.stdout.readline() == "here\n"
+    before = sorted(out.rglob("*"))
+    assert (out / "parts").is_dir()
+    assert [Path(s["folder"]).name for s in _run("ann.smith", code=1)["skipped"]] == ["out"]
+    assert sorted(out.rglob("*")) == before
+    with pytest.raises(InputError, match="which is being written"):
+        read("log.jsonl", out=out)
+    reading.kill()
+    reading.communicate()
+    assert [Path(f).name for f in _run("ann.smith")["removed"]] == ["out"]
+    assert list(out.iterdir()) == []
 
 
 def test_files_of_others_are_no_broken_off_reading(here: Path) -> None:

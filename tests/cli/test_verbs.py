@@ -23,7 +23,7 @@ from planner.traffic import Apps
 
 VERBS = ("read", "audit", "apps", "apps init", "apps check", "plan", "labels", "labels sample", "labels run", "labels batch")
 VERBS += ("labels ingest", "labels grade", "labels noise", "train", "backtest", "simulate", "compare", "optimize", "replay", "off-policy")
-VERBS += ("export", "preflight", "rollout", "rollout show", "rollout set", "rollout stop", "rollout resume")
+VERBS += ("export", "preflight", "rollout", "rollout show", "rollout set", "rollout stop", "rollout resume", "rollout back")
 VERBS += ("join", "forget", "decide", "verify", "bridge", "drift", "gate", "lab")
 HEAVY = ("numpy", "pandas", "pyarrow", "sklearn", "scipy", "genai_prices", "pydantic", "tqdm", "yaml")
 

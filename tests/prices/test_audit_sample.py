@@ -212,3 +212,80 @@ def test_a_plan_gives_the_total_the_audits_interval(whole: Traffic, book: PriceB
     thin = recommend(sampled(few_heavy(tmp_path / "log"), 0.1, tmp_path / "thin"), book=book, at=AS_LOGGED)
     assert thin.spend.low is None
     assert thin.notes[0].startswith("Totals have no interval")
+
+
+def test_a_group_that_stands_for_itself_is_exact(book: PriceBook, tmp_path: Path) -> None:
+    """Rows of weight 1 beside others that stand for many have both limits at their sum, be they few or the sample thin; none is no zero."""
+    weight = np.where(np.arange(N) < 5, 1.0, 20.0)
+    found = audit(log(tmp_path / "a", app=np.where(np.arange(N) < 5, "kept", "drawn"), weight=weight), book)
+    kept = found.by("app").set_index("app").loc["kept"]
+    assert kept["low"] == kept["high"] == kept["usd"] > 0
+    alone = found.estimate(weight == 1)
+    assert (alone.low, alone.high) == (alone.value, alone.value)
+    assert found.by("app").set_index("app").loc["drawn", "low"] < found.by("app").set_index("app").loc["drawn", "usd"]
+    assert found.estimate(np.zeros(N, bool)).low is None
+    thin = sampled(few_heavy(tmp_path / "log"), 0.1, tmp_path / "thin")
+    weight = np.where(np.arange(len(thin)) < 5, 1.0, 10.0)
+    mixed = traffic_of(tmp_path / "mixed", {**thin.frame("user", "provider", "model", "input_tokens"), "weight": weight})
+    mixed = Traffic(mixed.folder, {**mixed.meta, "samples": thin.meta["samples"]})
+    assert audit(mixed, book).total.low is None
+    assert audit(mixed, book).estimate(weight == 1).low is not None
+
+
+def test_the_sources_difference_is_that_of_the_whole_log(book: PriceBook, tmp_path: Path) -> None:
+    """Rows and dollars that differ are weighted, with what was drawn beside them; of 40 samples at least 35 intervals hold the truth."""
+    ours = audit(log(tmp_path / "a"), book).cost_pusd / 1e12
+    source = log(tmp_path / "b", source_cost_usd=np.where(np.arange(N) % 3, ours, ours * 1.5))
+    true = audit(source, book).difference
+    assert true.value < 0
+    assert (true.low, true.evidence) == (None, "measured")
+    hits = []
+    for seed in range(40):
+        found = audit(sampled(source, 0.2, tmp_path / "s", seed=seed), book)
+        assert found.difference.low is not None
+        assert found.difference.high is not None
+        hits.append(found.difference.low <= true.value <= found.difference.high)
+    assert sum(hits) >= 35
+    apart, all_ = int(found.differs.sum()), len(found)
+    much = f"${-found.difference.value:,.4f} [${-found.difference.high:,.4f}, ${-found.difference.low:,.4f}] less in all, estimated"
+    said = f"differs in {5 * apart:,} ({apart:,} drawn) of {5 * all_:,} ({all_:,} drawn) rows, ours {much}. {5 * apart:,} ({apart:,} drawn)"
+    assert f"{said} rows: the source charges 1.5 times our cost" in found.text
+
+
+def test_the_same_call_again_is_no_cause(book: PriceBook, tmp_path: Path) -> None:
+    """Six calls made a thousand times at other rates have six factors, of which none is a margin; nor is any of thousands of usages."""
+    rng = np.random.default_rng(5)
+    usages = rng.integers(50, 2_000, (6, 2))
+    own = usages * [4e-6, 4e-6]
+    at = rng.integers(0, 6, N)
+    again = {"input_tokens": usages[at, 0], "output_tokens": usages[at, 1], "source_cost_usd": own.sum(1)[at] + 1e-4}
+    assert set(audit(log(tmp_path / "a", **again), book).disagreements["cause"]) == {""}
+    usages = rng.integers(50, 2_000, (N, 2))
+    many = {
+        "input_tokens": usages[:, 0],
+        "output_tokens": usages[:, 1],
+        "source_cost_usd": (usages * 4e-6).sum(1) + rng.uniform(0, 1e-3, N),
+    }
+    assert not audit(log(tmp_path / "b", **many), book).disagreements["cause"].str.contains("times our cost").any()
+
+
+def test_a_cause_in_a_sample_is_one_that_ten_conversations_show(book: PriceBook, tmp_path: Path) -> None:
+    """What one user's rows show has a cause in the whole log and none in a sample of it; what hundreds show has one in both."""
+    plain = log(tmp_path / "a", status="ok")
+    ours, user = audit(plain, book).cost_pusd / 1e12, plain.frame("user")["user"]
+    of_one, of_all = np.where(user == user[0], ours * 1.2, ours), ours * 1.2
+    for source, told in ((of_one, False), (of_all, True)):
+        whole = log(tmp_path / "b", status="ok", source_cost_usd=source)
+        assert set(audit(whole, book).disagreements["cause"]) == {"the source charges 1.2 times our cost (a margin or a discount)"}
+        drawn = next(s for seed in range(99) if user[0] in set((s := sampled(whole, 0.5, tmp_path / "s", seed=seed)).frame("user")["user"]))
+        assert (audit(drawn, book).disagreements["cause"] != "").all() == told
+
+
+def test_counts_say_what_they_stand_for(book: PriceBook, tmp_path: Path) -> None:
+    """Requests without a price, of overhead and from the cache are weighted in text and table, with what was drawn beside them."""
+    kinds = {"model": np.where(np.arange(N) % 4, "gpt-5-mini", "mine-7b"), "cache_hit": np.arange(N) % 10 == 1}
+    found = audit(sampled(log(tmp_path / "a", **kinds), 0.5, tmp_path / "s"), book)
+    for rows, said in ((found.reason != 0, "requests have no price"), (found.hit, "came from the response cache")):
+        assert f"{2 * rows.sum():,} ({rows.sum():,} drawn) {said}" in found.text
+    assert found.by("app")["unpriced"].sum() == found.problems["requests"].sum() == 2 * (found.reason != 0).sum()
+    assert found.problems["rows"].sum() == (found.reason != 0).sum()

@@ -51,11 +51,12 @@ def test_what_was_drawn_together_counts_once() -> None:
 
 
 def test_rows_that_stand_for_themselves_are_certain() -> None:
-    """A certain row moves total and limits by its own amount, and alone leaves nothing to be uncertain about."""
+    """A certain row moves total and limits by its own amount, and alone leaves nothing uncertain; of no row nothing is known."""
     rng = np.random.default_rng(2)
     brought, weight, unit = drawn(rng.lognormal(0, 1, 400), 0.1, rng)
     part = expanded(brought, weight, unit)
     both = expanded(np.append(brought, 1_000.0), np.append(weight, 1.0), np.append(unit, 9_999))
     assert [float(getattr(both, n) - getattr(part, n)) for n in ("value", "low", "high")] == pytest.approx([1_000.0] * 3)
     alone = expanded(np.ones(50), np.ones(50), np.arange(50))
-    assert (float(alone.value), np.isnan(alone.low)) == (50.0, True)
+    assert (float(alone.value), float(alone.low), float(alone.high)) == (50.0, 50.0, 50.0)
+    assert np.isnan(expanded(np.zeros(0), np.zeros(0), np.zeros(0, np.int64)).low)
