@@ -115,15 +115,14 @@ def rss_mb(pid: int) -> float:
 
 @contextmanager
 def proxy(folder: Path, models: Sequence[str], reference: str, upstream: Upstream, hooked: bool) -> Iterator[Proxy]:
-    """Run LiteLLM in ``folder`` until left, with or without the hook; models fall back as an export without a plan has it."""
+    """Run LiteLLM in ``folder`` until left, with or without the hook, whose requests come back as with an export without a plan."""
     folder.mkdir(parents=True, exist_ok=True)
     given = {"api_key": "x", "api_base": f"http://127.0.0.1:{upstream.port}/v1", "timeout": TIMEOUT_S, "max_retries": 0}
-    back = {m: [reference] for m in models if m != reference}
     config = {
         "model_list": [{"model_name": m, "litellm_params": {"model": f"openai/{m}", **given}} for m in models],
         "router_settings": {
             "num_retries": 0,
-            **gateway_settings(Plan(), (), dict.fromkeys(models, "openai"), back=back).router,
+            **gateway_settings(Plan(), (), dict.fromkeys(models, "openai")).router,
         },
         "litellm_settings": {"callbacks": ["planner_router.planner_router"]} if hooked else {},
     }

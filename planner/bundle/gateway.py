@@ -20,7 +20,7 @@ from planner.bundle.gateway_log import GatewayLog
 from planner.bundle.gateway_models import Group, groups_of, model_list
 from planner.bundle.gateway_readme import readme
 from planner.bundle.gateway_rollout import apps_of, first_rollout
-from planner.bundle.gateway_settings import GatewaySettings, gateway_settings
+from planner.bundle.gateway_settings import GatewaySettings, falling_back, gateway_settings
 from planner.bundle.nocode import TIERS, NoCode, auto_router
 from planner.errors import BundleError, InputError, PriceError
 from planner.policies import Plan
@@ -88,13 +88,15 @@ def write_gateway(folder: Path, router: Router, parts: GatewayParts) -> dict[str
     """
     manifest, _ = read_manifest(folder / BUNDLE)
     apps, groups, settings = apps_of(router, parts.log), _groups(router, parts), _settings(router, parts)
+    plain = falling_back(settings, way_back(router, parts.log))
     deployments = model_list(groups, settings.deployment)
     head = f"Written by planner export for LiteLLM: router {router.version}, bundle {manifest['digest'][:12]}."
-    texts = dict(zip(CONFIGS, _configs(deployments, settings, router, parts, head), strict=True))
+    texts = dict(zip(CONFIGS, _configs(deployments, (settings, plain), router, parts, head), strict=True))
+    page = readme(head, router, apps, groups, (settings, plain), parts.nocode, parts.prediction, _tiers(router, parts))
     first = first_rollout(router, manifest["digest"], parts.log, parts.passed)
     texts |= {name: f'"""{head}"""\n\n{code}' for name, code in _LOADED.items()}
     texts |= {ROLLOUT: json.dumps(first.state(), indent=1) + "\n"}
-    texts |= {"README.md": readme(head, router, apps, groups, settings, parts.nocode, parts.prediction, _tiers(router, parts))}
+    texts |= {"README.md": page}
     return {name: _put(folder / name, text, keep=name == ROLLOUT) for name, text in texts.items()}
 
 
@@ -106,15 +108,17 @@ def left_to_apps(router: Router, parts: GatewayParts) -> tuple[tuple[str, str], 
 def _settings(router: Router, parts: GatewayParts) -> GatewaySettings:
     groups = _groups(router, parts)
     served, models = {g.name: g.provider for g in groups}, {g.name: g.model for g in groups}
-    apps = apps_of(router, parts.log)
-    return gateway_settings(parts.plan, apps, served, _windows(groups, router, parts.book), models, way_back(router, apps))
+    return gateway_settings(parts.plan, apps_of(router, parts.log), served, _windows(groups, router, parts.book), models)
 
 
-def way_back(router: Router, apps: Sequence[str]) -> dict[str, list[str]]:
-    """Return candidate → the models that ``apps`` use without ``router``, itself aside: the common reference first."""
-    own = dict(router.references)
-    homes = dict.fromkeys([router.reference, *(own.get(app, router.reference) for app in apps)])
-    return {model: [home for home in homes if home != model] for model in router.candidates}
+def way_back(router: Router, log: GatewayLog) -> dict[str, str]:
+    """Return candidate → the model of today of every app alike, of candidates that nobody asks for; {} where the apps' models differ.
+
+    It is for a gateway without the hook, which knows of no request what it would have asked for.
+    """
+    homes = {router.candidates[code] for code in router.home([*apps_of(router, log)]).tolist()}
+    asked = {group for groups in log.asks.values() for group in groups} | homes
+    return {model: home for home in homes for model in router.candidates if model not in asked} if len(homes) == 1 else {}
 
 
 def _put(path: Path, text: str, keep: bool) -> str:
@@ -167,8 +171,11 @@ def _tiers(router: Router, parts: GatewayParts) -> list[str]:
     return classifier_tiers(router, ((parts.prediction or {}).get("mix") or {}).get("plan"), homes)
 
 
-def _configs(models: list[dict[str, Any]], settings: GatewaySettings, router: Router, parts: GatewayParts, head: str) -> list[str]:
-    """Return the three configurations, "" for one that cannot be made."""
+def _configs(
+    models: list[dict[str, Any]], settings: tuple[GatewaySettings, GatewaySettings], router: Router, parts: GatewayParts, head: str
+) -> list[str]:
+    """Return the three configurations, "" for one that cannot be made; ``settings`` with the hook, and without."""
+    hooked, plain = settings
     tiers = _tiers(router, parts)
     default = {"default_model": router.reference, "classifier_fallback": "default_model"}
     labels = {TIERS[i]: model for i, model in enumerate(tiers) if model not in tiers[:i]}
@@ -177,17 +184,17 @@ def _configs(models: list[dict[str, Any]], settings: GatewaySettings, router: Ro
     left = [m for m in router.candidates if m not in tiers]
     lost = [f"Without a tier, since LiteLLM has four: {', '.join(left)}. What is decided for them stays with the app's model of today."]
     found = [
-        _config([head, "Decides in a hook before every call."], models, settings, [CALLBACK]),
+        _config([head, "Decides in a hook before every call."], models, hooked, [CALLBACK]),
         _config(
             [head, "Decides in LiteLLM's classifier slot, for requests to planner-auto.", *(lost if left else [])],
             [*models, official],
-            settings,
+            plain,
         ),
     ]
     if isinstance(parts.nocode, str):
         return [*found, ""]
     words = [head, "Needs no code of planner: LiteLLM's own heuristic, with counts from the labels.", parts.nocode.text]
-    return [*found, _config(words, [*models, parts.nocode.entry], settings)]
+    return [*found, _config(words, [*models, parts.nocode.entry], plain)]
 
 
 def _config(words: Sequence[str], models: Sequence[Any], settings: GatewaySettings, callbacks: Sequence[str] = ()) -> str:

@@ -68,32 +68,35 @@ def requests_to_alarm(harm: float, guardrail: Guardrail, routed: float, guardrai
 
     Parameters
     ----------
-    harm: share that is added to the baseline. routed: share of the requests. guardrails: how many the app has.
+    harm: share that is added to the baseline. routed: share of the requests. guardrails: how many the app has. Where bad answers come in
+    sessions, by the guardrail's design effect, so do these.
 
     >>> limit = Guardrail(margin=0.02, baseline=0.01)
     >>> [requests_to_alarm(harm, limit, 0.95, 5) for harm in (0.01, 0.05, 0.3)]
     [None, 15023, 278]
+    >>> requests_to_alarm(0.3, Guardrail(margin=0.02, baseline=0.01, design_effect=10.0), 0.95, 5)
+    2785
     """
     held = guardrail.baseline
     if held is None or harm <= guardrail.margin:
         return None
 
     def alarms(most: Chances) -> Callable[[float], bool]:
-        def at(requests: float) -> bool:
-            own, others = requests * routed, requests * (1 - routed)
+        def at(effective: float) -> bool:
+            own, others = effective * routed, effective * (1 - routed)
             seen = Count(own, own * min(held + harm, 1.0)), Count(others, others * held)
-            return seen[0].hits >= LEAST and sure(*seen, held, guardrail.margin, most, routed == 1)
+            return seen[0].hits * guardrail.effect >= LEAST and sure(*seen, held, guardrail.margin, most, routed == 1)
 
         return at
 
     least, both = ENDS["short"]
     end = max(least / max(min(routed, 1 - routed) or routed, 1 / _NEVER), both)
     first = _first(alarms(chances("short", 1, guardrails)), end) or _first(alarms(chances("start", 1, guardrails)), _NEVER)
-    return None if first is None else round(first)
+    return None if first is None else round(first * guardrail.effect)
 
 
 def _first(alarm: Callable[[float], bool], most: float) -> float | None:
-    """Return the least number of requests at which there is an alarm, None where there is none up to ``most``."""
+    """Return the least number of effective requests at which there is an alarm, None where there is none up to ``most``."""
     low, high = 1.0, most
     if not alarm(high):
         return None

@@ -23,22 +23,23 @@ def readme(
     router: Router,
     apps: Sequence[str],
     groups: Sequence[Group],
-    settings: GatewaySettings,
+    settings: tuple[GatewaySettings, GatewaySettings],
     nocode: NoCode | str,
     prediction: Mapping[str, Any] | None,
     tiers: Sequence[str],
 ) -> str:
-    """Return the page; ``tiers`` are the models that the classifier's configuration has one for."""
+    """Return the page; ``settings`` with the hook and without, ``tiers`` the models that the classifier's configuration has one for."""
+    hooked, plain = settings
     parts = [
         f"# A router for LiteLLM\n\n{head} It chooses among {', '.join(router.candidates)} for {', '.join(apps)}.",
         *([f"## What is expected\n\n{expected(prediction)}"] if prediction else []),
         f"## Files\n\n{_files(nocode)}",
-        f"## Start\n\n{_start(groups, settings)}",
-        f"## Merge into your configuration\n\n{_merge(settings)}",
+        f"## Start\n\n{_start(groups, hooked)}",
+        f"## Merge into your configuration\n\n{_merge(hooked)}",
         _turn_on(apps),
         _STOP,
-        f"## Without the hook\n\n{_slot(router, apps, tiers)}\n\n{_nocode(nocode)}",
-        f"## What LiteLLM cannot express\n\n{_unsaid(settings) or 'Nothing of this plan.'}",
+        f"## Without the hook\n\n{_slot(router, apps, tiers)}\n\n{_nocode(nocode)}\n\n{_failing(router, plain)}",
+        f"## What LiteLLM cannot express\n\n{_unsaid(hooked) or 'Nothing of this plan.'}",
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -61,7 +62,7 @@ _FILES = """\
 | `config.yaml`, `planner_router.py` | the hook: all candidates, shadow to active, holdout, guardrails |
 | `config_classifier.yaml`, `planner_classifier.py` | LiteLLM's own classifier slot: at most four models |
 {nocode}| `rollout.json` | what is on, per app; watched while the gateway runs, and never overwritten by an export |
-| `bundle.previous/` | after another export into this folder: the router before this one |
+| `bundle.previous/` | after another export into this folder: the router before this one; `planner rollout back` puts it back |
 | `state/` | counts and alarms, made at run time |"""
 _NOCODE = "| `config_nocode.yaml` | LiteLLM's heuristic with counts from the labels: no code of planner |\n"
 
@@ -70,8 +71,18 @@ Add the entries of `model_list` that you do not have, and `planner_router.planne
 `planner_router.py`, `bundle/` and `rollout.json` beside your configuration. Take over `router_settings` key by key: they hold for every
 model group. Cooldowns are off, since a group has one deployment: to cool it down would only turn retries into refusals."""
 
+_BACK = """\
+No fallbacks are written, since LiteLLM's hold for every request of a group: what was not moved fails as it does today. To a request that it
+moves the hook gives a way back, for that request alone: where the new model fails, the group that was asked for answers, then whatever your
+own `fallbacks` name. A group with `fallbacks` of its own keeps them instead."""
+_PLANNED = """\
+The fallbacks are the plan's, as it was simulated, also for requests that are moved; LiteLLM's hold for every request of a group."""
+
 _ASK = """\
-Keys that may use the gateway must be allowed to use every candidate. Then ask:
+Keys that may use the gateway must be allowed to use every candidate: to a model that a key, or its team, user or project, may not use, has
+spent its budget for or has an alias for, none of its requests is moved. Nor to one whose calls or tokens a minute are limited for it alone:
+LiteLLM counts those after the hook, and would refuse what the model asked for would have answered. Then ask, and once more with a key of an
+app and `--app`:
 
     planner preflight . --proxy http://127.0.0.1:4000 --key-env LITELLM_MASTER_KEY"""
 
@@ -86,9 +97,10 @@ beside `rollout.json`, or `"stop": true` in it: within seconds every worker send
 
 For one app, `"mode": "off"`. For the router, put the one before it back, which an export into this folder keeps:
 
-    mv bundle bundle.replaced && mv bundle.previous bundle
+    planner rollout back .
 
-A running gateway takes it up by itself, and keeps the loaded one if it does not check out. `config.yaml` is that of the last export: of an
+The two change places in one step, so that the same again undoes it. A running gateway takes it up by itself, and keeps the loaded one if it
+does not check out. `config.yaml` is that of the last export: of an
 earlier one nothing is kept, so export that again, with its `--plan`, where its settings mattered. For good, take
 `planner_router.planner_router` out of `callbacks` and restart the gateway."""
 
@@ -110,8 +122,10 @@ def _start(groups: Sequence[Group], settings: GatewaySettings) -> str:
 
 
 def _merge(settings: GatewaySettings) -> str:
+    """Say what to take over, and where requests go whose model fails."""
     kept = "The plan has no lever of retries, so none are written: yours stay, and without any LiteLLM tries twice more."
-    return "\n\n".join([_MERGE, *([] if "retry_policy" in settings.router else [kept]), _ASK])
+    fails = _PLANNED if settings.router.get("fallbacks") else _BACK
+    return "\n\n".join([_MERGE, fails, *([] if "retry_policy" in settings.router else [kept]), _ASK])
 
 
 def _turn_on(apps: Sequence[str]) -> str:
@@ -145,7 +159,8 @@ def _slot(router: Router, apps: Sequence[str], tiers: Sequence[str]) -> str:
         f"`config_classifier.yaml` asks the same router in LiteLLM's classifier slot, for requests that ask for `{AUTO}`.{few} The slot "
         "sees neither tools nor formats, and does not know what an app asked for before: shadow, holdout, STOP and off send it to its "
         f"model of today by the bundle ({today}).{gone} It writes no tags, so that there are no guardrails, no mirrored answers and no "
-        "`planner verify`. The way back is to let apps ask for their own groups again."
+        "`planner verify`. The way back is to let apps ask for their own groups again. LiteLLM checks a key against the group that it asks "
+        f"for: who may use `{AUTO}`, here or without code, gets every tier's model, whatever else the key may use."
     )
 
 
@@ -159,6 +174,17 @@ def _nocode(nocode: NoCode | str) -> str:
         f"`planner verify` to compare. The way back is to let apps ask for their own groups again, or to give `{AUTO}` their model of "
         "today and restart the gateway."
     )
+
+
+def _failing(router: Router, plain: GatewaySettings) -> str:
+    """Say where a request goes in the configurations without the hook when the model it was moved to fails."""
+    chains = {group: then for chain in plain.router.get("fallbacks", ()) for group, then in chain.items()}
+    moved = [model for model in router.candidates if chains.get(model)]
+    none = [model for model in router.candidates if not chains.get(model)]
+    back = "; ".join(f"{model} to {', '.join(chains[model])}" for model in moved)
+    said = f"In both, what fails falls back from {back}. " if back else ""
+    lacks = f"From {', '.join(none)} there is no way back: apps ask for it themselves, their models of today differ, or the plan has none."
+    return f"{said}{lacks if none else ''}".strip()
 
 
 def _span(estimate: Mapping[str, Any], spec: str) -> str:

@@ -16,7 +16,7 @@ from planner.policies import Plan, RateLimit
 from planner.policies.base import FAILURES, Lever
 from planner.text.embeddings import METHODS
 
-__all__ = ["GatewaySettings", "gateway_settings"]
+__all__ = ["GatewaySettings", "falling_back", "gateway_settings"]
 
 #: LiteLLM's retry policy: exception class → kind of failure that it counts as here. DefaultRetries are all other classes: refused
 #: connections and bad gateways, but 403 and 422 as well.
@@ -77,16 +77,15 @@ def gateway_settings(
     providers: Mapping[str, str],
     windows: Mapping[str, int | None] | None = None,
     behind: Mapping[str, str] | None = None,
-    back: Mapping[str, Sequence[str]] | None = None,
 ) -> GatewaySettings:
     """Return the settings of ``plan``, as far as LiteLLM has them.
 
     Parameters
     ----------
-    apps: all that are exported. LiteLLM's settings hold for every request, so a lever of only some of them is left out, and said.
+    apps: all that are exported. LiteLLM's settings hold for every request, so a lever of only some of them is left out, and said; and
+        nothing but the plan's own fallbacks says where a request that fails may go.
     providers: model group → who serves it. windows: model group → tokens of its context window, None where it is not known.
     behind: model group → its model, where that is called otherwise: a model is never its own fallback.
-    back: model group that requests are moved to → the apps' own models, to which it falls back where the plan has no fallbacks.
 
     Examples
     --------
@@ -95,30 +94,31 @@ def gateway_settings(
     >>> found.router["timeout"], found.unsaid[-1]
     (20.0, ('hedge after 800 ms in all apps, with the same model', 'LiteLLM sends no second call after a delay'))
     """
-    found = GatewaySettings(router={"disable_cooldowns": True}).beside(_windows(windows or {}))
+    found = GatewaySettings(router={"disable_cooldowns": True})
     for key in dict.fromkeys(lever.key for lever in plan.levers):
         levers = plan.of_key(key)
         if key in _WRITERS and (lever := _everywhere(levers, apps)) is not None:
             found = found.beside(_WRITERS[key](lever, plan, providers))
+            found = found.beside(_windows(lever.models, windows or {})) if key == "fallback" else found
         else:
             found = replace(found, unsaid=(*found.unsaid, *(_left_out(lever) for lever in levers if lever.key != "route")))
-    found = _back(found, back or {})
     return replace(found, router={k: _but_itself(v, behind or {}) if k in _CHAINS else v for k, v in found.router.items()})
 
 
-def _back(found: GatewaySettings, back: Mapping[str, Sequence[str]]) -> GatewaySettings:
-    """Return the settings with a way ``back`` where the plan has no fallbacks at all: one that has them runs as it was simulated.
+def falling_back(found: GatewaySettings, back: Mapping[str, str]) -> GatewaySettings:
+    """Return the settings with a way ``back``, model group → another one, where the plan has no fallbacks: one that has runs as simulated.
 
-    Nobody asked for the model that a request was moved to: where it fails, the client must not see what the model asked for spares it.
+    LiteLLM's fallbacks hold for every request of a group, so it must be one that nobody asks for. What fails there must not be an error to
+    a client whom the model asked for would have answered.
+
+    >>> falling_back(gateway_settings(Plan(), ["chat"], {}), {"small": "big"}).router["fallbacks"]
+    [{'small': ['big']}]
     """
-    added = [{group: list(then)} for group, then in back.items() if then]
-    if not added or found.router.get("fallbacks"):
+    if not back or found.router.get("fallbacks"):
         return found
-    said = (
-        "Fallbacks to the apps' own models are not of the plan: a request that was moved must not fail where it would have been answered.",
-    )
-    most = max(len(then) for then in back.values())
-    return replace(found, router={**found.router, "fallbacks": added, "max_fallbacks": most}, aside=(*found.aside, *said))
+    said = "Fallbacks to the apps' model of today are not of the plan: a request that was moved must not fail where it would be answered."
+    chains = [{group: [then]} for group, then in back.items()]
+    return replace(found, router={**found.router, "fallbacks": chains, "max_fallbacks": 1}, aside=(*found.aside, said))
 
 
 def _but_itself(chains: Sequence[Mapping[str, Sequence[str]]], behind: Mapping[str, str]) -> list[dict[str, list[str]]]:
@@ -184,8 +184,8 @@ def _timeout(lever: Any, *_: Any) -> GatewaySettings:
 
 
 def _fallback(lever: Any, _: Plan, providers: Mapping[str, str]) -> GatewaySettings:
-    """Every group's fallbacks in order; refused content has a list of its own, and none where it is empty."""
-    chain = [{group: [m for m in lever.models if m != group]} for group in providers if {*lever.models} - {group}]
+    """Every group's fallbacks in order, also where it has none; refused content has a list of its own, and none where it is empty."""
+    chain = [{group: [m for m in lever.models if m != group]} for group in providers]
     refused = chain if "content" in lever.kinds else [{group: []} for group in providers]
     wrong = "validation" in lever.kinds
     said = {
@@ -196,12 +196,12 @@ def _fallback(lever: Any, _: Plan, providers: Mapping[str, str]) -> GatewaySetti
     return GatewaySettings(router={**router, "fallback_on_unsupported_params": wrong}, unsaid=_said(lever, said))
 
 
-def _windows(windows: Mapping[str, int | None]) -> GatewaySettings:
-    """Send what is too long for a group to the one with the next larger window; nothing else is tried for it."""
-    known = sorted((tokens, group) for group, tokens in windows.items() if tokens)
-    larger = {group: next((g for more, g in known if more > tokens), None) for tokens, group in known}
-    found = [{group: [larger[group]] if larger.get(group) else []} for group in windows]
-    return GatewaySettings(router={"context_window_fallbacks": found}) if any(larger.values()) else GatewaySettings()
+def _windows(models: Sequence[str], windows: Mapping[str, int | None]) -> GatewaySettings:
+    """Send what is too long for a group to the fallback with the next larger window; nothing else is tried for it."""
+    known = sorted((tokens, model) for model in models if (tokens := windows.get(model)))
+    larger = {group: next((m for more, m in known if tokens and more > tokens), None) for group, tokens in windows.items()}
+    found = [{group: [then] if then else []} for group, then in larger.items()]
+    return GatewaySettings(router={"context_window_fallbacks": found}) if found else GatewaySettings()
 
 
 def _exact_cache(lever: Any, *_: Any) -> GatewaySettings:

@@ -18,6 +18,7 @@ import yaml
 
 from planner.bundle.export import export
 from planner.bundle.gateway import BUNDLE, CONFIGS, ROLLOUT, GatewayParts, check_folder, left_to_apps, write_gateway
+from planner.bundle.gateway_back import PREVIOUS
 from planner.bundle.gateway_delays import Delay, delays
 from planner.bundle.gateway_log import GatewayLog, gateway_log
 from planner.bundle.gateway_readme import expected
@@ -32,13 +33,12 @@ from planner.router import Router
 from planner.router.load import read_manifest
 from planner.router.rollout import MODES, Rollout, read, turned, write
 from planner.simulation import World
+from planner.traffic.written import noted
 from planner.training import Training
 from planner.units import DAYS_PER_MONTH
 
 __all__ = ["Production", "check_rollout", "export_gateway", "left_words", "what_is_on"]
 
-#: Where the bundle before the last export is kept.
-PREVIOUS = f"{BUNDLE}.previous"
 _NEEDS_LABELS = "It needs labels: export from them, not from a bundle."
 
 
@@ -98,8 +98,8 @@ class Production:
         """What became of the export before: where its bundle is, how to put it back, and what is gone; a sentence each."""
         if self.previous is None:
             return self.dropped
-        at = f"cd {self.folder} && mv {BUNDLE} {BUNDLE}.replaced && mv {PREVIOUS} {BUNDLE}"
-        return (f"The bundle before is kept in {self.previous}; to put it back, run: {at}.", *self.dropped)
+        back = f"planner rollout back {self.folder}"
+        return (f"The bundle before is kept in {self.previous}; to put it back, and this one in its place, run: {back}.", *self.dropped)
 
     def _repr_html_(self) -> str:
         import html
@@ -201,6 +201,7 @@ def export_gateway(
     parts = GatewayParts(plan, rates, seen, nocode, known.get("floor_passed", {}), known.get("prediction"))
     had = _configured(path)
     files = write_gateway(path, loaded, parts)
+    noted(path)  # a mirror's answers will lie in it
     per_day = {app: own["requests_per_month"] / DAYS_PER_MONTH for app, own in known.get("prediction", {}).get("apps", {}).items()}
     gone, late = _gone(had, _configured(path)), delays(read(path / ROLLOUT), per_day)
     return Production(path, loaded, files, known, nocode, left_to_apps(loaded, parts), gone, previous, late)

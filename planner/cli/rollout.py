@@ -33,6 +33,7 @@ What of an exported router is on, app by app: turn it up, stop it, take it back.
     planner rollout show production
     planner rollout set production --app chat --mode canary --share 0.1
     planner rollout stop production
+    planner rollout back production
 """
 #: [s] for which running processes may take to follow.
 WAIT_S = 10.0
@@ -74,6 +75,14 @@ def set_(
     ask: Annotated[
         list[str] | None, typer.Option("--ask", metavar="GROUP", help="A model group that may be replaced. Repeatable; all are named anew.")
     ] = None,
+    ask_own: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--ask-own",
+            metavar="GROUP",
+            help="As --ask, for a group of your own proxy configuration, which no file in DIR lists: its name is taken as it is.",
+        ),
+    ] = None,
     mirror_share: Annotated[
         float | None, typer.Option("--mirror-share", help="Under mirror: the share answered in the background.")
     ] = None,
@@ -90,15 +99,17 @@ def set_(
         planner rollout set production --app chat --mode shadow
         planner rollout set production --app chat --mode canary --share 0.1
         planner rollout set production --app chat --app search --mode active
+        planner rollout set production --app chat --ask gpt-5 --ask-own our-assistant
     """
     from planner.router.live import ROLLOUT
     from planner.router.rollout import read, turned, write
 
-    given: dict[str, Any] = {"mode": mode, "share": share, "explore": explore, "asks": tuple(ask) if ask else None}
+    asks = tuple(dict.fromkeys([*(ask or ()), *(ask_own or ())]))
+    given: dict[str, Any] = {"mode": mode, "share": share, "explore": explore, "asks": asks or None}
     behind: dict[str, Any] = {"share": mirror_share, "usd_per_day": mirror_usd}
     changed, mirrored = ({k: v for k, v in values.items() if v is not None} for values in (given, behind))
     if not changed and not mirrored and holdout is None:
-        raise InputError("nothing to change", "at least one of --mode, --share, --explore, --ask, --mirror-share, --holdout")
+        raise InputError("nothing to change", "at least one of --mode, --share, --explore, --ask, --ask-own, --mirror-share, --holdout")
     file = _file(folder)
     with _alone(folder):
         before = read(file)
@@ -163,6 +174,26 @@ def resume(folder: Folder, names: Names = None, json: Json = False) -> None:
     _wait(folder, words, lambda w: not w.stopped, "run again", json)
 
 
+@app.command()
+def back(folder: Folder, json: Json = False) -> None:
+    """Put the router before the last export back, and the present one in its place; the same again undoes it.
+
+    Export keeps one router before in DIR/bundle.previous. Running processes take the other one up by themselves; this waits for them.
+
+    [bold]Examples[/bold]
+
+        planner rollout back production
+    """
+    from planner.bundle.gateway_back import PREVIOUS, put_back
+    from planner.router.status import status
+
+    status(folder)  # refuses a folder that is none
+    with _alone(folder):
+        digest = put_back(folder)[:12]
+    words = f"The router before is in force: bundle {digest}; the other one is in {folder / PREVIOUS}."
+    _wait(folder, words, lambda w: w.bundle == digest, "run it", json)
+
+
 def _file(folder: Path) -> Path:
     from planner.router.live import ROLLOUT
 
@@ -184,7 +215,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _check_groups(folder: Path, rollout: Rollout, ask: Sequence[str]) -> None:
-    """Refuse model groups that neither the bundle, nor a configuration beside it, nor the rollout knows: no request would ask for them."""
+    """Refuse model groups that neither the bundle, nor a configuration beside it, nor the rollout knows: rather a slip than a group."""
     import yaml
 
     from planner.router.live import BUNDLE
@@ -198,8 +229,9 @@ def _check_groups(folder: Path, rollout: Rollout, ask: Sequence[str]) -> None:
             known |= {str(one["model_name"]) for one in yaml.safe_load(file.read_text("utf-8"))["model_list"]}
     for group in ask:
         if group not in known:
-            fix = did_you_mean(group, sorted(known)) or f"add it to model_list in {folder / 'config.yaml'} first"
-            raise InputError(f"--ask {group}", f"one of {', '.join(sorted(known))}", fix)
+            near = did_you_mean(group, sorted(known))
+            own = f"if your own proxy configuration has it: --ask-own {group}"
+            raise InputError(f"--ask {group}", f"one of {', '.join(sorted(known))}", f"{near} {own}".strip())
 
 
 def _still(folder: Path, names: Sequence[str], after: Rollout) -> str:

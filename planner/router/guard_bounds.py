@@ -40,6 +40,10 @@ class Count(NamedTuple):
         """Return both together."""
         return Count(self.n + other.n, self.hits + other.hits)
 
+    def over(self, effect: float) -> Count:
+        """Return the count with the same rate and an ``effect``-th of the answers: what answers that fail together tell."""
+        return Count(self.n / effect, self.hits / effect)
+
 
 def log_mixture(count: Count, a: float = 0.5, b: float = 0.5) -> float:
     """Return the log-likelihood of one order of the hits, averaged over rates by Beta(a, b): log(B(hits + a, misses + b) / B(a, b)).
@@ -69,7 +73,9 @@ def evidence(worse: Count, better: Count, margin: float, held: float | None = No
 
     The least over all pairs of rates ``margin`` apart. Either arm's term is convex in its rate (of Beta(νq, ν(1 − q)) against q it is a
     sum of log(ν + i/q) and log(ν + j/(1 − q))), a mean of exponentials of such is too, and so is the sum: golden section finds the least.
-    Closer pairs never have less where these have any: what was seen lies beyond them, and of a convex function the least on the way there.
+    A closer pair, where these have any evidence, has no less than one of them at which ``better``'s rate is no higher: each arm's term
+    falls to its own least, at what was seen of it, and these lie further apart. So a range that begins at 0 rules out its closer pairs as
+    well. One that begins above does not, alone, however much it finds: only with the ranges below it, as ``guard_rule`` asks.
 
     >>> round(evidence(Count(2_000, 120), Count(2_000, 20), 0.02, held=0.01), 2)
     9.4

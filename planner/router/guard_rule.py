@@ -7,8 +7,13 @@ that is higher. The guarantee: all false alarms of an app, over all metrics, loo
 together have the probability LEVEL at most where no rate is more than DRIFT above the log's, and STALE more for each guardrail of which it
 is; α and β are what one test may use of the two. So a harm far beyond DRIFT is found before the others could prove it alone, a rise of both
 arms is not blamed on the routing, and where the others are many the log costs and gives nothing. Where none are left alone, by the settings
-or among NONE_LEFT answers, the log is the only yardstick and STALE does not hold. It supposes answers that fail independently of each
-other; that a few of one session fail together is no alarm by itself, there must be LEAST bad ones. Knows nothing of processes or files.
+or among NONE_LEFT answers, the log is the only yardstick and STALE does not hold.
+
+Arms are drawn by session, and the answers of one often fail together. So counts are divided by their guardrail's design effect, how many
+times as much the log's bad answers vary for that, before anything is asked of them. What is guaranteed holds exactly for answers that fail
+independently (an effect of 1). Otherwise it is a close approximation, and none where sessions fail together more than in the log, as those
+of one user, one tool or one minute may: ``benchmarks/guardrails.py`` measures it with sessions that fail as a whole. There must be LEAST
+bad answers in any case. Knows nothing of processes or files.
 """
 
 from __future__ import annotations
@@ -28,9 +33,9 @@ __all__ = ["DRIFT", "ENDS", "LEAST", "LEVEL", "NONE_LEFT", "STALE", "Chances", "
 LEVEL, STALE = 0.01, 0.2
 #: How far today's rate may be above the log's without a fault: a choice; traffic changes as much by itself.
 DRIFT = 0.10
-#: Bad routed answers without which there is no alarm; routed answers after which, with no other among them, none are left alone.
+#: Bad routed answers without which there is no alarm; effective routed ones after which, with no other among them, none are left alone.
 LEAST, NONE_LEFT = 20, 1_000
-#: Answers of the smaller arm, and of both together, that end a window.
+#: Effective answers of the smaller arm, and of both together, that end a window.
 ENDS: Mapping[str, tuple[int, int]] = {"window": (5_000, 0), "short": (200, 1_000)}
 
 
@@ -59,7 +64,7 @@ def all_routed(rollout: Rollout, app: AppRollout) -> bool:
 
 
 def ended(scale: str, routed: Count, unrouted: Count, alone: bool) -> bool:
-    """Say whether a window has the answers that end it.
+    """Say whether a window has the answers that end it; counts are effective ones, lest a window is too short for any alarm.
 
     >>> ended("short", Count(1_800), Count(200), alone=False), ended("short", Count(1_800), Count(0), alone=False)
     (True, False)
@@ -70,7 +75,10 @@ def ended(scale: str, routed: Count, unrouted: Count, alone: bool) -> bool:
 
 
 def sure(routed: Count, unrouted: Count, held: float | None, margin: float, most: Chances, none_left: bool) -> bool:
-    """Say whether the routed rate is surely more than ``margin`` above the others', of which the log ``held`` a rate, None for none."""
+    """Say whether the routed rate is surely more than ``margin`` above the others', of which the log ``held`` a rate, None for none.
+
+    Counts are effective ones. The two ranges of the others' rate are only ever asked together, or the nearer alone (see ``evidence``).
+    """
     limit = 1.0 if held is None else held + DRIFT
     near = evidence(routed, unrouted, margin, held, (0.0, limit)) >= -log(most.alpha)
     return near and (none_left or evidence(routed, unrouted, margin, held, (limit, 1.0)) >= -log(most.stale))
@@ -83,16 +91,21 @@ def judged(routed: Count, unrouted: Count, guardrail: Guardrail, most: Chances, 
     ----------
     most: the probabilities of ever being wrong, however often this is asked. alone: whether the settings leave nobody alone.
 
-    Against the ``unrouted`` it is sure at α whatever the log says; against the ``baseline``, as far as the log is off by DRIFT at most.
+    Counts are of answers, of which the guardrail's design effect says how many count as one. Against the ``unrouted`` it is sure at α
+    whatever the log says; against the ``baseline``, as far as the log is off by DRIFT at most.
 
     >>> against, above = judged(Count(2_100, 126), Count(2_100, 21), Guardrail(margin=0.02, baseline=0.01), chances("start", 1, 5))
     >>> against, round(above, 4)
     ('unrouted', 0.0222)
+    >>> limit = Guardrail(margin=0.02, baseline=0.01, design_effect=2.0)
+    >>> judged(Count(2_100, 126), Count(2_100, 21), limit, chances("start", 1, 5)) is None
+    True
     """
-    none_left = not unrouted.n and (alone or routed.n >= NONE_LEFT)
+    own, others = routed.over(guardrail.effect), unrouted.over(guardrail.effect)
+    none_left = not others.n and (alone or own.n >= NONE_LEFT)
 
     def rule(most: Chances, none_left: bool) -> Callable[[float], bool]:
-        return lambda margin: sure(routed, unrouted, guardrail.baseline, margin, most, none_left)
+        return lambda margin: sure(own, others, guardrail.baseline, margin, most, none_left)
 
     ever, as_logged = rule(Chances(most.alpha, most.alpha), False), rule(most, none_left)
     if routed.hits < LEAST or not as_logged(guardrail.margin):

@@ -162,7 +162,7 @@ class Guard:
     def _count(self, rollout: Rollout, apps: Mapping[str, AppRollout]) -> None:
         self._tallies.flush()
         self._tallies.read()
-        self._tallies.forget(self._now)
+        self._tallies.fold(self._now)
 
     def _judge(self, rollout: Rollout, apps: Mapping[str, AppRollout]) -> None:
         for name, window in self._now.items():
@@ -171,7 +171,9 @@ class Guard:
             elif name not in self.alarmed:
                 counts, alone = self._tallies.of(name, window), all_routed(rollout, apps[name])
                 alarm = next(_alarms(name, apps[name].guardrails, window, counts, alone), None)
-                over = [scale for scale in ENDS if ended(scale, *_arms(counts[scale], "error"), alone)]
+                effect = apps[name].guardrails["error"].effect if "error" in apps[name].guardrails else 1.0
+                errors = {scale: _arms(counts[scale], "error") for scale in ENDS}
+                over = [scale for scale, (own, others) in errors.items() if ended(scale, own.over(effect), others.over(effect), alone)]
                 if alarm is not None:
                     self._raise(alarm, window)
                 elif over:

@@ -1,7 +1,7 @@
 """The pre-call hook of a LiteLLM proxy: sends each request where router and rollout say, and writes why beside it.
 
-In: what LiteLLM hands to a ``CustomLogger``: requests before they are sent, answers and failures after. Out: another ``model``,
-tags and ``spend_logs_metadata`` of the requests that are handled; outcomes to the guard, answers in the background to the mirror.
+In: what LiteLLM hands to a ``CustomLogger``: requests before they are sent, answers and failures after. Out: another ``model`` and a way
+back, tags and ``spend_logs_metadata`` of the requests that are handled; outcomes to the guard, answers in the background to the mirror.
 Whatever fails here, or takes too long, is counted, and the request goes as it was asked. Nothing is written to a file while a request
 waits, and one is looked at only where the thread that does so stands still. Knows nothing of how decisions are made.
 """
@@ -23,6 +23,7 @@ from litellm.integrations.custom_logger import CustomLogger
 from planner.router import litellm_proxy as proxy
 from planner.router.assign import Assignment, assign
 from planner.router.capabilities import REASONS
+from planner.router.litellm_back import way_back
 from planner.router.litellm_outcome import ids_of, outcome, sent_of, today
 from planner.router.litellm_request import Asked, asked, metadata_of
 from planner.router.live import Live, On
@@ -170,12 +171,12 @@ class PlannerHook(CustomLogger):  # type: ignore[misc]  # litellm is typed only 
         return await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(self._threads, work, on, request), _WAIT_S)
 
     async def _usable(self, group: str, auth: Any) -> bool:
-        """Say whether the proxy has the group and the caller may use it; where that cannot be found out, it may not."""
+        """Say whether the proxy has the group and the caller may use it freely; where that cannot be found out, it may not."""
         if not proxy.knows(group):
             self.live.events.count("unknown model group", group)
             return False
         try:
-            return await proxy.may_call(auth, group)
+            return await proxy.may_call(auth, group) and not await proxy.limited(auth, group)
         except Exception as error:
             self.live.events.count("permission unknown", error)
             return False
@@ -183,12 +184,14 @@ class PlannerHook(CustomLogger):  # type: ignore[misc]  # litellm is typed only 
     def _write(
         self, data: Any, on: On, request: Asked, decision: Decision | None, assignment: Assignment, group: str, call_type: str
     ) -> None:
-        """Send a request to ``group`` and write why, all at once after everything that could fail."""
+        """Send a request to ``group``, from another one with a way back, and write why, all at once after everything that could fail."""
         metadata, bundle = metadata_of(data), on.bundle
         tagged, said = not proxy.filters_tags(data), {"digest": bundle.digest, "version": bundle.router.version, "mode": on.settings.mode}
-        metered = proxy.metered(data) if group != request.model and call_type == "acompletion" else {}
+        moved = group != request.model
+        back = way_back(data, request.model, group, proxy.router()) if moved else {}
+        metered = proxy.metered(data) if moved and call_type == "acompletion" else {}
         metadata.update(stamped(metadata, request, assignment, decision, tagged=tagged, **said))
-        data.update(metered, model=group)
+        data.update({**metered, **back}, model=group)
 
     def _remember(self, call: str, on: On, app: str, assignment: Assignment, group: str, call_type: str) -> None:
         """Keep until it is answered whose request this is; a client cannot make that up, as it could what is in the metadata."""

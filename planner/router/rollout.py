@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from planner import formats
 from planner.errors import InputError, did_you_mean
+from planner.router.rollout_parts import Guardrail, Mirroring, named, share, shown
 
 __all__ = [
     "APP_SOURCES",
@@ -40,60 +41,6 @@ GUARDRAILS = ("error", "slow", "length", "schema", "thumbs_down")
 APP_SOURCES = ("tag", "team", "key", "model_group", "metadata")
 
 T = TypeVar("T")
-
-
-def _share(name: str, value: Any) -> None:
-    if not _number(value) or not 0 <= value <= 1:
-        raise InputError(f"{name} {_shown(value)}", "a number from 0 to 1")
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _name(value: Any) -> bool:
-    return isinstance(value, str) and bool(value)
-
-
-def _shown(value: Any) -> str:
-    return f"{value!r:.60}"
-
-
-@dataclass(frozen=True, slots=True)
-class Guardrail:
-    """One limit of an app: alarm when the routed rate is above that of what was left alone, or the log's, by more than ``margin``.
-
-    Parameters
-    ----------
-    margin, baseline: rates from 0 to 1; a baseline of None is not known, and only live answers that were left alone are compared with.
-    limit_ms: [ms] from which an answer is slow; of the guardrail ``slow`` alone.
-    """
-
-    margin: float
-    baseline: float | None = None
-    limit_ms: float | None = None
-
-    def __post_init__(self) -> None:
-        _share("margin", self.margin)
-        _share("baseline", 0 if self.baseline is None else self.baseline)
-        if self.limit_ms is not None and not (_number(self.limit_ms) and self.limit_ms > 0):
-            raise InputError(f"limit_ms {_shown(self.limit_ms)}", "milliseconds above 0")
-
-
-@dataclass(frozen=True, slots=True)
-class Mirroring:
-    """Answers in the background: of which ``share`` of the units, for at most ``usd_per_day``, by ``model`` (None: the decided one)."""
-
-    share: float
-    usd_per_day: float
-    model: str | None = None
-
-    def __post_init__(self) -> None:
-        _share("share", self.share)
-        if not _number(self.usd_per_day) or not 0 <= self.usd_per_day < 1e9:
-            raise InputError(f"usd_per_day {_shown(self.usd_per_day)}", "US dollars, 0 or more")
-        if self.model is not None and not _name(self.model):
-            raise InputError(f"model {_shown(self.model)}", "a model group, or null for the one decided")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +68,12 @@ class AppRollout:
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
-            raise InputError(f"mode {_shown(self.mode)}", f"one of {', '.join(MODES)}", did_you_mean(str(self.mode), MODES))
-        _share("share", self.share)
-        _share("explore", self.explore)
+            raise InputError(f"mode {shown(self.mode)}", f"one of {', '.join(MODES)}", did_you_mean(str(self.mode), MODES))
+        share("share", self.share)
+        share("explore", self.explore)
         for name, models in (("asks", self.asks), ("floor_passed", self.floor_passed)):
-            if not isinstance(models, tuple) or not all(map(_name, models)) or len(set(models)) < len(models):
-                raise InputError(f"{name} {_shown(models)}", "a list of model groups, each once")
+            if not isinstance(models, tuple) or not all(map(named, models)) or len(set(models)) < len(models):
+                raise InputError(f"{name} {shown(models)}", "a list of model groups, each once")
         if self.explore and not self.floor_passed:
             raise InputError(f"explore {self.explore!r} without floor_passed", "the candidates that passed the floor", "export lists them")
         if self.mode == "mirror" and self.mirror is None:
@@ -157,16 +104,16 @@ class Rollout:
     apps: Mapping[str, AppRollout] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not _name(self.salt):
-            raise InputError(f"salt {_shown(self.salt)}", "a word, as eight hexadecimal digits")
-        _share("holdout", self.holdout)
+        if not named(self.salt):
+            raise InputError(f"salt {shown(self.salt)}", "a word, as eight hexadecimal digits")
+        share("holdout", self.holdout)
         if not isinstance(self.stop, bool):
-            raise InputError(f"stop {_shown(self.stop)}", "true or false")
+            raise InputError(f"stop {shown(self.stop)}", "true or false")
         if self.app_from is not None:
             kind, colon, name = self.app_from.partition(":") if isinstance(self.app_from, str) else ("", "", "")
             if kind not in APP_SOURCES or bool(colon and name) != (kind in ("tag", "metadata")):
                 raise InputError(
-                    f"app_from {_shown(self.app_from)}",
+                    f"app_from {shown(self.app_from)}",
                     "null, tag:PREFIX, team, key, model_group or metadata:FIELD",
                     did_you_mean(kind, APP_SOURCES),
                 )
@@ -180,7 +127,7 @@ class Rollout:
         values = {k: v for k, v in values.items() if k not in ("format", "version")}
         apps = values.pop("apps", {})
         if not isinstance(apps, dict):
-            raise InputError(f"{where}: apps {_shown(apps)}", "an object with a rollout for each app")
+            raise InputError(f"{where}: apps {shown(apps)}", "an object with a rollout for each app")
         if "salt" not in values:
             raise InputError(f"{where}: no salt", "a word that decides who is drawn", 'add for example "salt": "3f9a01c2"')
         built = {name: _app(app, f"{where}: apps.{name}") for name, app in apps.items()}
@@ -257,7 +204,7 @@ def write(path: str | Path, rollout: Rollout) -> Path:
 
 def _app(payload: Any, where: str) -> AppRollout:
     if not isinstance(payload, dict):
-        raise InputError(f"{where} {_shown(payload)}", "an object with mode and asks")
+        raise InputError(f"{where} {shown(payload)}", "an object with mode and asks")
     values = dict(payload)
     for name in ("asks", "floor_passed"):
         if isinstance(values.get(name), list):
@@ -267,7 +214,7 @@ def _app(payload: Any, where: str) -> AppRollout:
     if "guardrails" in values:
         found = values["guardrails"]
         if not isinstance(found, dict):
-            raise InputError(f"{where}.guardrails {_shown(found)}", f"an object with any of {', '.join(GUARDRAILS)}")
+            raise InputError(f"{where}.guardrails {shown(found)}", f"an object with any of {', '.join(GUARDRAILS)}")
         values["guardrails"] = {name: _build(Guardrail, one, f"{where}.guardrails.{name}") for name, one in found.items()}
     return _build(AppRollout, values, where)
 
@@ -276,7 +223,7 @@ def _app_state(app: AppRollout) -> dict[str, Any]:
     mirror = app.mirror and {"share": app.mirror.share, "usd_per_day": app.mirror.usd_per_day, "model": app.mirror.model}
     values = {"mode": app.mode, "share": app.share, "explore": app.explore, "asks": list(app.asks)}
     guardrails = {
-        name: {k: v for k, v in (("limit_ms", g.limit_ms), ("margin", g.margin), ("baseline", g.baseline)) if v is not None}
+        name: {k: v for k in ("limit_ms", "margin", "baseline", "design_effect") if (v := getattr(g, k)) is not None}
         for name, g in app.guardrails.items()
     }
     return {**values, "floor_passed": list(app.floor_passed), "mirror": mirror, "guardrails": guardrails}
@@ -285,7 +232,7 @@ def _app_state(app: AppRollout) -> dict[str, Any]:
 def _build(kind: type[T], values: Any, where: str) -> T:
     """Build ``kind`` from the fields in ``values``; what is wrong with them is said together with ``where``."""
     if not isinstance(values, dict):
-        raise InputError(f"{where} {_shown(values)}", "an object")
+        raise InputError(f"{where} {shown(values)}", "an object")
     known: Sequence[Any] = fields(kind)  # type: ignore[arg-type]
     names = [f.name for f in known]
     for name in values:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.guardrails import Scenario, more, simulate
+from benchmarks.guardrails import simulate
+from benchmarks.guardrails_scenarios import Scenario, more
 from planner.bundle.gateway_delays import HARMS, HOLDOUTS, delays, requests_to_alarm
 from planner.router.guard_rule import DRIFT, LEAST
 from planner.router.rollout import AppRollout, Guardrail, Rollout

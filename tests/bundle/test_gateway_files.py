@@ -27,7 +27,7 @@ from planner.policies import Fallback, Hedge, Plan, Route, SemanticCache
 from planner.prices import PriceBook
 from planner.router import Router
 from planner.router.load import read_manifest
-from planner.router.rollout import read, write
+from planner.router.rollout import Guardrail, read, write
 from planner.training import Training, train
 
 LEVERS = (Fallback((MODELS[1],)), Hedge(2_000, model="gpt-4.1-mini"), SemanticCache(0.93))
@@ -241,7 +241,7 @@ def test_the_page_installs_what_was_tested(made: Made, tmp_path: Path) -> None:
     low, high = (".".join(map(str, v)) for v in TESTED)
     assert f"pip install 'litellm[proxy]>={low},<{high}'" in page
     assert f"pip install PLANNER  # its checkout, or llm_traffic_planner-{version('llm-traffic-planner')}-py3-none-any.whl" in page
-    assert "mv bundle bundle.replaced && mv bundle.previous bundle" in page
+    assert "    planner rollout back .\n" in page
 
 
 def test_the_official_slot_changes_the_model_alone(made: Made, tmp_path: Path) -> None:
@@ -283,6 +283,29 @@ def test_the_baseline_of_formats_is_measured_as_the_guard_measures(tmp_path: Pat
     traffic = traffic_of(tmp_path, {**columns, "response_format": formats, "response": ["{}", "no", "", "[1]"]})
     found = gateway_log(traffic).guardrails["x"].get("schema", {"baseline": "none"})
     assert found.get("baseline") == pytest.approx(baseline, abs=1e-6)
+
+
+def test_the_design_effect_is_that_of_what_arms_are_drawn_for(tmp_path: Path) -> None:
+    """Sessions of ten that fail whole are measured as such, failures by themselves as one, an app that tells little as the others."""
+    n, rng = 6_000, np.random.default_rng(1)
+    session = np.repeat(np.arange(n // 10), 10)
+    whole = (rng.random(n // 10) < 0.1)[session]
+    app = np.where(session < 300, "whole", "single")
+    app[session >= 590] = "few"
+    failed = np.where(app == "whole", whole, rng.random(n) < 0.1)
+    columns = {"model": "a", "app": app, "purpose": "user", "cache_hit": False, "status": np.where(failed, "transport", "ok")}
+    formats = {"response_format": "json_object", "response": np.where(whole, "no", "{}")}
+    by_session = traffic_of(tmp_path / "s", {**columns, **formats, "session_id": [f"s{i}" for i in session]})
+    found = gateway_log(by_session).guardrails
+    assert 9 < found["whole"]["error"]["design_effect"] < 12
+    assert 1 <= found["single"]["error"]["design_effect"] < 1.4
+    assert 3 < found["few"]["error"]["design_effect"] < 9, "between the two, and for units of ten"
+    assert 8 < found["single"]["schema"]["design_effect"] < 13
+    by_user = traffic_of(tmp_path / "u", {**columns, "user": [f"u{i}" for i in session]})
+    assert gateway_log(by_user).guardrails["whole"]["error"] == found["whole"]["error"]
+    alone = gateway_log(traffic_of(tmp_path / "r", columns)).guardrails
+    assert [own["error"]["design_effect"] for own in alone.values()] == [1.0, 1.0, 1.0]
+    assert Guardrail(**alone["whole"]["error"]).effect == 1.0
 
 
 def test_what_stands_behind_a_group_is_not_where_our_router_sent_it(tmp_path: Path) -> None:
@@ -327,20 +350,31 @@ def test_a_router_of_other_models_is_written_too(trained: Training, tmp_path: Pa
 
 
 @pytest.mark.parametrize("log", [None, GatewayLog()])
-def test_every_candidate_has_a_way_back(made: Made, tmp_path: Path, log: GatewayLog | None) -> None:
-    """Exported without a plan around it, every candidate falls back to the reference in each configuration, and that to none."""
+def test_no_request_is_sent_elsewhere_by_the_configuration_with_the_hook(made: Made, tmp_path: Path, log: GatewayLog | None) -> None:
+    """Exported without a plan, no list of fallbacks is in it; the classifier's brings what nobody asks for back to the reference."""
     shutil.copytree(made.bundle, tmp_path / "p" / BUNDLE)
     seen = gateway_log(made.office.traffic) if log is None else log
     write_gateway(tmp_path / "p", made.router, GatewayParts(Plan(), PriceBook.load(), seen))
+    hooked, slot = (yaml.safe_load((tmp_path / "p" / name).read_text("utf-8"))["router_settings"] for name in CONFIGS[:2])
     reference = made.router.reference
-    for name in CONFIGS[:2]:
-        settings = yaml.safe_load((tmp_path / "p" / name).read_text("utf-8"))["router_settings"]
-        assert settings["fallbacks"] == [{model: [reference]} for model in made.router.candidates if model != reference]
-        assert settings["max_fallbacks"] == 1
+    assert not [key for key in hooked if "fallbacks" in key]
+    assert slot["fallbacks"] == [{model: [reference]} for model in made.router.candidates if model != reference]
+    page = (tmp_path / "p" / "README.md").read_text("utf-8")
+    assert "what was not moved fails as it does today" in " ".join(page.split())
+    assert f"In both, what fails falls back from {MODELS[1]} to {reference}; {MODELS[2]} to {reference}." in page
 
 
-def test_the_way_back_leads_to_the_models_of_the_apps(made: Made) -> None:
-    """Where an app uses another model than the common reference, a candidate falls back to the common one first, and each to the other."""
+def test_without_the_hook_only_what_nobody_asks_for_has_a_way_back(made: Made, tmp_path: Path) -> None:
+    """A candidate that some app asks for has none, and none has one where the apps' models of today differ; the page says so."""
     big, middle, small = MODELS
-    router = replace(made.router, reference=big, references=(("desk", middle),))
-    assert way_back(router, ["chat", "desk"]) == {big: [middle], middle: [big], small: [big, middle]}
+    asks = {"chat": (big,), "desk": (big, middle)}
+    log = GatewayLog(asks, behind={big: big, middle: middle})
+    assert way_back(made.router, log) == {small: big}
+    router = replace(made.router, references=(("desk", middle),))
+    assert way_back(router, log) == {}
+    shutil.copytree(made.bundle, tmp_path / "p" / BUNDLE)
+    write_gateway(tmp_path / "p", router, GatewayParts(Plan(), PriceBook.load(), log))
+    slot = yaml.safe_load((tmp_path / "p" / CONFIGS[1]).read_text("utf-8"))["router_settings"]
+    assert "fallbacks" not in slot
+    page = " ".join((tmp_path / "p" / "README.md").read_text("utf-8").split())
+    assert f"From {big}, {middle}, {small} there is no way back" in page

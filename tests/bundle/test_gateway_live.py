@@ -112,6 +112,24 @@ def hooked(exported: Exported, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield asking
 
 
+@pytest.fixture(scope="module")
+def bare(exported: Exported, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asking]:
+    """Run an export without a plan, ``chat`` with everybody routed and ``desk`` in shadow."""
+    folder = tmp_path_factory.mktemp("bare")
+    write_gateway(
+        shutil.copytree(exported.folder, folder / "exported"),
+        exported.router,
+        GatewayParts(Plan((Route(exported.router), RETRY)), PriceBook.load(), gateway_log(exported.office.traffic)),
+    )
+
+    def on(made: Path) -> None:
+        rollout = read(made / ROLLOUT)
+        write(made / ROLLOUT, replace(rollout, holdout=0.0, apps={**rollout.apps, "chat": replace(rollout.apps["chat"], mode="active")}))
+
+    with running(replace(exported, folder=folder / "exported"), "config.yaml", folder / "production", on) as asking:
+        yield asking
+
+
 def test_the_hook_is_loaded_and_sends_as_asked(hooked: Asking) -> None:
     """The proxy starts on the written file with its hook, and in shadow every request goes to the model that was asked for."""
     assert hooked(BIG, "Summarise the letter") == (200, [BIG])
@@ -154,10 +172,25 @@ def test_a_fallback_is_not_its_own(hooked: Asking) -> None:
     assert models == [MIDDLE] * 3
 
 
-def test_what_is_too_long_goes_to_a_larger_window(hooked: Asking) -> None:
-    """A prompt beyond a window goes to the model with a larger one, untried again; beyond the largest it is an error."""
-    assert hooked(SMALL, f"{SMALL}=context") == (200, [SMALL, BIG])
+def test_what_is_too_long_goes_to_no_model_that_the_plan_does_not_name(hooked: Asking) -> None:
+    """A prompt beyond a window is an error, untried again, where the plan's fallback has no larger one, though another model has."""
+    assert hooked(SMALL, f"{SMALL}=context") == (400, [SMALL])
     assert hooked(BIG, f"{BIG}=context") == (400, [BIG])
+
+
+@pytest.mark.parametrize("fault", ["500", "429", "context", "content", "400"])
+def test_only_what_is_moved_comes_back(bare: Asking, exported: Exported, fault: str) -> None:
+    """Exported without a plan, a request that was moved is answered by the model asked for; one that was not fails where it was asked."""
+    moved = f"Summarise the {SMALL}={fault}"
+    kept = f"Write a python function that sorts the parcel by garden and ticket and window {BIG}={fault}"
+    decided = [exported.router.decide([{"role": "user", "content": text}], {"app": "chat"}).model for text in (moved, kept)]
+    assert decided == [SMALL, BIG]
+    status, models = bare.again(BIG, moved, metadata={"tags": ["app:chat"]})
+    assert (status, [*dict.fromkeys(models)]) == (200, [SMALL, BIG])
+    for app in ("desk", "nobody", "chat"):
+        status, models = bare.again(BIG, kept, metadata={"tags": [f"app:{app}"]})
+        assert ({*models}, status == 200) == ({BIG}, False), app
+    assert not [body for body in bare.seen if "fallbacks" in body], "what is LiteLLM's goes to no provider"
 
 
 def test_the_same_question_is_answered_once(hooked: Asking) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.bundle.gateway_models import Group, groups_of, model_list, spelled
-from planner.bundle.gateway_settings import gateway_settings
+from planner.bundle.gateway_settings import falling_back, gateway_settings
 from planner.bundle.nocode_litellm import _offline
 from planner.policies import (
     Batch,
@@ -118,17 +118,23 @@ def test_litellm_takes_every_setting(litellm: Any) -> None:
     assert {*found.router["retry_policy"]} == fields
 
 
-def test_too_long_goes_to_the_next_larger_window() -> None:
-    """What does not fit goes to the group with the next larger window, from the largest to none, and unknown windows are left alone."""
-    found = gateway_settings(Plan(), APPS, {**GROUPS, "odd": ""}, {**WINDOWS, "odd": None}).router["context_window_fallbacks"]
-    assert found == [{"big": ["middle"]}, {"middle": []}, {"small": ["big"]}, {"odd": []}]
+def test_without_fallbacks_in_the_plan_nothing_says_where_a_failing_request_goes() -> None:
+    """LiteLLM's lists hold for every request of a group, so none is written: what is not moved goes nowhere that it does not go today."""
+    assert not [key for key in of(LEVERS["retry"](None)).router if "fallbacks" in key]
+
+
+def test_too_long_goes_to_the_fallback_with_the_next_larger_window() -> None:
+    """What does not fit goes to the plan's fallback with the next larger window, never to another model; unknown windows are left alone."""
+    plan = Plan((Fallback(("middle",)),), "x")
+    found = gateway_settings(plan, APPS, {**GROUPS, "odd": ""}, {**WINDOWS, "odd": None}).router["context_window_fallbacks"]
+    assert found == [{"big": ["middle"]}, {"middle": []}, {"small": ["middle"]}, {"odd": []}]
 
 
 def test_content_falls_back_only_where_the_plan_says_so() -> None:
     """Refused content has the lever's fallbacks where it names that kind, else an empty list, which LiteLLM takes for none."""
     named = of(Fallback(("middle",), ("transport", "rate_limit", "cancelled", "content"))).router
     silent = of(Fallback(("middle",))).router
-    assert named["content_policy_fallbacks"] == named["fallbacks"] == [{"big": ["middle"]}, {"small": ["middle"]}]
+    assert named["content_policy_fallbacks"] == named["fallbacks"] == [{"big": ["middle"]}, {"middle": []}, {"small": ["middle"]}]
     assert silent["content_policy_fallbacks"] == [{"big": []}, {"middle": []}, {"small": []}]
 
 
@@ -171,32 +177,21 @@ def test_a_model_is_never_its_own_fallback_under_another_name() -> None:
     assert found.router["fallbacks"] == [{"chat-default": ["gpt-5.4-mini"]}, {"gpt-5.4": ["gpt-5.4-mini"]}]
 
 
-BACK = {"big": ["middle"], "middle": ["big"], "small": ["big", "middle"]}
-
-
-def test_without_fallbacks_in_the_plan_a_candidate_falls_back_to_what_is_asked_for(litellm: Any) -> None:
-    """Every group that requests are moved to has a way back, of which no more is tried than it is long; LiteLLM takes it."""
-    found = gateway_settings(Plan(), APPS, GROUPS, WINDOWS, back=BACK)
-    assert found.router["fallbacks"] == [{group: then} for group, then in BACK.items()]
-    assert found.router["max_fallbacks"] == 2
+def test_a_way_back_is_one_model_and_litellm_takes_it(litellm: Any) -> None:
+    """Where the plan has no fallbacks, each group has the one that is given, and no second is tried; LiteLLM takes it."""
+    found = falling_back(gateway_settings(Plan(), APPS, GROUPS, WINDOWS), {"middle": "big", "small": "big"})
+    assert found.router["fallbacks"] == [{"middle": ["big"]}, {"small": ["big"]}]
     assert any("not of the plan" in line for line in found.aside)
     models = model_list(tuple(Group(name, name, "openai") for name in GROUPS))
     for one in models:
         one["litellm_params"]["api_key"] = "unused"
     with _offline():
         router = litellm.Router(model_list=models, **found.router)
-    assert (router.fallbacks, router.max_fallbacks) == (found.router["fallbacks"], 2)
+    assert (router.fallbacks, router.max_fallbacks) == (found.router["fallbacks"], 1)
 
 
 def test_the_fallbacks_of_the_plan_stay_as_they_were_simulated() -> None:
-    """A plan with a chain of its own runs as it was simulated, call for call: no group is given a way back that was not."""
-    plan = Plan((Fallback(("middle",)),), "x")
-    found = gateway_settings(plan, APPS, GROUPS, WINDOWS, back={"middle": ["big"], "small": ["big"]})
-    assert found.router["fallbacks"] == [{"big": ["middle"]}, {"small": ["middle"]}]
+    """A plan with a chain of its own runs as it was simulated: no group has a way back, and the fallback itself an empty list."""
+    found = falling_back(of(Fallback(("middle",))), {"middle": "big", "small": "big"})
+    assert found.router["fallbacks"] == [{"big": ["middle"]}, {"middle": []}, {"small": ["middle"]}]
     assert found.router["max_fallbacks"] == 1
-
-
-def test_a_way_back_under_another_name_is_none() -> None:
-    """A candidate does not fall back to a group of the same model."""
-    found = gateway_settings(Plan(), APPS, GROUPS, behind={"small": "big"}, back={"small": ["big"]})
-    assert found.router["fallbacks"] == [{"small": []}]

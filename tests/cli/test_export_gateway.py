@@ -22,6 +22,7 @@ from planner.policies import Plan, Route
 from planner.router import Router
 from planner.router.load import read_manifest
 from planner.router.rollout import read, turned, write
+from planner.traffic.written import listed
 from planner.units import DAYS_PER_MONTH
 
 PLAN = """\
@@ -94,6 +95,13 @@ def test_labels_log_and_plan_make_the_folder(desk: Path, inside: Callable[..., A
     ]
 
 
+def test_the_folder_is_listed_for_forgetting(desk: Path, inside: Callable[..., Any], tmp_path: Path, monkeypatch: Any) -> None:
+    """An exported folder is found by ``planner forget`` later, since a mirror keeps users' answers in it."""
+    monkeypatch.chdir(tmp_path)
+    exported(inside, *of_labels(desk, tmp_path / OUT))
+    assert (tmp_path / OUT).resolve() in listed()
+
+
 def test_it_says_how_soon_harm_would_be_found(desk: Path, inside: Callable[..., Any], tmp_path: Path) -> None:
     """For each app and holdout a line in text and in JSON: requests and days at the app's volume, estimated; without a log, nothing."""
     said = exported(inside, *of_labels(desk, tmp_path / OUT))
@@ -143,7 +151,8 @@ def test_a_running_folder_is_written_over_only_where_asked(desk: Path, inside: C
     assert code == 0, err
     words = " ".join(out.split())
     assert "The rollout says that chat is in active: running gateways take this router at once." in words
-    assert f"The bundle before is kept in {folder / 'bundle.previous'}; to put it back, run: cd {folder} && mv bundle" in words
+    assert f"The bundle before is kept in {folder / 'bundle.previous'}; to put it back, and this one in its place, run:" in words
+    assert f"planner rollout back {folder}" in words
     assert (folder / "bundle.previous" / "manifest.json").read_bytes() == before
     assert Router.load(folder / "bundle.previous").tau != Router.load(folder / "bundle").tau == 5
     assert (folder / "bundle" / "manifest.json").read_bytes() != before

@@ -15,7 +15,8 @@ import pytest
 from scipy.stats import binom
 
 from benchmarks import guardrails as benchmark
-from benchmarks.guardrails import MARGINS, RISEN, Scenario, more, simulate
+from benchmarks.guardrails import simulate
+from benchmarks.guardrails_scenarios import MARGINS, RISEN, Scenario, more
 from planner.router.guard_bounds import Count
 from planner.router.guard_files import locked
 from planner.router.guard_rule import DRIFT, LEAST, LEVEL, NONE_LEFT, STALE, Chances, all_routed, chances, judged, sure
@@ -101,6 +102,44 @@ def test_an_outage_after_a_long_good_time_is_found_in_its_window(share: float, w
     """Errors 30 points up after 30,500 good requests are found soon, since short windows begin anew."""
     found = simulate(Scenario("late", 30_500 + within, share, more(error=30), since=30_500), 20, seed=3)
     assert (found > 30_500).all()
+
+
+@pytest.mark.parametrize("length", [10, 20])
+@pytest.mark.parametrize("share", [0.5, 0.95])
+def test_sessions_that_fail_whole_are_no_alarm(length: int, share: float) -> None:
+    """With the design effect that an export measures, of 60 rollouts whose sessions fail whole in both arms alike none is stopped."""
+    whole = Scenario("whole", 20_000, share, session=length, together=1.0, spread=True, logged=10_000)
+    assert (simulate(whole, 60, seed=4) < 0).all()
+    if share == 0.5:
+        assert (simulate(replace(whole, logged=0), 20, seed=4) > 0).sum() >= 10, "without it, most are"
+
+
+def test_faults_are_found_in_sessions_that_fail_whole_too() -> None:
+    """Errors 30 points up stop nine of ten rollouts with sessions of ten, though after about as many times as many requests."""
+    found = simulate(Scenario("", 20_000, 0.95, more(error=30), session=10, together=1.0, spread=True, logged=10_000), 20, seed=1)
+    assert (found > 0).sum() >= 18
+
+
+def test_a_design_effect_makes_fewer_of_all_counts() -> None:
+    """So many answers as it says count as one, in the evidence and at the end of windows; a guardrail without one counts each."""
+    limit, most = Guardrail(0.02, 0.01), chances("start", 1, 5)
+    seen = Count(2_100, 126), Count(2_100, 21)
+    assert judged(*seen, replace(limit, design_effect=1.0), most) == judged(*seen, limit, most) is not None
+    assert judged(*seen, replace(limit, design_effect=3.0), most) is None
+    tripled = [Count(3 * one.n, 3 * one.hits) for one in seen]
+    assert judged(*tripled, replace(limit, design_effect=3.0), most) == judged(*seen, limit, most)
+
+
+def test_a_window_ends_after_as_many_effective_answers(tmp_path: Path) -> None:
+    """With a design effect of 2 a short window lasts twice as long as without, and alarms come as late."""
+    for effect, number in ((None, 2), (2.0, 1)):
+        guard = Guard(tmp_path / str(effect), "w")
+        on = replace(ON, apps={"chat": replace(APP, guardrails={"error": Guardrail(0.02, 0.01, design_effect=effect)})})
+        guard.tick(on)
+        for i in range(1_500):
+            guard.observe("chat", "routed" if i % 2 else "holdout", Outcome(False, 1.0, False, None))
+        guard.tick(on)
+        assert json.loads((tmp_path / str(effect) / "windows.json").read_text("utf-8"))["chat"][3] == number
 
 
 @pytest.mark.parametrize(("rate", "most"), [(0.1, 0.1), (0.3, 0.1), (0.5, 0.4), (0.9, 0.4)])
@@ -399,10 +438,13 @@ def test_the_benchmark_prints_what_it_says(capsys: pytest.CaptureFixture[str], m
     monkeypatch.setattr(benchmark, "NULLS", (Scenario("alike", 300, 0.5),))
     monkeypatch.setattr(benchmark, "STALES", (Scenario("far", 300, 0.95, risen=more(error=30)),))
     monkeypatch.setattr(benchmark, "FAULTS", (Scenario("outage", 3_000, 0.5, more(error=80), since=1_000),))
+    monkeypatch.setattr(benchmark, "CLUSTERS", (Scenario("whole", 300, 0.5, session=5, together=1.0, logged=300),))
+    monkeypatch.setattr(benchmark, "WEAKER", (Scenario("weaker", 2_000, 0.5, more(error=80), session=5, together=1.0, logged=2_000),))
     assert benchmark.main(["--paths", "20", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["stated_false_alarm_rate"], found["stated_more_where_stale"]) == (LEVEL, STALE)
     (null,), (stale,), (fault,) = found["no_fault"], found["no_fault_stale_log"], found["fault"]
+    assert [row["stopped"] for name in ("no_fault_whole_sessions", "fault_whole_sessions") for row in found[name]] == [0.0, 1.0]
     assert (stale["scenario"], stale["rollouts"]) == ("far", 20)
     assert (null["scenario"], null["rollouts"], null["stopped"], null["requests_p50"]) == ("alike", 20, 0.0, None)
     assert (fault["rollouts"], fault["stopped"], fault["stopped_before"]) == (20, 1.0, 0.0)

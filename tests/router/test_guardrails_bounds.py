@@ -160,3 +160,25 @@ def test_what_cannot_be_is_no_error_and_nothing_is_no_evidence() -> None:
 def test_shares_of_the_error_sum_to_it() -> None:
     """However many tests there ever are, they spend no more than there is."""
     assert math.fsum(spent(k) for k in range(1, 100_001)) == pytest.approx(1 - 1 / 100_001, rel=1e-12)
+
+
+@given(counts(), counts(), st.floats(0, 0.2), HELD, st.floats(0.02, 0.98))
+def test_closer_pairs_are_ruled_out_by_the_ranges_up_to_their_own(
+    worse: Count, better: Count, margin: float, held: float | None, limit: float
+) -> None:
+    """A closer pair has no less than the range from 0 to its rate of ``better``, in parts or whole; the part above alone may find more."""
+    rate = np.linspace(0.005, 0.995, 67)
+    found = pairs(worse, better, rate, held)
+    near, far = (evidence(worse, better, margin, held, between) for between in ((0.0, limit), (limit, 1.0)))
+    closer = rate[:, None] <= rate[None, :] + margin
+    below = np.broadcast_to(rate[None, :] <= limit, found.shape)
+    assert not near or found[closer & below].min(initial=math.inf) >= near - 0.02
+    assert not min(near, far) or found[closer].min() >= min(near, far) - 0.02
+
+
+def test_a_range_that_begins_above_finds_what_a_closer_pair_has_not() -> None:
+    """What is said of closer pairs in ``evidence``: alone the upper range is sure of far more than the pair 2 points closer allows."""
+    worse, better = Count(10_000, 1_000), Count(10, 0)
+    assert evidence(worse, better, 0.02, 0.02, (0.12, 1.0)) > 60
+    assert pairs(worse, better, np.array([0.10, 0.12]), 0.02)[0, 1] < 0
+    assert evidence(worse, better, 0.02, 0.02, (0.0, 0.12)) < 2

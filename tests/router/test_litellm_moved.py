@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -59,11 +60,10 @@ class Moving:
 
 @pytest.fixture(scope="module")
 def moving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moving]:
-    """Run a proxy with the fallbacks that an export writes without a plan; a group in Anthropic's shape may be replaced too."""
+    """Run a proxy with what an export writes without a plan, no fallbacks; a group in Anthropic's shape may be replaced too."""
     one = rollout("active", asks=(BIG, CLAUDE), guardrails={"error": Guardrail(0.9, 0.1)}).apps["chat"]
-    on = replace(rollout(), holdout=0.0, apps=dict.fromkeys((*WAYS.values(), "streams", "tries"), one))
-    back = {model: [BIG] for model in (MINI, NANO)}
-    written = gateway_settings(Plan(), [*on.apps], dict.fromkeys((BIG, MINI, NANO), "openai"), back=back).router
+    on = replace(rollout(), holdout=0.0, apps=dict.fromkeys((*WAYS.values(), "streams", "tries", "broken"), one))
+    written = gateway_settings(Plan(), [*on.apps], dict.fromkeys((BIG, MINI, NANO), "openai")).router
     folder = exported(tmp_path_factory.mktemp("moving") / "production", on)
     with everything() as url:
         config = configuration(url, **written)
@@ -86,6 +86,36 @@ def test_what_is_answered_where_it_was_sent_is_no_fallback(moving: Moving) -> No
     """A request that keeps its group, or is moved and answered there, counts as no fallback."""
     assert [moving.ask("/chat/completions", text, "tries")[0] for text in (LONG, TINY)] == [BIG, NANO]
     assert moving.counts("tries", 2)["routed fallback"] == (2, 0)
+
+
+@pytest.mark.parametrize("way", list(WAYS))
+def test_what_is_not_moved_fails_where_it_was_asked(moving: Moving, way: str) -> None:
+    """A request that nobody moves, of an app that is not listed or routed to what it asked for, is answered by no model it did not ask."""
+    for app, text in (("other", f"{TINY} [{BIG}=503]"), ("tries", f"{LONG} [{BIG}=503]")):
+        with pytest.raises(urllib.error.HTTPError) as failed:
+            moving.ask(way, text, app)
+        assert failed.value.code == 503
+        failed.value.close()
+
+
+@pytest.mark.parametrize("way", ["/chat/completions", "/messages"])
+def test_a_moved_stream_comes_back_too(moving: Moving, way: str) -> None:
+    """A stream that is moved to a model which fails before its first piece is streamed by the model asked for."""
+    group, body = moving.ask(way, BROKEN, "broken", stream=True)
+    assert group == BIG
+    assert ANSWER in body or way == "/messages"  # which the upstream here does not stream
+
+
+def test_a_callers_own_fallbacks_stand_behind_the_way_back(moving: Moving) -> None:
+    """Where the model asked for fails as well, the caller's own are next, by either of LiteLLM's spellings; who wants none has none."""
+    both = {"user": f"[{BIG}=503]"}
+    for own in ([NANO], [{BIG: [NANO]}]):
+        assert moving.ask("/chat/completions", BROKEN, "broken", fallbacks=own, **both)[0] == NANO
+        assert moving.ask("/chat/completions", BROKEN, "broken", fallbacks=own)[0] == BIG
+    assert moving.ask("/chat/completions", BROKEN, "broken", disable_fallbacks=True)[0] == BIG
+    with pytest.raises(urllib.error.HTTPError) as failed:
+        moving.ask("/chat/completions", BROKEN, "broken", fallbacks=[NANO], disable_fallbacks=True, **both)
+    failed.value.close()
 
 
 @pytest.mark.parametrize("asked", [CLAUDE, BIG])

@@ -17,12 +17,15 @@ import pytest
 from support.steered import BIG, MINI, exported, rollout
 from typer.testing import CliRunner
 
+from planner.bundle import gateway_back
+from planner.bundle.gateway_back import put_back
 from planner.cli import rollout as verb
 from planner.errors import InputError
 from planner.router.events import Events
 from planner.router.guard_files import locked
 from planner.router.guardrails import alarm_file
 from planner.router.live import STOP, Live
+from planner.router.load import read_manifest
 from planner.router.rollout import Guardrail, read, write
 from planner.router.status import status
 from planner.router.tallies import Outcome
@@ -170,6 +173,7 @@ def test_show_says_what_there_is(folder: Path, workers: list[Live]) -> None:
         (("--app", "chat", "--holdout", "-1"), "holdout -1"),
         (("--app", "chat", "--ask", "nogroup"), "one of assistant, gpt-5, gpt-5-mini, gpt-5-nano"),
         (("--app", "chat", "--ask", "gpt5-mini"), "did you mean 'gpt-5-mini'"),
+        (("--app", "chat", "--ask", "nogroup"), "our own proxy configuration has it: --ask-own nogroup"),
     ],
 )
 def test_what_cannot_be_set_is_said_and_nothing_is_written(folder: Path, arguments: tuple[str, ...], said: str) -> None:
@@ -345,3 +349,70 @@ def test_a_group_of_a_configuration_beside_the_bundle_may_be_asked_for(folder: P
     (folder / "config.yaml").write_text("model_list: [{model_name: mine, litellm_params: {model: openai/x}}]", "utf-8")
     run("set", folder, "--app", "chat", "--ask", "mine")
     assert read(folder / "rollout.json").apps["chat"].asks == ("mine",)
+
+
+def test_a_group_of_the_users_own_proxy_may_be_asked_for_where_that_is_said(folder: Path) -> None:
+    """The page tells to merge into one's own configuration, which no file here lists: its groups are named with an option of their own."""
+    run("set", folder, "--app", "chat", "--ask", BIG, "--ask-own", "our-assistant")
+    assert read(folder / "rollout.json").apps["chat"].asks == (BIG, "our-assistant")
+    told = CliRunner().invoke(verb.app, ["set", "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
+    assert "of your own proxy configuration" in " ".join(told.split())
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_the_router_before_is_put_back_any_number_of_times(
+    folder: Path, workers: list[Live], at_once: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four times in a row the two bundles change places, processes follow, nothing is nested or left; also without the system's help."""
+    if not at_once:
+        monkeypatch.setattr(gateway_back, "_exchanged", lambda *_: False)
+    shutil.copytree(folder / "bundle", folder.parent / "one")
+    exported(folder.parent / "other", tau=1.0)
+    shutil.copytree(folder.parent / "other" / "bundle", folder / "bundle.previous")
+    digests = [read_manifest(folder / name)[0]["digest"] for name in ("bundle.previous", "bundle")]
+    names = {p.name for p in folder.iterdir()}
+    for k in range(4):
+        done = run("back", folder)
+        assert done["followed"] == 3
+        assert digests[k % 2][:12] in done["text"]
+        assert [read_manifest(folder / name)[0]["digest"] for name in ("bundle", "bundle.previous")] == [digests[k % 2], digests[1 - k % 2]]
+        assert {p.name for p in folder.iterdir()} - {"state"} == names - {"state"}
+
+
+@pytest.mark.parametrize("step", range(3))
+def test_a_change_of_places_that_is_killed_is_ended_by_the_next(folder: Path, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed between any two of its renames, the next time ends it: two whole bundles are there, one of them in force."""
+    exported(folder.parent / "other", tau=1.0)
+    shutil.copytree(folder.parent / "other" / "bundle", folder / "bundle.previous")
+    digests = {read_manifest(folder / name)[0]["digest"] for name in ("bundle.previous", "bundle")}
+    monkeypatch.setattr(gateway_back, "_exchanged", lambda *_: False)
+    left, rename = [step], Path.rename
+
+    def killed(self: Path, target: Path) -> Path:
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        return rename(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", killed)
+        with pytest.raises(KeyboardInterrupt):
+            put_back(folder)
+    digest = put_back(folder)
+    assert read_manifest(folder / "bundle")[0]["digest"] == digest
+    assert {read_manifest(folder / name)[0]["digest"] for name in ("bundle.previous", "bundle")} == digests
+
+
+def test_only_a_whole_bundle_is_put_back(folder: Path) -> None:
+    """Without one before, or with a damaged one, nothing changes and it is said."""
+    with pytest.raises(InputError, match=r"no bundle\.previous"):
+        run("back", folder)
+    shutil.copytree(folder / "bundle", folder / "bundle.previous")
+    (folder / "bundle.previous" / "weights.npz").write_bytes(b"")
+    before = (folder / "bundle" / "manifest.json").read_bytes()
+    with pytest.raises(InputError, match="a whole bundle"):
+        run("back", folder)
+    assert (folder / "bundle" / "manifest.json").read_bytes() == before
+    with pytest.raises(InputError, match="expected a folder that"):
+        run("back", folder / "nowhere")
+    assert not (folder / "nowhere").exists()

@@ -139,19 +139,141 @@ def test_counts_of_another_start_or_window_do_not_belong(tmp_path: Path) -> None
     assert two.of("chat", NOW["chat"])["start"] == {"routed error": Count(1, 1)}
 
 
-def test_only_files_that_are_old_and_of_the_past_are_removed(tmp_path: Path) -> None:
-    """Of four files of others, the one that is a day old and holds nothing of the present goes; the rest stay."""
-    now = 2_000_000_000.0
-    for name, number, age_s in (("old-past", 1, 90_000), ("old-present", 2, 90_000), ("new-past", 1, 60), ("new-present", 2, 60)):
-        worker = Tallies(tmp_path, name, Told())
-        worker.begin({"chat": Window("m", number, number, number)})
-        worker.add("chat", "routed", {"error": False})
-        worker.flush()
-        os.utime(worker.path, (now - age_s, now - age_s))
-    me = Tallies(tmp_path, "me", Told())
+NOW_S = 2_000_000_000.0
+_FOLD = """
+import os, signal, sys
+from pathlib import Path
+from planner.router import tallies
+from planner.router.guard_windows import Window
+steps = int(sys.argv[2])
+
+def killing(real):
+    def step(*args, **kwargs):
+        global steps
+        if not steps:
+            os.kill(os.getpid(), signal.SIGKILL)
+        steps -= 1
+        return real(*args, **kwargs)
+    return step
+
+tallies.put, Path.unlink = killing(tallies.put), killing(Path.unlink)
+me = tallies.Tallies(Path(sys.argv[1]), "folding", print)
+me.read()
+me.fold({"chat": Window("m", 1, 1)}, 2e9)
+"""
+
+
+def left_behind(folder: Path, name: str, age_s: float = 90_000, hits: int = 1) -> Tallies:
+    """Let a process count ten routed answers and write them, so long ago."""
+    worker = tallies(folder, name)
+    for i in range(10):
+        worker.add("chat", "routed", {"error": i < hits})
+    worker.flush()
+    os.utime(worker.path, (NOW_S - age_s, NOW_S - age_s))
+    return worker
+
+
+def total(folder: Path) -> dict[str, Count]:
+    """Return what a process that begins now reads."""
+    fresh = tallies(folder, "fresh")
+    fresh.read()
+    return fresh.of("chat", NOW["chat"])["start"]
+
+
+def test_files_of_the_dead_become_one(tmp_path: Path) -> None:
+    """Of forty processes gone for a day one file is left with their counts; the living, however idle, keep theirs; what is past is gone."""
+    folder, signs = tmp_path / "counts", tmp_path / "workers"
+    for k in range(40):
+        left_behind(folder, f"dead-{k}")
+    past = Tallies(folder, "past", Told())
+    past.begin({"chat": Window("m", 1, 1), "gone": Window("x", 3, 3, 3)})
+    idle, young = left_behind(folder, "idle"), left_behind(folder, "young", age_s=60)
+    signs.mkdir()
+    for name, age_s in (("idle", 5), ("dead-3", 90_000)):
+        (signs / f"{name}.json").touch()
+        os.utime(signs / f"{name}.json", (NOW_S - age_s, NOW_S - age_s))
+    me = tallies(folder, "me")
     me.read()
-    me.forget({"chat": Window("m", 2, 2, 2)}, now)
-    assert sorted(p.stem for p in tmp_path.glob("*.json")) == ["new-past", "new-present", "old-present"]
+    me.fold(NOW, NOW_S)
+    assert sorted(p.name for p in folder.glob("*.json")) == ["folded.json", idle.path.name, young.path.name]
+    expected = {"routed error": Count(420, 42)}
+    assert [*me.of("chat", NOW["chat"]).values(), total(folder)] == [expected] * 4
+    left_behind(folder, "dead-again")
+    me.read()
+    me.fold({"chat": Window("m", 1, 2, 2)}, NOW_S)
+    assert total(folder) == {"routed error": Count(430, 43)}
+    assert me.of("chat", NOW["chat"])["window"] == {"routed error": Count(20, 2)}, "what is past is left out"
+
+
+@pytest.mark.parametrize("steps", range(7))
+def test_a_fold_that_is_killed_neither_loses_nor_doubles(tmp_path: Path, steps: int) -> None:
+    """Killed before any of its steps, what others read is the same sum, and the next fold ends it."""
+    folder = tmp_path / "counts"
+    for k in range(4):
+        left_behind(folder, f"dead-{k}")
+    seen = tallies(folder, "seen")
+    seen.read()
+    done = subprocess.run([sys.executable, "-c", _FOLD, str(folder), str(steps)], capture_output=True, text=True)
+    assert done.returncode == (-signal.SIGKILL if steps < 5 else 0), done.stderr
+    expected = {"routed error": Count(40, 4)}
+    seen.read()
+    assert total(folder) == seen.of("chat", NOW["chat"])["start"] == expected
+    left_behind(folder, "dead-later")
+    seen.read()
+    seen.fold(NOW, NOW_S)
+    assert total(folder) == seen.of("chat", NOW["chat"])["start"] == {"routed error": Count(50, 5)}
+    assert [p.name for p in folder.glob("*.json")] == ["folded.json"]
+
+
+def test_a_process_that_was_only_asleep_counts_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose counts were folded while it slept adds what it counted since, once, and its file is folded again when it ends."""
+    folder = tmp_path / "counts"
+    asleep, me = left_behind(folder, "asleep"), tallies(folder, "me")
+    monkeypatch.setattr(asleep, "_written_us", asleep.path.stat().st_mtime_ns // 1_000)
+    monkeypatch.setattr(asleep, "_flushed_s", asleep._flushed_s - 90_000)
+    me.read()
+    me.fold(NOW, NOW_S)
+    asleep.add("chat", "routed", {"error": True})
+    asleep.flush()
+    me.read()
+    expected = {"routed error": Count(11, 2)}
+    assert me.of("chat", NOW["chat"])["start"] == asleep.of("chat", NOW["chat"])["start"] == total(folder) == expected
+    os.utime(asleep.path, (NOW_S - 88_000, NOW_S - 88_000))
+    me.read()
+    me.fold(NOW, NOW_S)
+    assert not asleep.path.exists()
+    assert total(folder) == expected
+
+
+def test_many_that_fold_at_once_never_show_another_sum(tmp_path: Path) -> None:
+    """While three processes fold and files come by, a reader always finds what was there: no count is missing or there twice."""
+    folder = tmp_path / "counts"
+    for k in range(200):
+        left_behind(folder, f"dead-{k:03}")
+    runs = [subprocess.Popen([sys.executable, "-c", _FOLD, str(folder), "-1"]) for _ in range(3)]
+    while any(run.poll() is None for run in runs):
+        assert total(folder) == {"routed error": Count(2_000, 200)}
+    assert [run.returncode for run in runs] == [0, 0, 0]
+    assert [p.name for p in folder.glob("*.json")] == ["folded.json"]
+
+
+@pytest.mark.parametrize("whose", ["folded.json", "dead-0.json"])
+def test_what_is_damaged_is_not_folded(tmp_path: Path, whose: str) -> None:
+    """A file that cannot be read stays as it is, and where it is the folded one nothing is put in its place."""
+    folder, told = tmp_path / "counts", Told()
+    left_behind(folder, "dead-0")
+    me = tallies(folder, "me", told)
+    if whose == "folded.json":
+        me.read()
+        me.fold(NOW, NOW_S)
+    (folder / whose).write_text("{", "utf-8")
+    os.utime(folder / whose, (NOW_S - 90_000, NOW_S - 90_000))
+    left_behind(folder, "dead-1")
+    me.read()
+    me.fold(NOW, NOW_S)
+    assert (folder / whose).read_text("utf-8") == "{"
+    assert (folder / "dead-1.json").exists() is (whose == "folded.json")
+    assert told.events["counts unreadable"] >= 1
 
 
 def test_memory_is_flat(tmp_path: Path) -> None:
