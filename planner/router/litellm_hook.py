@@ -129,7 +129,8 @@ class PlannerHook(CustomLogger):  # type: ignore[misc]  # litellm is typed only 
             if assignment.mirror not in (None, decision.model) and not await self._answers(assignment.mirror, on, request, auth):
                 assignment = replace(assignment, mirror=None)
         group = request.model if assignment.model == home else assignment.model
-        self._write(data, on, request, decision, assignment, group, str(call_type))
+        fields = _moving(data, request.model, group, auth, str(call_type)) if group != request.model else {}
+        self._write(data, on, request, decision, assignment, {**fields, "model": group})
         self._remember(str(data.get("litellm_call_id")), on, request.app, assignment, group, str(call_type))
 
     async def _decided(self, on: On, request: Asked, home: str, auth: Any) -> tuple[Decision, list[str] | None]:
@@ -182,16 +183,13 @@ class PlannerHook(CustomLogger):  # type: ignore[misc]  # litellm is typed only 
             return False
 
     def _write(
-        self, data: Any, on: On, request: Asked, decision: Decision | None, assignment: Assignment, group: str, call_type: str
+        self, data: Any, on: On, request: Asked, decision: Decision | None, assignment: Assignment, fields: Mapping[str, Any]
     ) -> None:
-        """Send a request to ``group``, from another one with a way back, and write why, all at once after everything that could fail."""
+        """Put ``fields`` into a request and why beside them, all at once after everything that could fail."""
         metadata, bundle = metadata_of(data), on.bundle
         tagged, said = not proxy.filters_tags(data), {"digest": bundle.digest, "version": bundle.router.version, "mode": on.settings.mode}
-        moved = group != request.model
-        back = way_back(data, request.model, group, proxy.router()) if moved else {}
-        metered = proxy.metered(data) if moved and call_type == "acompletion" else {}
         metadata.update(stamped(metadata, request, assignment, decision, tagged=tagged, **said))
-        data.update({**metered, **back}, model=group)
+        data.update(fields)
 
     def _remember(self, call: str, on: On, app: str, assignment: Assignment, group: str, call_type: str) -> None:
         """Keep until it is answered whose request this is; a client cannot make that up, as it could what is in the metadata."""
@@ -218,6 +216,12 @@ class PlannerHook(CustomLogger):  # type: ignore[misc]  # litellm is typed only 
 def hook(file: str) -> PlannerHook:
     """Return the hook over the folder that holds ``file``, looking at it from now on."""
     return PlannerHook(Live.started(Path(file).resolve().parent))
+
+
+def _moving(data: Any, asked: str, group: str, auth: Any, call_type: str) -> dict[str, Any]:
+    """Return what a request that is moved from ``asked`` to ``group`` needs: a way back, and of a chat stream its tokens in the log."""
+    metered = proxy.metered(data, group, getattr(auth, "team_id", None)) if call_type == "acompletion" else {}
+    return {**metered, **way_back(data, asked, group, proxy.router())}
 
 
 def _judged(on: On, request: Asked) -> tuple[Decision, list[str] | None]:

@@ -14,6 +14,8 @@ from typing import Any
 
 __all__ = ["behind", "filters_tags", "holder", "knows", "limited", "may_call", "metered", "router"]
 
+#: LiteLLM's mark of a stream whose tokens its client did not ask for.
+_STRIPPED = "_litellm_strip_stream_usage"
 #: How providers date a snapshot of a model.
 _DATE = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{8})$")
 
@@ -108,23 +110,33 @@ def filters_tags(data: Mapping[str, Any]) -> bool:
     return bool(getattr(found, "enable_tag_filtering", False) or data.get("enable_tag_filtering") or own)
 
 
-def metered(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what makes a chat stream say its tokens to the log and not to a client that did not ask for them; {} where nothing does.
+def metered(data: Mapping[str, Any], group: str, team: str | None = None) -> dict[str, Any]:
+    """Return what makes a chat stream that is moved to ``group`` say its tokens to the log and not to a client that did not ask for them.
 
-    LiteLLM does so itself before any hook, but only where the group that was asked for takes ``stream_options``: of a stream that is moved
-    to another group it would log no tokens and no cost. The second field is LiteLLM's own word for taking the extra piece out again.
+    LiteLLM does so itself before any hook, but by the group that was asked for: of a stream that is moved to another one it would log no
+    tokens and no cost, or ask for them where ``group`` takes no ``stream_options`` and refuses the request. The second field is LiteLLM's
+    own word for taking the extra piece out again. {} where nothing is to be set.
 
-    >>> metered({"stream": True, "stream_options": {"include_usage": True}}), metered({"model": "gpt-5"})
+    >>> metered({"stream": True, "stream_options": {"include_usage": True}}, "gpt-5"), metered({"model": "gpt-5"}, "gpt-5-mini")
     ({}, {})
-    >>> metered({"stream": True})
+    >>> metered({"stream": True}, "gpt-5-mini")
     {'stream_options': {'include_usage': True}, '_litellm_strip_stream_usage': True}
     """
     given, server = data.get("stream_options"), sys.modules.get("litellm.proxy.proxy_server")
     options = given if isinstance(given, dict) else {}
     refused = (getattr(server, "general_settings", None) or {}).get("always_include_stream_usage") is False
-    if data.get("stream") is not True or refused or options.get("include_usage") is True:
+    if data.get("stream") is not True or refused:
         return {}
-    return {"stream_options": {**options, "include_usage": True}, "_litellm_strip_stream_usage": True}
+    if server is not None and not _streams_usage(group, team):
+        return {"stream_options": None, _STRIPPED: False} if data.get(_STRIPPED) else {}
+    return {} if options.get("include_usage") is True else {"stream_options": {**options, "include_usage": True}, _STRIPPED: True}
+
+
+def _streams_usage(group: str, team: str | None) -> bool:
+    """Say whether every deployment of a group takes ``stream_options``, as LiteLLM says it."""
+    from litellm.proxy.common_request_processing import model_deployments_support_stream_options
+
+    return bool(model_deployments_support_stream_options(group, router(), team))
 
 
 def holder(data: Mapping[str, Any]) -> str | None:
