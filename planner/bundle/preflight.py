@@ -22,7 +22,7 @@ from planner.bundle.preflight_calls import Tried, features_of, tried
 from planner.bundle.preflight_checks import Check, Peaks, Quotas, listed, quotas, reached, retirements, stated_quotas
 from planner.bundle.preflight_keys import key_limits
 from planner.bundle.preflight_proxy import Proxy
-from planner.bundle.preflight_running import HOOK, ROLLBACK, deciding, differences, kind_of, same_models, settled
+from planner.bundle.preflight_running import CLASSIFIER, HOOK, ROLLBACK, deciding, differences, kind_of, same_models, settled
 from planner.errors import InputError, did_you_mean
 from planner.outcomes import Outcomes
 from planner.policies import Plan, Route
@@ -117,7 +117,7 @@ def preflight(
         asked = [group for name in mine for group in rollout.apps[name].asks]
         named = [entry["model_name"] for entry in written.get("model_list", ()) if entry["model_name"] not in others]
         groups = list(dict.fromkeys([*router.candidates, *asked, *named]))
-        checks += [*listed(proxy, groups), *deciding(proxy, CALLBACK, router, mine, _slot(path))]
+        checks += [*listed(proxy, groups), *deciding(proxy, CALLBACK, router, mine, _slot(path) if kind == CLASSIFIER else {})]
         checks += [*same_models(written, proxy, book, router.candidates), *settled([*differences(written, proxy)], proxy)]
         missing = {c.subject for c in checks if c.check == "model group" and c.go is False}
         for i, group in enumerate(g for g in groups if g not in missing):

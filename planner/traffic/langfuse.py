@@ -159,7 +159,7 @@ def usage_buckets(usage: Any) -> Row:
             strange[key] = value
     known = sum(row.values())
     if total is None and strange:
-        raise Rejected(f"usage {_named(strange)} is neither input nor output")
+        raise Rejected(f"usage {_named(strange)} is neither input nor output; a total beside it would say whether it counts: log one")
     if total not in (None, known) and not (total == whole and not strange):
         more = f" without {_named(strange)}, which says neither" if strange else ""
         raise Rejected(f"the input and output buckets sum to {known}{more}, the source's total is {total}")

@@ -14,6 +14,8 @@ from support.spend_recorder import COPIED, DUMP, QUOTED, SENT, SUMS
 
 from planner.schema import TOKEN_BUCKETS, TRAFFIC
 from planner.traffic import Traffic, read
+from planner.traffic.reader import Options
+from planner.traffic.readers.litellm_spend import READER
 
 _JSON = ("metadata", "request_tags", "messages", "response", "proxy_server_request")
 _TIMES = ("startTime", "endTime", "completionStartTime")
@@ -150,6 +152,20 @@ def test_what_pandas_makes_of_the_table_is_read_alike(
     """The table by pandas to CSV (JSON columns as Python's text), JSON lines or Parquet, in any type of number and time: the same rows."""
     write(table, tmp_path / "log")
     pd.testing.assert_frame_equal(_whole(read(tmp_path / "log", out=tmp_path / "traffic")), _whole(dump))
+
+
+@pytest.mark.parametrize("metadata", ["{'status': 'success'}", "{}", ""])
+def test_pythons_text_is_read_whatever_the_metadata(metadata: str) -> None:
+    """A row whose metadata is empty has its tags and prompt in Python's text all the same."""
+    row = READER.convert(
+        {
+            **{"request_id": "c1", "spend": "0.1", "startTime": "2026-11-01 00:00:00", "endTime": "2026-11-01 00:00:01", "model": "gpt-5"},
+            **{"prompt_tokens": "10", "completion_tokens": "2", "total_tokens": "12", "call_type": "acompletion", "metadata": metadata},
+            **{"request_tags": "['app:chat']", "messages": "[{'role': 'user', 'content': 'hi'}]", "proxy_server_request": "{}"},
+        },
+        Options(),
+    )
+    assert (row["app"], json.loads(row["messages"])) == ("chat", [{"role": "user", "content": "hi"}])
 
 
 def test_a_column_that_is_neither_json_nor_pythons_text_is_set_aside(table: pd.DataFrame, tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ from planner.traffic.values import Rejected, as_object, flag, number, text, unjs
 
 _JSON_COLUMNS = ("metadata", "request_tags", "messages", "response", "proxy_server_request")
 _PYTHON = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\b(?:True|False|None)\b""", re.DOTALL)
+#: How Python's text of an object, a list of words or of objects begins; JSON has no such quotes.
+_QUOTED = ("{'", "['", "[{'")
 _WORDS = {"True": "true", "False": "false", "None": "null"}
 _SIGNS = ("request_id", "spend", "startTime", "call_type", "request_tags", "model_group", "proxy_server_request")
 
@@ -93,8 +95,10 @@ _settings = repeating(
 
 def _as_values(record: Record) -> Record:
     """Return a record with the values of its JSON columns; pandas' ``to_csv`` writes those that psycopg read as Python's text."""
-    written = record.get("metadata")
-    if not (isinstance(written, str) and written.startswith("{'")):
+    if not isinstance(record.get("metadata"), str):
+        return record
+    cells = (record.get(name) for name in _JSON_COLUMNS)
+    if not any(isinstance(cell, str) and cell.startswith(_QUOTED) for cell in cells):
         return record
     return {**record, **{name: _value(name, record[name]) for name in _JSON_COLUMNS if name in record}}
 
