@@ -7,6 +7,9 @@ Knows nothing of where rows came from.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -33,7 +36,9 @@ _LONGEST_MS = 1e12
 _VIEWS, _SHARE = (2, 3, 4), 0.5
 #: Fewest requests of which a share tells: of a whole log, and of one day of it.
 _FEWEST, _FEWEST_A_DAY = 40, 400
-_DAY_US = 86_400_000_000
+_DAY_US, _LAST_US = 86_400_000_000, 2**63 - 1
+#: Rows that are looked at together: some hundred bytes each while that lasts.
+_SHARD_ROWS = 1_000_000
 _COLUMNS = ("model", "timestamp", "latency_ms", *TOKEN_BUCKETS)
 
 
@@ -59,18 +64,38 @@ class Twice:
 
     def refuse(self) -> None:
         """Raise InputError where the rows taken so far hold the same calls twice."""
-        keys, times, durations = zip(*self._parts, strict=True)
-        key, when, took = np.concatenate(keys), np.concatenate(times), np.concatenate(durations)
-        seen = _times_seen(key, when, took)
-        days, place, count = np.unique(when // _DAY_US, return_inverse=True, return_counts=True)
-        for views in _VIEWS:
-            share = np.bincount(place, seen == views, len(days)) / np.maximum(count, 1)
-            bad = np.flatnonzero((share >= _SHARE) & (count >= _FEWEST_A_DAY))
-            if len(seen) >= _FEWEST and (seen == views).mean() >= _SHARE:
-                raise _refusal(views, float((seen == views).mean()), len(seen), when[seen == views])
-            if len(bad):
-                mine = place == bad[0]
-                raise _refusal(views, float(share[bad[0]]), int(count[bad[0]]), when[mine & (seen == views)], days[bad[0]])
+        rows = sum(len(key) for key, _, _ in self._parts)
+        total: Counter[int] = Counter()
+        alike: dict[int, Counter[int]] = {views: Counter() for views in _VIEWS}
+        begun: dict[tuple[int, int], int] = {}
+        for key, when, took in self._shards(rows // _SHARD_ROWS + 1):
+            seen, day = _times_seen(key, when, took), when // _DAY_US
+            total.update(_counted(day))
+            for views in _VIEWS:
+                found = seen == views
+                alike[views].update(_counted(day[found]))
+                for own in np.unique(day[found]).tolist():
+                    begun[views, own] = min(begun.get((views, own), _LAST_US), int(when[found & (day == own)].min()))
+        for views, days in alike.items():
+            share = days.total() / max(rows, 1)
+            if rows >= _FEWEST and share >= _SHARE:
+                raise _refusal(views, share, rows, min(begun[views, day] for day in days))
+            bad = [day for day in sorted(days) if total[day] >= _FEWEST_A_DAY and days[day] >= _SHARE * total[day]]
+            if bad:
+                raise _refusal(views, days[bad[0]] / total[bad[0]], total[bad[0]], begun[views, bad[0]], bad[0])
+
+    def _shards(self, count: int) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.float32]]]:
+        """Yield all rows in ``count`` shards by their keys, so that what is worked out at once is small; views of a call share a key."""
+        for shard in range(count):
+            mine = [key % np.uint64(count) == np.uint64(shard) for key, _, _ in self._parts]
+            chosen = ([part[i][own] for part, own in zip(self._parts, mine, strict=True)] for i in range(3))
+            key, when, took = map(np.concatenate, chosen)
+            yield key, when, took
+
+
+def _counted(days: NDArray[np.int64]) -> dict[int, int]:
+    found, count = np.unique(days, return_counts=True)
+    return dict(zip(found.tolist(), count.tolist(), strict=True))
 
 
 def refuse_twice(traffic: Traffic) -> None:
@@ -110,10 +135,10 @@ def _times_seen(key: NDArray[np.uint64], when: NDArray[np.int64], took: NDArray[
     return seen
 
 
-def _refusal(views: int, share: float, count: int, when: NDArray[np.int64], day: int | None = None) -> InputError:
+def _refusal(views: int, share: float, count: int, first_us: int, day: int | None = None) -> InputError:
     where = "" if day is None else f" of {pd.Timestamp(day, unit='D', tz='UTC'):%Y-%m-%d}"
     often = "twice" if views == 2 else f"{views} times"
-    one = pd.Timestamp(int(when.min()), unit="us", tz="UTC")
+    one = pd.Timestamp(first_us, unit="us", tz="UTC")
     return InputError(
         f"{share:.0%} of {count:,} requests{where} {often}: the same model, tokens, time and duration under other ids, the first at "
         f"{one:%Y-%m-%d %H:%M:%S.%f} UTC",
