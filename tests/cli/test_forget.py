@@ -9,15 +9,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 import typer
+from support.forgetting import forgotten
 from support.litellm_records import PAYLOAD
 from typer.testing import CliRunner
 
-from planner.cli.forget import forget
 from planner.errors import InputError
 from planner.labels import Labels
 from planner.schema import TRAFFIC
@@ -37,14 +36,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def _run(*arguments: str, code: int = 0) -> Any:
-    app = typer.Typer()
-    app.command()(forget)
-    done = CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False)
-    assert done.exit_code == code, done.output
-    return json.loads(done.stdout)
-
-
 def _told(folder: Path) -> str:
     """Return all that is stored in a folder of Traffic, as text, with escapes as they are."""
     traffic = Traffic.open(folder)
@@ -60,7 +51,7 @@ def test_the_rows_of_the_user_go_and_no_others(here: Path, redact: bool) -> None
     """All five requests go, in a redacted log by the salt; longer names that hold the user's stay, and so does every other row."""
     before = read("log.jsonl", redact=redact)
     rows, aside = _rows(before), before.quarantine
-    assert _run("ann")["rows"] == {"requests": 5, "set_aside": 0 if redact else 1, "labelled": 0, "answers": 0}
+    assert forgotten("ann")["rows"] == {"requests": 5, "set_aside": 0 if redact else 1, "labelled": 0, "answers": 0}
     after = Traffic.open(before.folder)
     theirs = [f"r{i}" for i in range(0, 20, 4)]
     assert _rows(after).equals(rows[~rows["request_id"].isin(theirs)].reset_index(drop=True))
@@ -73,16 +64,16 @@ def test_the_rows_of_the_user_go_and_no_others(here: Path, redact: bool) -> None
 def test_rows_that_were_set_aside_go_by_whole_words(here: Path) -> None:
     """The broken line of the user goes; bob's stays."""
     folder = read("log.jsonl").folder
-    _run("ann")
+    forgotten("ann")
     assert Traffic.open(folder).quarantine["raw"].tolist() == ['{"end_user": "bob", "id": ']
 
 
 def test_forgetting_again_changes_nothing(here: Path) -> None:
     """The second call finds no row and leaves every byte."""
     folder = read("log.jsonl").folder
-    _run("ann")
+    forgotten("ann")
     bytes_before = {f.name: f.read_bytes() for f in folder.iterdir() if f.is_file()}
-    assert _run("ann")["rows"] == {"requests": 0, "set_aside": 0, "labelled": 0, "answers": 0}
+    assert forgotten("ann")["rows"] == {"requests": 0, "set_aside": 0, "labelled": 0, "answers": 0}
     assert {f.name: f.read_bytes() for f in folder.iterdir() if f.is_file()} == bytes_before
 
 
@@ -90,7 +81,7 @@ def test_what_was_derived_goes_with_the_old_rows(here: Path) -> None:
     """Arrays made before are made anew, as long as the new log."""
     traffic = read("log.jsonl")
     assert len(identities(traffic)["key"]) == 20
-    _run("ann")
+    forgotten("ann")
     assert not (traffic.folder / "derived").exists()
     assert len(identities(Traffic.open(traffic.folder))["key"]) == 15
 
@@ -98,7 +89,7 @@ def test_what_was_derived_goes_with_the_old_rows(here: Path) -> None:
 def test_every_folder_below_is_searched(here: Path) -> None:
     """Two readings under --folder lose their rows, one elsewhere does not."""
     folders = [read("log.jsonl", out=here / name).folder for name in ("all/a", "all/deep/b", "other")]
-    found = _run("bob", "--folder", "all")
+    found = forgotten("bob", "--folder", "all")
     assert [(Path(f["folder"]).name, f["requests"]) for f in found["folders"]] == [("a", 5), ("b", 5)]
     assert [len(Traffic.open(f)) for f in folders] == [15, 15, 20]
 
@@ -110,14 +101,14 @@ def test_labels_lose_the_user_too(here: Path) -> None:
     folder = Labels.of(items, outcomes).save(here / ".planner" / "labels")
     pd.DataFrame({"request_id": ["a", "b"], "reason": "x"}).to_parquet(folder / "ungraded.parquet")
     (folder / "notes.txt").write_text("kept", "utf-8")
-    assert _run("ann")["rows"]["labelled"] == 1
+    assert forgotten("ann")["rows"]["labelled"] == 1
     after = Labels.open(folder)
     assert after.items["request_id"].tolist() == ["b", "c"]
     assert after.outcomes["request_id"].tolist() == ["b", "c"]
     assert pd.read_parquet(folder / "ungraded.parquet")["request_id"].tolist() == ["b"]
     assert (folder / "notes.txt").read_text("utf-8") == "kept"
     assert after.meta["hash"] == after.hash
-    assert _run("ann")["rows"]["labelled"] == 0
+    assert forgotten("ann")["rows"]["labelled"] == 0
 
 
 @pytest.mark.parametrize("user", ["Jörg", "CORP\\ann", 'o"hara', "ann/7 of sales", "李"])
@@ -130,13 +121,13 @@ def test_rows_that_were_set_aside_go_however_the_name_is_escaped(here: Path, use
     sound = json.dumps({**PAYLOAD, "id": "sound", "end_user": "bob"})
     (here / "log.jsonl").write_text("\n".join([sound, *texts, *twice]), "utf-8")
     folder = read("log.jsonl").folder
-    assert _run(user)["rows"] == {"requests": 0, "set_aside": 4, "labelled": 0, "answers": 0}
+    assert forgotten(user)["rows"] == {"requests": 0, "set_aside": 4, "labelled": 0, "answers": 0}
     left = Traffic.open(folder).quarantine
     assert left["line"].tolist() == [4, 5, 6, 7]
     pd.DataFrame({"request_id": ["a", "b"], "timestamp": ["2026-11-03", "x"], "model": "m", "user": ["bob", user]}).to_csv("log.csv")
     folder = read("log.csv").folder
     assert len(Traffic.open(folder).quarantine) == 1
-    _run(user)
+    forgotten(user)
     assert Traffic.open(folder).quarantine.empty
 
 
@@ -147,7 +138,7 @@ def test_the_header_says_nothing_of_the_user_and_adds_up(here: Path) -> None:
     (here / "ann.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows[:2]), "utf-8")
     (here / "bob.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows[2:]), "utf-8")
     folder = read(["ann.jsonl", "bob.jsonl"]).folder
-    _run("ann")
+    forgotten("ann")
     meta = Traffic.open(folder).meta
     assert not re.search(r"\bann\b", _told(folder))
     assert meta["reasons"] == {"request_id 'x' again; the first one is kept": 1}
@@ -160,7 +151,7 @@ def test_reading_a_folder_again_tells_what_was_forgotten(here: Path) -> None:
     from planner.cli.read import read as verb
 
     folder = read("log.jsonl").folder
-    _run("ann")
+    forgotten("ann")
     app = typer.Typer()
     app.command()(verb)
     said = CliRunner().invoke(app, [str(folder)], env={"COLUMNS": "100"}).stdout
@@ -178,10 +169,10 @@ def test_folders_that_others_named_are_left_alone(here: Path) -> None:
     (here / "logs" / "client.new" / "notes.txt").write_text("theirs", "utf-8")
     shutil.copy(here / "log.jsonl", here / "logs" / "november" / "log.jsonl")
     before = {p: p.read_bytes() for p in (here / "logs").rglob("*") if p.is_file()}
-    _run("nobody", "--folder", "logs")
+    forgotten("nobody", "--folder", "logs")
     assert {p: p.read_bytes() for p in (here / "logs").rglob("*") if p.is_file()} == before
     (stray / "notes.txt").rename(here / "notes.txt")
-    found = _run("ann", "--folder", "logs")
+    found = forgotten("ann", "--folder", "logs")
     assert [f["requests"] for f in found["folders"]] == [5] * 5
     assert (here / "logs" / "client.new" / "notes.txt").read_text("utf-8") == "theirs"
     assert (here / "logs" / "november" / "log.jsonl").exists()
@@ -194,11 +185,11 @@ def test_a_strangers_header_stops_nothing(here: Path) -> None:
         read("log.jsonl", out=here / "logs" / name)
     (here / "logs" / "a-other").mkdir()
     (here / "logs" / "a-other" / "traffic.json").write_text('{"ads": 1}', "utf-8")
-    found = _run("ann", "--folder", "logs")
+    found = forgotten("ann", "--folder", "logs")
     assert [f["requests"] for f in found["folders"]] == [5, 5, 5]
     assert [Path(s["folder"]).name for s in found["skipped"]] == ["a-other"]
     (here / "logs" / "b" / "traffic.parquet").write_bytes(b"no Parquet")
-    found = _run("bob", "--folder", "logs", code=1)
+    found = forgotten("bob", "--folder", "logs", code=1)
     assert [Path(f["folder"]).name for f in found["folders"]] == ["a", "c"]
     assert [Path(s["folder"]).name for s in found["skipped"]] == ["a-other", "b"]
 
@@ -213,7 +204,7 @@ def test_folders_that_were_written_elsewhere_are_found(here: Path, tmp_path_fact
     outcomes = pd.DataFrame({"request_id": ["a"], "model": ["m"], "quality": [1.0]})
     labels = Labels.of(pd.concat([items, pd.DataFrame({"request_id": ["b"], "user": ["bob"]})]), outcomes).save(far / "labels")
     shutil.rmtree(moved)
-    found = _run("ann")
+    found = forgotten("ann")
     assert {f["folder"]: (f["requests"], f["labelled"]) for f in found["folders"]} == {
         str(inside): (5, 0),
         str(outside): (5, 0),
@@ -259,7 +250,7 @@ def test_a_killed_forget_is_brought_to_an_end(here: Path, steps: int) -> None:
     assert done.returncode == (-signal.SIGKILL if steps < _STEPS else 0), done.stderr
     if (folder / "traffic.json").exists() and steps < _STEPS:
         assert _rows(Traffic.open(folder)).equals(whole)
-    _run("ann")
+    forgotten("ann")
     assert [f.name for f in folder.parent.iterdir()] == [folder.name]
     assert sorted(f.name for f in folder.iterdir() if f.name != "derived") == ["quarantine.parquet", "traffic.json", "traffic.parquet"]
     assert len(Traffic.open(folder)) == len(identities(Traffic.open(folder))["key"]) == 15
@@ -269,4 +260,4 @@ def test_a_killed_forget_is_brought_to_an_end(here: Path, steps: int) -> None:
 def test_a_folder_that_is_not_there_is_an_error(here: Path) -> None:
     """The error names the folder and the option."""
     with pytest.raises(InputError, match="Say where with --folder"):
-        _run("ann")
+        forgotten("ann")

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
-from typer.testing import CliRunner
+from support.forgetting import forgotten
 
-from planner.cli.forget import forget
 from planner.labels.journal import lines
 from planner.labels.mirrored import mirror_files, mirrored_work
 from planner.router.guard_files import append
@@ -52,15 +48,6 @@ def write(mirror: Mirror, request: str, user: str) -> None:
     mirror._keep(DAY, found, asked, Today(request, "large", answer, user=user))
 
 
-def run(*arguments: str, code: int = 0) -> Any:
-    """Forget, and return what was said."""
-    app = typer.Typer()
-    app.command()(forget)
-    done = CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False)
-    assert done.exit_code == code, done.output
-    return json.loads(done.stdout)
-
-
 def asked(folder: Path) -> list[str]:
     """Return the requests whose pairs are still there."""
     return [line["request"]["id"] for file in mirror_files(folder / "state" / "mirror") for _, _, line in lines(file) if line]
@@ -70,24 +57,24 @@ def test_the_answers_of_the_user_go_and_those_of_others_stay(production: Path) -
     """Four of twelve lines go, counted; names that hold the user's stay; what is left is ingested as before; again changes nothing."""
     (file,) = mirror_files(production / "state" / "mirror")
     size = file.stat().st_size
-    found = run("ann", "--folder", str(production))
+    found = forgotten("ann", "--folder", str(production))
     assert found["rows"] == {"requests": 0, "set_aside": 0, "labelled": 0, "answers": 4}
     assert asked(production) == [f"r{i}" for i in range(12) if i % 3]
     assert (b'secret of ann"' in file.read_bytes(), file.stat().st_size) == (False, size)
     assert "forget again then" in found["notes"][0]
     assert len(mirrored_work([file]).items) == 8
-    assert run("ann", "--folder", str(production))["rows"]["answers"] == 0
+    assert forgotten("ann", "--folder", str(production))["rows"]["answers"] == 0
     os.utime(file, (0, 0))
-    assert len(run("ann.smith", "--folder", str(production))["notes"]) == len(run("ann", "--folder", str(production))["notes"]) == 1
-    assert run("bob", "--folder", str(production / "state" / "mirror"))["rows"]["answers"] == 4
+    assert [len(forgotten(user, "--folder", str(production))["notes"]) for user in ("ann.smith", "ann")] == [1, 1]
+    assert forgotten("bob", "--folder", str(production / "state" / "mirror"))["rows"]["answers"] == 4
 
 
 def test_an_exported_folder_on_the_list_is_found_unnamed(production: Path) -> None:
     """One that was listed when it was written is searched without --folder; without any answers it is not said to be gone."""
     noted(production)
-    assert run("ann")["rows"]["answers"] == 4
+    assert forgotten("ann")["rows"]["answers"] == 4
     (production / "state" / "mirror" / f"answers-{DAY}.jsonl").unlink()
-    assert run("ann")["gone"] == []
+    assert forgotten("ann")["gone"] == []
 
 
 def test_a_line_that_was_broken_off_goes_where_it_names_the_user(production: Path) -> None:
@@ -97,7 +84,7 @@ def test_a_line_that_was_broken_off_goes_where_it_names_the_user(production: Pat
         append(file, f'{{"event": "end", "request": {{"user": "{user}", "mess')
     with file.open("r+b") as torn:
         torn.truncate(file.stat().st_size - 1)
-    assert run("ann", "--folder", str(production))["rows"]["answers"] == 5
+    assert forgotten("ann", "--folder", str(production))["rows"]["answers"] == 5
     write(Mirror(production / "state"), "later", "bob")
     assert asked(production)[-1] == "later"
     assert b'"user": "bob", "mess' in file.read_bytes()
@@ -121,9 +108,9 @@ def test_nothing_that_is_written_meanwhile_is_lost(production: Path) -> None:
     hook = subprocess.Popen([sys.executable, "-c", _APPENDS, str(file)])
     gone, times = 0, 0
     while hook.poll() is None:
-        gone += run("ann", "--folder", str(production))["rows"]["answers"]
+        gone += forgotten("ann", "--folder", str(production))["rows"]["answers"]
         times += 1
-    gone += run("ann", "--folder", str(production))["rows"]["answers"]
+    gone += forgotten("ann", "--folder", str(production))["rows"]["answers"]
     assert hook.returncode == 0
     assert times >= 2
     assert gone == 4 + 1_500
@@ -136,5 +123,5 @@ def test_files_of_others_with_the_same_name_stay(production: Path) -> None:
     theirs = production.parent / "other" / "mirror" / f"answers-{DAY}.jsonl"
     theirs.parent.mkdir(parents=True)
     theirs.write_text('{"user": "ann"}\nann\n', "utf-8")
-    assert run("ann", "--folder", str(production.parent))["rows"]["answers"] == 4
+    assert forgotten("ann", "--folder", str(production.parent))["rows"]["answers"] == 4
     assert theirs.read_text("utf-8") == '{"user": "ann"}\nann\n'

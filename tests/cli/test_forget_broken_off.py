@@ -6,16 +6,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pytest
-import typer
+from support.forgetting import forgotten
 from support.litellm_records import PAYLOAD
-from typer.testing import CliRunner
 
-from planner.cli.forget import forget
 from planner.errors import InputError
 from planner.traffic import Traffic, read
 
@@ -29,14 +26,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rows = [{**PAYLOAD, "id": f"r{i}", "litellm_call_id": f"c{i}", "end_user": _USERS[i % 4]} for i in range(20)]
     (tmp_path / "log.jsonl").write_text("\n".join(json.dumps(r) for r in rows), "utf-8")
     return tmp_path
-
-
-def _run(*arguments: str, code: int = 0) -> Any:
-    app = typer.Typer()
-    app.command()(forget)
-    done = CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False)
-    assert done.exit_code == code, done.output
-    return json.loads(done.stdout)
 
 
 #: Reads a log into a folder, what was converted kept from the first byte on, and ends in the middle: by a kill, or by Ctrl-C.
@@ -88,14 +77,14 @@ def test_what_a_broken_off_reading_left_is_removed(here: Path, how: str) -> None
         assert done.returncode != 0
         assert _bytes_of("ann.smith", out / "parts")
         assert (out / "traffic.parquet").exists() == (how == "kill")
-    found = _run("ann.smith")
+    found = forgotten("ann.smith")
     assert [Path(f).name for f in found["removed"]] == ["inside", "outside"]
     assert "broken off" in found["notes"][0]
     assert [list(out.iterdir()) for out in outs] == [[], []]
     for out in outs:
         assert len(read("log.jsonl", out=out)) == 20
-    assert _run("ann.smith")["rows"]["requests"] == 10
-    assert _run("ann.smith")["removed"] == []
+    assert forgotten("ann.smith")["rows"]["requests"] == 10
+    assert forgotten("ann.smith")["removed"] == []
 
 
 def test_pieces_beside_a_log_that_is_whole_are_removed(here: Path) -> None:
@@ -105,7 +94,7 @@ def test_pieces_beside_a_log_that_is_whole_are_removed(here: Path) -> None:
     (out / "parts").rename(here / "parts")
     read("log.jsonl", out=out)
     (here / "parts").rename(out / "parts")
-    found = _run("ann.smith")
+    found = forgotten("ann.smith")
     assert (found["rows"]["requests"], len(found["removed"])) == (5, 1)
     assert len(Traffic.open(out)) == 15
     assert not (out / "parts").exists()
@@ -114,13 +103,13 @@ def test_pieces_beside_a_log_that_is_whole_are_removed(here: Path) -> None:
 def test_a_reading_under_way_is_left_alone_and_named(here: Path) -> None:
     """Forgetting anybody meanwhile ends with code 1 and says to do it again; the reading ends well, and then it is done."""
     told = []
-    traffic = read("log.jsonl", out=here / "out", rows_done=lambda _: told.append(_run("ann", code=1)))
+    traffic = read("log.jsonl", out=here / "out", rows_done=lambda _: told.append(forgotten("ann", code=1)))
     assert len(traffic) == 20
     assert [(Path(s["folder"]).name, s["reason"]) for s in told[0]["skipped"]] == [
         ("out", "A reading is under way there; forget again when it is over.")
     ]
     assert told[0]["removed"] == []
-    assert _run("ann")["rows"]["requests"] == 5
+    assert forgotten("ann")["rows"]["requests"] == 5
     assert len(Traffic.open(here / "out")) == 15
 
 
@@ -133,13 +122,13 @@ def test_pieces_of_a_reading_under_way_elsewhere_stay(here: Path) -> None:
     assert reading.stdout.readline() == "here\n"
     before = sorted(out.rglob("*"))
     assert (out / "parts").is_dir()
-    assert [Path(s["folder"]).name for s in _run("ann.smith", code=1)["skipped"]] == ["out"]
+    assert [Path(s["folder"]).name for s in forgotten("ann.smith", code=1)["skipped"]] == ["out"]
     assert sorted(out.rglob("*")) == before
     with pytest.raises(InputError, match="which is being written"):
         read("log.jsonl", out=out)
     reading.kill()
     reading.communicate()
-    assert [Path(f).name for f in _run("ann.smith")["removed"]] == ["out"]
+    assert [Path(f).name for f in forgotten("ann.smith")["removed"]] == ["out"]
     assert list(out.iterdir()) == []
 
 
@@ -153,5 +142,5 @@ def test_files_of_others_are_no_broken_off_reading(here: Path) -> None:
     (here / "logs" / "c" / "parts" / "key").write_text("theirs", "utf-8")
     (here / "logs" / "c" / "parts" / "ann.txt").write_text("theirs", "utf-8")
     before = sorted((here / "logs").rglob("*"))
-    assert _run("ann", "--folder", "logs")["removed"] == []
+    assert forgotten("ann", "--folder", "logs")["removed"] == []
     assert sorted((here / "logs").rglob("*")) == before
