@@ -8,16 +8,19 @@ are words.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
 import threading
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeAlias
 
+#: Text → how often it was asked before.
+Tries: TypeAlias = defaultdict[str, Iterator[int]]
 ANSWER = "the answer is four words"
 _DIRECTIVE = re.compile(r"\[(\w+)(?:=(\d+))?\]")
 _ERRORS = {
@@ -59,7 +62,7 @@ def upstream() -> Iterator[tuple[str, list[dict[str, Any]]]]:
 
 
 def _handler(seen: list[dict[str, Any]]) -> type[BaseHTTPRequestHandler]:
-    tries: Counter[str] = Counter()
+    tries: Tries = defaultdict(itertools.count)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -77,12 +80,12 @@ def _handler(seen: list[dict[str, Any]]) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def _respond(body: dict[str, Any], anthropic: bool, tries: Counter[str]) -> tuple[int, str, bytes]:
+def _respond(body: dict[str, Any], anthropic: bool, tries: Tries) -> tuple[int, str, bytes]:
     asked = _text(body["messages"][-1]["content"])
     wanted = {name: int(value or 1) for name, value in _DIRECTIVE.findall(asked)}
-    tries[asked] += 1
+    before = next(tries[asked])  # counted at once, since others ask the same meanwhile
     time.sleep(wanted.get("slow", 0))
-    failing = tries[asked] <= wanted["fail_first"] if "fail_first" in wanted else "status" in wanted
+    failing = before < wanted["fail_first"] if "fail_first" in wanted else "status" in wanted
     if "content_filter" in wanted:
         return 400, "application/json", _json({"error": {"message": _FILTERED, "type": "invalid_request_error", "code": "content_filter"}})
     if failing:
