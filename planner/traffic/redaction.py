@@ -15,7 +15,7 @@ from collections import Counter
 
 from planner.text.lossless import is_json
 from planner.traffic.redaction_json import replaced
-from planner.traffic.redaction_phones import UNDER_NAME, may_hold, phones
+from planner.traffic.redaction_phones import QUOTE, UNDER_NAME, may_hold, phones
 
 __all__ = ["MARKS", "finds", "redacted"]
 
@@ -32,7 +32,6 @@ _GROUPED_CARD = re.compile(r"(?<!\d)[2-6]\d{3}(?:([ -])\d{4}\1\d{4}\1\d{4}|([ -]
 _LATER_CARD = re.compile(rf"(?=4|5[1-5]|3[47]|6011|65|2[2-7]){_GROUPED_CARD.pattern}")
 #: [characters] More than a card takes; the end of a name is what is read of it, so that work does not grow with names times values.
 _CARD_CHARS, _NAME_CHARS = 24, 200
-_QUOTE = r"(?:\\?[\"'])?"
 #: Words of a name under which a telephone number stands, and how JSON text in small letters looks that may hold such a name.
 _PHONE_NAMES = frozenset(
     {
@@ -57,7 +56,7 @@ _KEY = re.compile(
 )
 _SECRET_NAME = r"(?i:api[_-]?key|access[_-]?key|client[_-]?secret|secret[_-]?key|secret|password|passwd|auth[_-]?token)"
 _SECRET = r"(?=[^\s\"'\\,;]{0,100}\d)(?=[^\s\"'\\,;]{0,100}[A-Za-z])(?!<)([^\s\"'\\,;<>]{12,})"
-_ASSIGNED = re.compile(rf"({_SECRET_NAME}{_QUOTE}\s{{0,3}}[:=]\s{{0,3}}{_QUOTE}){_SECRET}")
+_ASSIGNED = re.compile(rf"({_SECRET_NAME}{QUOTE}\s{{0,3}}[:=]\s{{0,3}}{QUOTE}){_SECRET}")
 _NAMES_SECRET, _IS_SECRET = re.compile(f"{_SECRET_NAME}$"), re.compile(_SECRET)
 _TOKEN = re.compile(
     rf"(?:(?<![\w-])|{_AFTER_ESCAPE})eyJ[\w-]{{8,}}\.eyJ[\w-]{{8,}}(?:\.[\w-]*)?|(?<=[Bb]earer )(?=[\w.~+/-]*\d)[\w.~+/-]{{20,}}=*"

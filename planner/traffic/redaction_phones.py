@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["UNDER_NAME", "may_hold", "phones"]
+__all__ = ["QUOTE", "UNDER_NAME", "may_hold", "phones"]
 
 _FEWEST = 8  # digits of a number, country code included
 #: An amount such as +12345678,90 has fewer digits than this before its decimals.
@@ -65,7 +65,8 @@ _GOES_ON = re.compile(r" (?:\d|[\da-f]{2}\b)")
 _OFTEN_ELSE = re.compile(r"(?!0\d(?: \d\d){4}$)0\d \d\d(?:\d\d)?(?: \d\d)+|[5-9]\d\d \d\d .*")
 #: [characters] What is looked at before a number, and more than any is long.
 _LOOK_BACK, _LOOK_AHEAD = 16, 128
-_QUOTE = r"(?:\\?[\"'])?"
+#: A quote around a name or value in JSON, perhaps escaped.
+QUOTE = r"(?:\\?[\"'])?"
 _WORDS = (
     "tel|tél|phone|telephone|téléphone|telefon|telefono|teléfono|telefone|mobile|mobil|móvil|celular|cellulare|cell|handy|gsm|fax|whatsapp"
     "|тел|телефон"
@@ -77,7 +78,7 @@ UNDER_NAME = re.compile(rf"(?!{_DATE})(?<![\w.])\+?\(?\d(?:[ ()./-]{{0,3}}\d){{6
 _NAMED = re.compile(
     rf"(?i:(?:\b(?:{_WORDS})\b\.?(?: (?:number|no|nr|num)\b\.?)?|\b(?:contact|callback|my|our|his|her) number\b"
     rf"|\b(?:call|ring|dial|reach|text) (?:me|us|him|her|them)(?: back)?\b|{_ASIAN_WORDS})"
-    rf"(?: (?:is|at|on|under))?{_QUOTE}[:=\uff1a]? ?{_QUOTE})"
+    rf"(?: (?:is|at|on|under))?{QUOTE}[:=\uff1a]? ?{QUOTE})"
     rf"(?!{_DATE})(\(?\d(?:[ ()./-]{{0,2}}\d){{6,14}})(?!\w|[.,-]\d)"
 )
 #: Quick to look for: one of them is part of every such word.
