@@ -163,7 +163,7 @@ def prices_of(book: PriceBook, models: Sequence[tuple[str, str]]) -> dict[str, d
 
 def observed(running: Proxy, world: World) -> pd.DataFrame:
     """Read the gateway's records back as a user would, and price them; a row a request."""
-    traffic = planner.read(running.records, out=running.records.with_name("read"))
+    traffic = planner.read(running.records, out=running.records.with_name("read"), text=True)
     frame = traffic.frame(
         "user", "model", "status", "attempts", "action", "policy_version", "source_cost_usd", "provider", "tags", *TOKEN_BUCKETS
     )

@@ -218,7 +218,7 @@ def attack(seed: Seed, copies: int, chance: random.Random, found: Found) -> None
         found.mutations += written(seed, copies, chance, folder)
         start = time.perf_counter()
         try:
-            traffic = read(folder, seed.format, out=Path(where) / "out")
+            traffic = read(folder, seed.format, out=Path(where) / "out", text=True)
             faults = broken(seed, folder, traffic)
         except Exception as error:  # what must not happen, counted
             found.crashed.append(f"{seed.name}: {type(error).__name__}: {error}")

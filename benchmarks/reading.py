@@ -3,9 +3,10 @@
 In: how many rows. Out, per format (LiteLLM's payloads and spend logs, Langfuse's observations, OpenTelemetry's spans; about 1 KB of text a
 call): ``rows_per_s`` of ``planner.read`` into a folder, everything included; ``ratio_to_orjson``: the time that ``orjson.loads`` of every
 line takes over that of the reading, and ``ratio_to_orjson_cpu``, the same in CPU time of all processes, which other work on the machine
-changes least; ``peak_rss_mib`` of a process that does nothing but read the log, and of one that reads ``--small-share`` of it, and
-``peak_rss_helper_mib`` of the largest process that helps it. Both times are measured in turn for ``--rounds`` rounds: ratios are medians
-of the rounds', the rate is that of the fastest round. Run: ``python -m benchmarks.reading --json``.
+changes least; the same ``_with_text``, where prompts and answers are copied, too; ``peak_rss_mib`` of a process that does nothing but read
+the log (with its text), and of one that reads ``--small-share`` of it, and ``peak_rss_helper_mib`` of the largest process that helps it.
+All times are measured in turn for ``--rounds`` rounds: ratios are medians of the rounds', the rate is that of the fastest round. Run:
+``python -m benchmarks.reading --json``.
 """
 
 from __future__ import annotations
@@ -271,10 +272,10 @@ def parse_s(path: Path) -> tuple[float, float]:
     return float(took[0]), float(took[1])
 
 
-def read_s(path: Path, out: Path, rows: int) -> tuple[float, float]:
+def read_s(path: Path, out: Path, rows: int, text: bool) -> tuple[float, float]:
     """Return how long reading ``path`` into ``out`` takes [s, s of CPU]; RuntimeError when not all ``rows`` were accepted."""
     begun = _now()
-    traffic = read(path, out=out)
+    traffic = read(path, out=out, text=text)
     took = _now() - begun
     if len(traffic) != rows:
         raise RuntimeError(f"{path}: {len(traffic)} of {rows} rows accepted: {traffic.meta['reasons']}")
@@ -292,7 +293,7 @@ def peak_mib(path: Path, out: Path) -> tuple[float, float]:
     Linux: of the program, not of what started it.
     """
     code = (
-        "import re, resource, sys; from planner.traffic import read; read(sys.argv[1], out=sys.argv[2]); "
+        "import re, resource, sys; from planner.traffic import read; read(sys.argv[1], out=sys.argv[2], text=True); "
         "print(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1], "
         "resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
     )
@@ -306,12 +307,13 @@ def measure(name: str, rows: int, rounds: int = 3, small_share: float = 0.25, se
     with TemporaryDirectory() as where:
         folder = Path(where)
         path = written(folder / "log.jsonl", name, rows, seed)
-        times = np.array([(parse_s(path), read_s(path, folder / "out", rows)) for _ in range(rounds)])
+        out = folder / "out"
+        times = np.array([(parse_s(path), *(read_s(path, out, rows, text) for text in (False, True))) for _ in range(rounds)])
         small = written(folder / "small.jsonl", name, max(1, round(rows * small_share)), seed)
-        peaks = [peak_mib(p, folder / "out") for p in (small, path)]
+        peaks = [peak_mib(p, out) for p in (small, path)]
         size = path.stat().st_size
-    parse, took = times.min(axis=0)[:, 0]
-    ratio = np.median(times[:, 0] / times[:, 1], axis=0)
+    parse, took, copied = times.min(axis=0)[:, 0]
+    ratio, with_text = (np.median(times[:, 0] / times[:, i], axis=0) for i in (1, 2))
     return {
         "rows": rows,
         "bytes_a_row": round(size / rows),
@@ -319,6 +321,8 @@ def measure(name: str, rows: int, rounds: int = 3, small_share: float = 0.25, se
         "orjson_rows_per_s": round(rows / parse),
         "ratio_to_orjson": round(float(ratio[0]), 3),
         "ratio_to_orjson_cpu": round(float(ratio[1]), 3),
+        "rows_per_s_with_text": round(rows / copied),
+        "ratio_to_orjson_with_text": round(float(with_text[0]), 3),
         "peak_rss_mib": round(peaks[1][0]),
         "peak_rss_small_mib": round(peaks[0][0]),
         "peak_rss_helper_mib": round(peaks[1][1]),
@@ -340,6 +344,7 @@ def main() -> None:
         "rows_per_s": min(f["rows_per_s"] for f in found.values()),
         "ratio_to_orjson": min(f["ratio_to_orjson"] for f in found.values()),
         "ratio_to_orjson_cpu": min(f["ratio_to_orjson_cpu"] for f in found.values()),
+        "ratio_to_orjson_with_text": min(f["ratio_to_orjson_with_text"] for f in found.values()),
         "peak_rss_mib": max(f["peak_rss_mib"] for f in found.values()),
     }
     if options.json:

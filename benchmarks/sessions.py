@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--log", help="a log with session ids and text; default: the sample")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    traffic = planner.read(options.log) if options.log else planner.load_sample()[0]
+    traffic = planner.read(options.log, text=True) if options.log else planner.load_sample()[0]
     with TemporaryDirectory() as folder:
         lines = [measure(traffic, Path(folder) / str(hide), hide) for hide in (False, True)]
     print(json.dumps(lines) if options.json else pd.DataFrame(lines).T.to_string(header=False))

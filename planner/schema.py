@@ -19,6 +19,7 @@ __all__ = [
     "LABELS",
     "LABEL_ITEMS",
     "LEDGER",
+    "PARAMETERS",
     "PURPOSES",
     "QUARANTINE",
     "STATUSES",
@@ -35,6 +36,8 @@ EVIDENCE = ("measured", "estimated", "assumed")
 STATUSES = ("ok", "transport", "rate_limit", "content", "validation", "cancelled")
 #: Whether the prompt text is whole, shortened by the logger, or absent.
 TEXT_STATES = ("full", "cut", "none")
+#: What shapes an answer besides the messages: columns of TRAFFIC.
+PARAMETERS = ("model", "app", "max_tokens", "response_format", "has_tools", "reasoning_effort", "modalities")
 #: Why a call to a provider was made.
 PURPOSES = ("main", "retry", "hedge", "fallback", "verifier", "escalation", "compressor", "mirror")
 #: The exclusive token buckets [tokens]; the first four are input.

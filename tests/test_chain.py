@@ -74,7 +74,10 @@ def test_mmlu_labels_to_a_loaded_router(real_data: Path, book: PriceBook, tmp_pa
 def test_an_unlabelled_trace_still_ends_in_a_decision(real_data: Path, book: PriceBook, tmp_path: Path) -> None:
     """The Azure trace has no models and no text: with a stated model every dollar is assumed, and what cannot be said is named."""
     traffic = read(
-        real_data / "azure_llm_inference_conv_2023.csv", mapping={"model": "=gpt-4o", "provider": "=openai"}, out=tmp_path / "azure"
+        real_data / "azure_llm_inference_conv_2023.csv",
+        mapping={"model": "=gpt-4o", "provider": "=openai"},
+        out=tmp_path / "azure",
+        text=True,
     )
     assert (len(traffic), len(traffic.quarantine)) == (19_366, 0)
     advice = recommend(traffic, book=book)

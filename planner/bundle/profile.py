@@ -76,6 +76,7 @@ def _groups(clusters: int) -> int:
 
 def _read(traffic: Traffic, router: Router, at: NDArray[np.int64], day: str) -> tuple[NDArray[Any], ...]:
     """Return the structure, gains, decisions and reasons of the requests at ``at``, reading some thousand at a time."""
+    traffic.require_text("a router")
     found = []
     for start in range(0, len(at), _PIECE):
         table = traffic.take(at[start : start + _PIECE], *_TEXT)

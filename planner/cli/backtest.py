@@ -60,7 +60,7 @@ def backtest(
     from planner.comparison.backtest import backtest as tested
 
     silent = quiet or json
-    traffic = traffic_at(log, silent)
+    traffic = traffic_at(log, silent, "labels" if labels else "")
     graded = labels_at(labels) if labels else None
     with stages("back-test", silent) as progress:
         found = tested(traffic, split, labels=graded, book=book_of(prices), runs=runs, seed=seed, progress=progress)

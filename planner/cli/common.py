@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.output import bar, note, wrap
+from planner.cli.output import bar
 from planner.cli.read_errors import told_when_broken_off, warn
 from planner.errors import InputError
 
@@ -115,32 +115,33 @@ def book_of(prices: Path | None) -> PriceBook:
     return PriceBook.load(prices)
 
 
-def traffic_at(log: str, quiet: bool) -> Traffic:
-    """Open a Traffic folder, or read a raw log into ``.planner/`` (once), and say that it was copied.
+def traffic_at(log: str, quiet: bool, needs_text: str = "") -> Traffic:
+    """Open a Traffic folder, or read a raw log without its text into ``.planner/``, once.
 
-    A log that was read before redacted or without its text is not copied whole on the way: InputError names the folder of that reading.
+    What was read before is opened: a reading with text stands before one without. A log that was read redacted, and not otherwise, is not
+    read on the way: InputError names the folder of that reading. So does one that has no reading with text where ``needs_text`` says
+    what cannot do without.
     """
-    from planner.traffic import read
-    from planner.traffic.reopened import private_reading
+    from planner.traffic import Traffic, read
+    from planner.traffic.files import find
+    from planner.traffic.reopened import earlier_reading, private_reading
 
-    if not (Path(log) / "traffic.json").is_file() and (folder := private_reading(log)):
+    before = Path(log) if (Path(log) / "traffic.json").is_file() else earlier_reading(log)
+    if before is None and (folder := private_reading(log)):
         shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-        fix = f"use {shown}, or copy the log whole with planner read {log} and use the folder that it names"
-        raise InputError(f"{log}, which was read into {shown} redacted or without its text", "that folder", fix)
-    copied = False
-    with told_when_broken_off(passing=False), bar("reading", quiet, unit="B") as progress:
-
-        def report(done: int, total: int) -> None:
-            nonlocal copied
-            copied = True
-            progress(done, total)
-
-        traffic = read(log, progress=report)
+        fix = f"use {shown}, or read the log as it is with planner read {log} and use the folder that it names"
+        raise InputError(f"{log}, which was read into {shown} redacted", "that folder", fix)
+    traffic = Traffic.open(before) if before else None
+    if needs_text and (traffic is None or (traffic.text_left and before != Path(log))):
+        find(log)  # what is not there is said to be missing
+        fix = f"ask for it: planner read {log} --text, then the same command again"
+        raise InputError(f"{log}, whose prompts and answers were not copied", f"a log that was read with its text, for {needs_text}", fix)
+    if traffic is None:
+        with told_when_broken_off(passing=False), bar("reading", quiet, unit="B") as progress:
+            traffic = read(log, progress=progress)
+    elif needs_text:
+        traffic.require_text(needs_text)
     warn(traffic)
-    if copied and traffic.filled("messages", "response"):
-        note(
-            wrap(f"Copied {log} with its prompts and answers into {traffic.folder}, readable by its owner only (see planner read)."), quiet
-        )
     return traffic
 
 

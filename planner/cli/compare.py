@@ -16,7 +16,7 @@ from planner.cli.bills import ContractFile, InvoiceCost, Invoices, Skus, beside
 from planner.cli.common import At, Json, Log, Quiet, book_of, day, pairs, traffic_at
 from planner.cli.options import TrainingOptions, with_training_options
 from planner.cli.output import Part, grid, missing, percent, show, stages, usd, wrap
-from planner.cli.worlds import opened, plans_at
+from planner.cli.worlds import opened, plans_at, text_for
 from planner.schema import EVIDENCE
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def compare(
     silent, given, named = quiet or json, plans_at(plans), order.split(",") if order else None
     for plan in given if named else ():
         places(plan, named)
-    dollars = beside(traffic_at(log, silent), book_of(options.prices), contract, invoice, invoice_cost, sku)
+    dollars = beside(traffic_at(log, silent, text_for(given, labels)), book_of(options.prices), contract, invoice, invoice_cost, sku)
     world = opened(log, given, labels, options, day(at), silent)
     apart = []
     with stages("comparing", silent) as progress:

@@ -60,8 +60,8 @@ def drift(
     from planner.followup.drift import drift as compared
 
     silent = quiet or json
-    now = traffic_at(log, silent)
-    earlier = traffic_at(before, silent) if before else None
+    now = traffic_at(log, silent, "drift")
+    earlier = traffic_at(before, silent, "drift") if before else None
     with stages("drift", silent) as progress:
         found = compared(
             now,

@@ -102,7 +102,7 @@ def export(
         )
     bundle = _bundle_at(source)
     made = _of_bundle(source, bundle, method, options) if bundle else None
-    traffic = traffic_at(log, silent) if log else None
+    traffic = traffic_at(log, silent, "a router") if log else None
     made = made or _of_labels(source, traffic, method, options, silent)
     router = made.router if tau is None else made.router.with_tau(tau)
     around = _plan(plan, router, made) if plan or log or gateway else None

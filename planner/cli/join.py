@@ -37,6 +37,7 @@ def join(
     window: Annotated[
         float, typer.Option("--window", metavar="SECONDS", help="How far apart the logs may see the same call begin, where no id tells.")
     ] = 5.0,
+    text: Annotated[bool, typer.Option("--text", help="Read both logs as [bold]planner read --text[/bold] does.")] = False,
     redact: Annotated[bool, typer.Option("--redact", help="Read both logs as [bold]planner read --redact[/bold] does.")] = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -47,24 +48,24 @@ def join(
 
         planner join litellm.jsonl.zst langfuse.jsonl --out november
         planner join litellm-november langfuse-november --window 2
-        planner join litellm.jsonl.zst langfuse.jsonl --redact --out november
+        planner join litellm.jsonl.zst langfuse.jsonl --text --redact --out november
     """
     from planner.traffic.join import join as joined
 
     silent = quiet or json
-    first, second = (_read(path, redact, silent) for path in (books, content))
+    first, second = (_read(path, text, redact, silent) for path in (books, content))
     with bar("joining", silent, unit=" rows") as progress:
         found = joined(first, second, out, window_s=window, progress=progress)
     show(_parts(found), json)
 
 
-def _read(path: str, redact: bool, silent: bool) -> Traffic:
-    if not redact:
+def _read(path: str, text: bool, redact: bool, silent: bool) -> Traffic:
+    if not (text or redact):
         return traffic_at(path, silent)
     from planner.traffic import read
 
     with bar("reading", silent, unit="B") as progress:
-        return read(path, redact=True, progress=progress)
+        return read(path, text=text, redact=redact, progress=progress)
 
 
 def _parts(found: Traffic) -> list[Part]:

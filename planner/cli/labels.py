@@ -92,7 +92,7 @@ def sample(
     on = day(at)
     if isinstance(on, str):
         raise InputError(f"'--at {at}'", "a day, since answers are bought at one")
-    traffic, book = traffic_at(log, quiet or json), book_of(prices)
+    traffic, book = traffic_at(log, quiet or json, "what is to be labelled"), book_of(prices)
     found = sample_labels(
         traffic, candidate, budget, apps=Apps.load(apps) if apps else None, book=book, seed=seed,
         unit=unit, least=least, grader_usd=grader_usd, expected_output=numbers(expected_output, "--expected-output"),

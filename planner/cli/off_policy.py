@@ -61,7 +61,7 @@ def off_policy(
     router = Router.load(bundle)
     judged = router if tau is None else router.with_tau(tau)
     options = {"unit": unit, "drawn": drawn, "actions": pairs(action, "--action"), "at": when, "seed": seed}
-    found = _both(traffic_at(log, quiet or json), judged, options)
+    found = _both(traffic_at(log, quiet or json, "a router"), judged, options)
     show([part for name, one in found.items() for part in _parts(name, one)], json)
 
 

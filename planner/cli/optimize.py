@@ -17,7 +17,7 @@ from planner.cli.common import At, Json, Log, Quiet, book_of, day, pairs, traffi
 from planner.cli.compare import OF_SAMPLE, Labelled, PlanFile, open_ended, span
 from planner.cli.options import TrainingOptions, with_training_options
 from planner.cli.output import Part, bar, grid, missing, show, usd, wrap
-from planner.cli.worlds import opened, plans_at
+from planner.cli.worlds import opened, plans_at, text_for
 from planner.errors import InputError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def optimize(
     silent, (start,) = quiet or json, plans_at([plan])
     space = Space.of(start, settings(vary or ()), lock or ())
     limits = Limits(options.arguments()["floor"], p95_ms)
-    dollars = beside(traffic_at(log, silent), book_of(options.prices), contract, invoice, invoice_cost, sku)
+    dollars = beside(traffic_at(log, silent, text_for([start], labels)), book_of(options.prices), contract, invoice, invoice_cost, sku)
     world = opened(log, [start], labels, options, day(at), silent)
     early, late = periods(world, cut_at(world.rows.timestamp, split))
     with bar("searching", silent, unit=" plans") as progress:

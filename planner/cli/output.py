@@ -53,7 +53,8 @@ _SPOKEN = (
     ("base_url=…", "--base-url URL"),
     ("budget_usd=…", "--budget USD"),
     ("redact=True", "--redact"),
-    ("text=False", "--no-text"),
+    ("(planner read LOG --text; in Python planner.read(LOG, text=True))", "(planner read LOG --text)"),
+    ("text=True", "--text"),
 )
 _RENAME = re.compile(r"models=\{'([^']*)': \.\.\.\}")
 _MAPPING = re.compile(r"mapping=\{([^}]*)\}")

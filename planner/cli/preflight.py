@@ -68,7 +68,7 @@ def preflight(
     silent, book = quiet or json, book_of(prices)
     router, asked = Router.load(folder / BUNDLE), proxy_at(proxy, _key(key_env))
     limits = read_quotas(quota, router.candidates) if quota else None
-    busiest = peaks_of(traffic_at(log, silent), router, book) if log else None
+    busiest = peaks_of(traffic_at(log, silent, "a router"), router, book) if log else None
     today = dt.datetime.now(dt.UTC).date()
     with stages("preflight", silent) as progress:
         found = checked(folder, asked, today=today, book=book, busiest=busiest, limits=limits, apps=app, progress=progress)

@@ -59,8 +59,8 @@ def read(
             "--redact", help="E-mail, phone, card, key and token patterns become marks; users and sessions hashes (salt: .planner/salt)."
         ),
     ] = False,
-    no_text: Annotated[
-        bool, typer.Option("--no-text", help="Leave prompts and answers in the log; what then cannot be answered is said by coverage.")
+    text: Annotated[
+        bool, typer.Option("--text", help="Copy prompts and answers, too: routers, similar questions and compression need them.")
     ] = False,
     allow_twice: Annotated[
         bool, typer.Option("--allow-twice", help="Calls that look alike in pairs are calls of their own, not one call seen twice.")
@@ -88,15 +88,15 @@ def read(
     [bold]Examples[/bold]
 
         planner read proxy.jsonl.zst
-        planner read proxy.jsonl.zst --redact
-        planner read proxy.jsonl.zst --no-text
+        planner read proxy.jsonl.zst --text
+        planner read proxy.jsonl.zst --text --redact
         planner read proxy.jsonl.zst --preview
         planner read 'logs/2026-11-*.jsonl.gz' --app-from tag:team --out november
         planner read calls.csv --map request_id=id --map timestamp=ts --map latency_ms='took_s*1000'
         planner read answers.csv --prompt question --quality 'correct_*' --model gpt_5=gpt-5 --out answers
     """
     shaping = {"--sessions": sessions, "--sample": sample, "--sample-text": sample_text}
-    kept = {"--redact": redact, "--no-text": no_text, "--allow-twice": allow_twice}
+    kept = {"--redact": redact, "--text": text, "--allow-twice": allow_twice}
     about_logs = {"--map": map, "--app-from": app_from, **kept, **shaping, "--prices": prices}
     if labels or prompt or quality or cost or app_col or model:
         refuse({"--format": format, **about_logs, "--preview": preview}, "a table of graded answers, which is read as it is")
@@ -111,10 +111,10 @@ def read(
         show(_preview(paths, format), json)
         return
     asked: dict[str, Any] = {"format": format, "mapping": pairs(map, "--map"), "app_from": app_from}
-    asked |= {"redact": redact, "text": not no_text, "allow_twice": allow_twice}
+    asked |= {"redact": redact, "text": text or sample_text, "allow_twice": allow_twice}
     steps: dict[str, Any] = {"sessions": sessions, "sample": sample, "text_only": sample_text, "quiet": quiet or json}
     if any(shaping.values()):
-        check(sessions, sample, sample_text, text=not no_text)
+        check(sessions, sample, sample_text, text=text or sample_text)
         with passing() as folder:
             place = None if len(paths) == 1 and (Path(paths[0]) / "traffic.json").is_file() else folder / "read"
             traffic = shaped(_log(paths, place, asked, quiet or json, place is not None), out, folder, **steps)

@@ -48,14 +48,15 @@ def passing() -> Iterator[Path]:
 
 
 def copied(traffic: Traffic) -> Part:
-    """Say in a line whether prompts and answers were copied, and how they are left out or marked."""
-    marked, meta = bool(traffic.meta.get("redacted")), traffic.meta
-    has = bool(traffic.filled("messages", "response"))
-    if not meta.get("text", True):
-        words = "Prompts and answers stayed in the log (--no-text)."
-    elif not has:
-        words = ""
-    else:
-        how = "--no-text leaves them out" + ("" if marked else ", --redact marks personal data in them")
-        words = f"Prompts and answers were copied into {traffic.folder}{', redacted' if marked else ''}, readable by its owner only; {how}."
+    """Say in a line whether prompts and answers were copied, and how they are had or marked."""
+    marked, has = bool(traffic.meta.get("redacted")), bool(traffic.filled("messages", "response"))
+    words = ""
+    if has:
+        how = "" if marked else "; --redact marks personal data in them"
+        words = f"Prompts and answers were copied into {traffic.folder}{', redacted' if marked else ''}, readable by its owner only{how}."
+    elif traffic.text_left:
+        words = (
+            f"The prompts and answers of {traffic.text_left:,} requests stayed in the log: --text copies them, for routers, similar "
+            "questions, prompt caching and compression."
+        )
     return Part("text_copied", has, wrap(words))

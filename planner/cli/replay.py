@@ -16,7 +16,7 @@ from planner.cli.common import At, Json, Log, Quiet, day, traffic_at
 from planner.cli.compare import Labelled, PlanFile, answered, open_ended, span
 from planner.cli.options import TrainingOptions, with_training_options
 from planner.cli.output import Part, bar, grid, show, usd, wrap
-from planner.cli.worlds import opened, plans_at
+from planner.cli.worlds import opened, plans_at, text_for
 from planner.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def replay(
     from planner.traffic.sampling import refuse_part
 
     silent, (given,) = quiet or json, plans_at([plan])
-    traffic = traffic_at(log, silent)
+    traffic = traffic_at(log, silent, text_for([given], labels))
     check_parts(traffic, given, rows)
     refuse_part(traffic, "parts do not know what was drawn together, so that no total would have an interval", _WHOLE)
     world = opened(log, [given], labels, options, day(at), silent)

@@ -27,7 +27,8 @@ Sample = Annotated[
     typer.Option("--sample", metavar="SHARE", help="Keep a share of the log, e.g. 2%: whole conversations, by hash, with their weight."),
 ]
 SampleText = Annotated[
-    bool, typer.Option("--sample-text", help="With --sample: keep every row's tokens and cost, and the text of the share only.")
+    bool,
+    typer.Option("--sample-text", help="With --sample: keep every row's tokens and cost, and copy the text of the share only."),
 ]
 
 
@@ -55,7 +56,7 @@ def check(sessions: bool, sample: str | None, text_only: bool, text: bool) -> No
         share_of(sample)
     if (sessions or text_only) and not text:
         what, why = ("--sessions", "conversations are recognised by it") if sessions else ("--sample-text", "there is none to keep")
-        raise InputError(f"{what} for a log without its text", f"a log with text, since {why}", "read the log again without --no-text")
+        raise InputError(f"{what} for a log without its text", f"a log with text, since {why}", "ask for it with --text")
 
 
 def shaped(

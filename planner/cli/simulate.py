@@ -95,7 +95,7 @@ def simulate(
 def _traffic(log: str | None, labels: Labels | None, reference: str | None, output: Mapping[str, float], quiet: bool) -> Traffic:
     """Open the log, or write the labelled requests, answered by ``reference``, as one under ``.planner/``."""
     if log:
-        return traffic_at(log, quiet)
+        return traffic_at(log, quiet, "a router")
     if labels is None:
         raise InputError("neither a log nor --labels", "requests to simulate", "for example: planner simulate LOG --labels LABELS")
     if reference is None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from planner.traffic import Traffic
     from planner.training import Training
 
-__all__ = ["OF_BUNDLE", "opened", "plans_at", "training_of", "world_of"]
+__all__ = ["OF_BUNDLE", "opened", "plans_at", "text_for", "training_of", "world_of"]
 
 #: Options that a bundle has decided.
 OF_BUNDLE = ("--reference", "--candidate", "--unit", "--apps")
@@ -43,13 +43,19 @@ def opened(log: str, plans: Sequence[Plan], labels: str | None, options: Trainin
     """
     from planner.policies import Route
 
-    traffic = traffic_at(log, quiet)
+    traffic = traffic_at(log, quiet, text_for(plans, labels))
     router = next((lever.router for plan in plans for lever in plan.levers if isinstance(lever, Route)), None)
     if router and (own := [name for name in options.given() if name in OF_BUNDLE]):
         raise InputError(f"{', '.join(own)} with a plan that names a bundle", "a bundle, which has its own", "leave the option out")
     table = matched(options.labels(labels), traffic, options.model, router) if labels else None
     training = None if table is None else training_of(traffic, table, router, options.arguments(), options.prices, quiet)
     return world_of(traffic, table, training, options.prices, at, options.seed, quiet)
+
+
+def text_for(plans: Sequence[Plan], labels: str | None) -> str:
+    """Return what of ``plans`` and ``labels`` reads the prompts of a log; nothing where they can stay in it."""
+    levers = [lever.key for plan in plans for lever in plan.levers if "messages" in lever.needs]
+    return "labels" if labels else ", ".join(dict.fromkeys(levers))
 
 
 def training_of(

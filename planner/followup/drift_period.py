@@ -70,8 +70,9 @@ def family(model: str) -> str:
 def period(traffic: Traffic, router: Router, at: NDArray[np.int64] | None = None, groups: int = BUCKETS) -> Period:
     """Read the requests at ``at`` (ascending positions, default all); users fall into ``groups``, a power of two up to BUCKETS.
 
-    Texts are read of at most MOST_ROWS requests, drawn by request id. NeedsError for fewer than LEAST requests.
+    Texts are read of at most MOST_ROWS requests, drawn by request id. NeedsError for fewer than LEAST requests, or without text.
     """
+    traffic.require_text("drift")
     rows = load_rows(traffic, at)
     mine = np.flatnonzero(rows.steerable)
     if len(mine) < LEAST:

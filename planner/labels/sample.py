@@ -92,6 +92,7 @@ def prepare(
     """Read and price a log once: everything that a draw needs and that no seed changes."""
     frame = traffic.frame(*_COLUMNS, *eligible.COLUMNS)
     apps = (apps or Apps.draft(traffic)).require(frame["app"][frame["purpose"] == "user"].unique())
+    traffic.require_text("what is to be labelled")
     texts = texts_of(traffic)
     terms = terms_of(traffic, frame, candidates, apps.apps, book, at or book.date, asked)
     reason = terms.refused(eligible.reasons(frame, texts, terms.priced, apps.apps, {*schemas}))

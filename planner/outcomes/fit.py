@@ -133,7 +133,8 @@ def _cross_fitted(place: NDArray[np.int64], model: QualityModel, values: NDArray
 
 
 def requests_of(traffic: Traffic, unit: str = "session", progress: Callable[[int, int], None] | None = None) -> Iterator[Requests]:
-    """Stream a log's text in the router's own form, some thousand requests at a time."""
+    """Stream a log's text in the router's own form, some thousand requests at a time; NeedsError where the text stayed in the log."""
+    traffic.require_text("a router")
     columns = ("messages", "app", "has_tools", "response_format", "modalities", "max_tokens", "text_state")
     done = 0
     for batch in traffic.batches(columns, _PIECE):

@@ -18,6 +18,7 @@ from planner import formats
 from planner.errors import InputError, NeedsError, PriceError, did_you_mean
 from planner.policies.base import Lever, RowLever
 from planner.router import Router
+from planner.traffic.handle import WITH_TEXT
 
 __all__ = ["Plan"]
 
@@ -108,7 +109,7 @@ them, or give them different apps.
             missing = [c.replace("|", " or ") for c in lever.needs if not set(c.split("|")) & set(columns)]
             if missing:
                 text = any("messages" in column for column in missing)
-                fix = f"leave the lever out{', or read the log again without --no-text if it was read with' if text else ''}"
+                fix = f"leave the lever out{f', or {WITH_TEXT}' if text else ''}"
                 raise NeedsError(f"{place} needs {', '.join(missing)}, which this log does not have", fix=fix)
 
     @classmethod

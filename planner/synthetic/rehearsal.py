@@ -75,7 +75,7 @@ def rehearse(
             f"{path}, whose rollout names no model group of the sample", "an export that was given the sample's log", "export again"
         )
     write(served(log, model), Path(out), stamps)
-    return read(out, mapping=MAPPING)
+    return read(out, mapping=MAPPING, text=True)
 
 
 @dataclass(frozen=True)

@@ -56,4 +56,4 @@ def load_sample(progress: Callable[[int, int], None] | None = None) -> tuple[Tra
     from planner.traffic import read
 
     folder = sample_folder()
-    return read(folder / LOG, mapping=MAPPING, progress=progress), Labels.open(folder / _LABELS)
+    return read(folder / LOG, mapping=MAPPING, text=True, progress=progress), Labels.open(folder / _LABELS)

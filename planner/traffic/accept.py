@@ -86,6 +86,7 @@ class Acceptance:
     accepted: int = 0
     joined: int = 0
     assumed: int = 0
+    text_left: int = 0
     per_file: dict[str, list[int]] = field(default_factory=dict)
     first: datetime | None = None
     last: datetime | None = None
@@ -178,6 +179,7 @@ class Acceptance:
             "first": self.first.isoformat() if self.first else None,
             "last": self.last.isoformat() if self.last else None,
             "joined": self.joined,
+            "text_left": self.text_left,
             "file_count": len(self.per_file),
             "files": {name: {"accepted": a, "quarantined": q} for name, (a, q) in islice(self.per_file.items(), _LISTED_FILES)},
             "reasons": self._reasons.told(),

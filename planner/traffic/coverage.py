@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from planner.errors import InputError
-from planner.traffic.handle import Traffic
+from planner.traffic.handle import WITH_TEXT, Traffic
 from planner.traffic.sampling import heaviest, limits, needs_every_row, too_thin, units_of
 
 __all__ = ["Coverage", "coverage"]
@@ -134,8 +134,8 @@ def coverage(traffic: Traffic, cost_usd: NDArray[np.float64] | None = None) -> C
     facts = _facts(frame, traffic.arrow("prefix_blocks")["prefix_blocks"].is_valid().to_numpy())
     table = _table(frame["app"].to_numpy(), usd, weight, facts)
     settings = {**_ANY, **_SETTINGS.get(str(traffic.meta.get("source_format")), {})}
-    if not traffic.meta.get("text", True):
-        settings |= {_TEXT: "read the log again without --no-text"}
+    if traffic.text_left:
+        settings |= {_TEXT: WITH_TEXT}
     levers = _levers(facts, usd, weight, settings, _refused(traffic))
     if not sampled:
         return Coverage(table, levers, money)

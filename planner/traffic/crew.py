@@ -25,7 +25,7 @@ from typing import Any
 
 from planner.traffic.kept import Kept
 from planner.traffic.pieces import Converter, Input, Piece
-from planner.traffic.reader import Options, Reader, all_readers, reader_named
+from planner.traffic.reader import Reader, all_readers, reader_named
 from planner.traffic.records import Lines
 
 __all__ = ["pieces", "work"]
@@ -64,7 +64,7 @@ def pieces(parts: Iterator[tuple[str, Input]], convert: Converter, kept: Kept, s
     ``size`` is what there is to read [bytes].
     """
     count = _helpers(convert.reader, size)
-    with _Crew(count, convert.reader.name, convert.options) as crew:
+    with _Crew(count, convert) as crew:
         numbered, tasks = enumerate(parts), deque[_Task]()
         while True:
             for number, (file, given) in islice(numbered, max(0, _AHEAD * count + 1 - len(tasks))):
@@ -111,8 +111,8 @@ def _processors() -> int:
 class _Crew:
     """Processes that make pieces, each with a thread here that talks to it."""
 
-    def __init__(self, count: int, reader: str, options: Options) -> None:
-        self._about = reader, options
+    def __init__(self, count: int, convert: Converter) -> None:
+        self._about = convert.reader.name, convert.options, convert.door
         self._processes: list[subprocess.Popen[bytes]] = []
         self._own = threading.local()
         self._threads = ThreadPoolExecutor(max(count, 1), "reading", self._start)
@@ -159,8 +159,8 @@ def work() -> None:
     gc.disable()
     with os.fdopen(os.dup(1), "wb") as sink:
         os.dup2(2, 1)  # what a library may print is no answer
-        name, options = pickle.load(sys.stdin.buffer)
-        convert, answer = Converter(reader_named(name), options), None
+        name, options, door = pickle.load(sys.stdin.buffer)
+        convert, answer = Converter(reader_named(name), options, door), None
         while True:
             pickle.dump(answer, sink, protocol=5)
             sink.flush()

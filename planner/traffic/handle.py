@@ -35,7 +35,10 @@ from planner.traffic.files import owned_file, owned_folder
 from planner.traffic.under_way import alone
 from planner.traffic.written import noted
 
-__all__ = ["Traffic", "TrafficWriter"]
+__all__ = ["WITH_TEXT", "Traffic", "TrafficWriter"]
+
+#: How a log is read whose texts were not asked for.
+WITH_TEXT = "read the log with its text (planner read LOG --text; in Python planner.read(LOG, text=True))"
 
 _DATA, _QUARANTINE, _HEADER = "traffic.parquet", "quarantine.parquet", "traffic.json"
 #: Rows of a row group at most: what ``take`` holds at a time.
@@ -67,10 +70,13 @@ class Traffic:
 
     @property
     def text(self) -> str:
-        """The log in one sentence: how many requests, from when to when, and what was set aside."""
+        """The log in a few words: how many requests, from when to when, what was set aside, and which files end early."""
+        from planner.traffic.ended import ended_early  # it looks at a Traffic
+
         times = self.frame("timestamp")["timestamp"]
         span = f" from {times.min():%Y-%m-%d %H:%M} to {times.max():%Y-%m-%d %H:%M} UTC" if len(times) else ""
-        return f"{len(self):,} requests{span}; {len(self.quarantine):,} rows set aside. {self.meta.get('detected', '')}".strip()
+        cut = "".join(f" {e.file} ENDS EARLY ({e.why}): totals are of the part before." for e in ended_early(self))
+        return f"{len(self):,} requests{span}; {len(self.quarantine):,} rows set aside. {self.meta.get('detected', '')}".strip() + cut
 
     def _repr_html_(self) -> str:
         return f"<p>{html.escape(self.text)}</p>"
@@ -168,9 +174,19 @@ class Traffic:
         filled = self.filled(*columns)
         empty = [c for c in columns if c not in filled]
         if empty:
-            left = not self.meta.get("text", True) and not {"messages", "response"}.isdisjoint(empty)
-            fix = "read the log again without --no-text" if left else "see the coverage table of planner read"
+            left = self.text_left and not {"messages", "response"}.isdisjoint(empty)
+            fix = WITH_TEXT if left else "see the coverage table of planner read"
             raise NeedsError(f"{what} needs {', '.join(empty)}, which this log does not have", fix=fix)
+
+    @property
+    def text_left(self) -> int:
+        """Of how many requests the log had texts that were not copied, since nobody asked for them."""
+        return int(self.meta.get("text_left", 0))
+
+    def require_text(self, what: str) -> None:
+        """Raise NeedsError where texts that ``what`` reads stayed in the log: it would see requests without any."""
+        if self.text_left:
+            raise NeedsError(f"{what} reads prompts, which stayed in the log that {self.folder} was read from", fix=WITH_TEXT)
 
 
 def _checked(positions: NDArray[np.int64], n: int) -> NDArray[np.int64]:

@@ -72,10 +72,12 @@ def header_of(a: Traffic, b: Traffic) -> dict[str, Any]:
     Texts that one of the two sampled count as sampled, though the other may have them.
     """
     redacted, text = bool(a.meta.get("redacted")), any(log.meta.get("text", True) for log in (a, b))
-    private = [p for log in (a, b) for p in log.meta.get("private", ())] if redacted or not text else []
+    private = [p for log in (a, b) for p in log.meta.get("private", ())] if redacted else []
+    left = 0 if text else max(log.text_left for log in (a, b))
     drawn = max((a.meta.get("samples", []), b.meta.get("samples", [])), key=len)
     rebuilt = b.meta.get("sessions") or a.meta.get("sessions")  # the second log's hold where both have them
-    kept = {"redacted": redacted, "text": text, "private": private, "allow_twice": any(log.meta.get("allow_twice") for log in (a, b))}
+    outside = {"redacted": redacted, "text": text, "text_left": left, "private": private}
+    kept = {**outside, "allow_twice": any(log.meta.get("allow_twice") for log in (a, b))}
     return {**kept, **{k: v for k, v in (("samples", drawn), ("sessions", rebuilt)) if v}}
 
 

@@ -21,6 +21,7 @@ from planner.traffic.assemble import assemble
 from planner.traffic.attempts import Item
 from planner.traffic.mapping import mapped
 from planner.traffic.nests import AROUND, Around, Nest
+from planner.traffic.privacy import OPEN, Door
 from planner.traffic.reader import ASSUMED, CALL_ID, Options, Reader, Row
 from planner.traffic.records import JOINED, Found, Lines, Raw, of_line, raw_of
 from planner.traffic.values import Rejected
@@ -45,7 +46,7 @@ class Piece:
         where the log says it.
     items: the others, by place.
     nests: how records lie in each other, with the place of the first of them. joined: how many records more were parts of others.
-    assumed: of how many records the tokens rest on a reading that nothing proves.
+    assumed: of how many records the tokens rest on a reading that nothing proves. text_left: how many had texts that stayed outside.
     """
 
     file: str
@@ -58,6 +59,7 @@ class Piece:
     nests: list[tuple[int, Nest]]
     joined: int = 0
     assumed: int = 0
+    text_left: int = 0
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -65,10 +67,11 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Converter:
-    """What ``reader`` makes of parts of files."""
+    """What ``reader`` makes of parts of files, without the texts that stay outside the ``door``."""
 
     reader: Reader
     options: Options
+    door: Door = OPEN
 
     def __call__(self, file: str, given: Input, one_by_one: bool = False) -> Piece:
         """Return the piece of ``given``, a part of ``file``; every record of it is an item when ``one_by_one``."""
@@ -78,7 +81,7 @@ class Converter:
         sources: list[int] = []
         sizes: list[int] = []
         nests: list[tuple[int, Nest]] = []
-        joined = assumed = 0
+        joined = assumed = text_left = 0
         for source, every, nest in self._opened(given):  # one at a time: what is decoded stays in the processor's cache
             if nest is not None:
                 nests.append((len(sizes), nest))
@@ -88,6 +91,8 @@ class Converter:
                     continue
                 row, reason = self._row(value, problem)
                 if not reason:
+                    if not self.door.text:
+                        text_left += self.door.leave(row)
                     if "request_id" not in row:
                         row["request_id"] = f"{file}:{line}"
                     if ASSUMED in row:
@@ -112,6 +117,7 @@ class Converter:
             nests,
             joined,
             assumed,
+            text_left,
         )
         again = Again(self, piece, given)
         items.update((settled[i], again(settled[i])) for i in unsound)

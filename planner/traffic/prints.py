@@ -15,13 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from planner.schema import TOKEN_BUCKETS
+from planner.schema import PARAMETERS, TOKEN_BUCKETS
 from planner.text.prints import BYTES_PER_TOKEN, VERSION, Prefixes, joint_keys, prefix_keys, text_keys
 from planner.traffic.derived import Piece
 from planner.traffic.handle import Traffic
 from planner.traffic.rows import string_keys
 
-__all__ = ["BLOCK_TOKENS", "PARAMETERS", "TRACE_BLOCK_TOKENS", "Prints", "prints_of"]
+__all__ = ["BLOCK_TOKENS", "TRACE_BLOCK_TOKENS", "Prints", "prints_of"]
 
 Progress: TypeAlias = Callable[[int, int], None]
 #: Text is compared in blocks of about this many tokens, OpenAI's own step.
@@ -29,8 +29,6 @@ BLOCK_TOKENS = 128
 #: Block ids of traces stand for this many tokens (Mooncake).
 TRACE_BLOCK_TOKENS = 512
 _INPUT = TOKEN_BUCKETS[:4]
-#: What shapes an answer besides the messages.
-PARAMETERS = ("model", "app", "max_tokens", "response_format", "has_tools", "reasoning_effort", "modalities")
 
 
 @dataclass(frozen=True, eq=False)

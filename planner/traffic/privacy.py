@@ -1,6 +1,6 @@
-"""What a reading leaves out of its folder: texts altogether, or personal data in them and the names of users.
+"""What a reading leaves out of its folder: texts, unless they are asked for; personal data and the names of users, where that is asked.
 
-In: the tables and reasons that a reading is about to write. Out: the same without texts (``text=False``), or redacted (``redact=True``):
+In: rows as a reader made them, the tables and reasons that a reading is about to write. Out: the same without texts, or redacted:
 every column of free words passes the patterns of ``redaction``; ``user`` and ``session_id`` become hashes, in the row's tags, too; ids and
 apps that hold anything of the kind become hashes as a whole, so that different ones stay different. Either way raw rows stay in the log,
 reasons lose the values that they quote, and cache keys are hashed. The salt lies in ``.planner/salt``, for its owner alone: the same user
@@ -14,23 +14,23 @@ import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from planner.errors import InputError
-from planner.schema import TEXT_STATES, TRAFFIC
+from planner.schema import PARAMETERS, TEXT_STATES, TRAFFIC
 from planner.traffic.files import owned_folder
-from planner.traffic.prints import PARAMETERS
-from planner.traffic.reader import Options
+from planner.traffic.reader import Options, Row
 from planner.traffic.reasons import unquoted
 from planner.traffic.redaction import redacted
 
-__all__ = ["CLOSED", "SALT", "Door", "hashed", "salt_at"]
+__all__ = ["CLOSED", "OPEN", "SALT", "Door", "hashed", "salt_at"]
 
 SALT = Path(".planner") / "salt"
 #: Columns of strings that hold known words only.
@@ -40,6 +40,10 @@ _NAMES = ("user", "session_id")
 _WORDS = tuple(
     c.name for c in TRAFFIC.columns if c.type == "string" and c.name not in (*CLOSED, *_NAMES, "request_id", "app", "cache_key", "tags")
 )
+#: What holds texts, and what says how much of them there is; what shapes an answer besides them where a row does not say.
+_TEXTUAL = ("messages", "response", "text_state", "cache_key")
+_DEFAULTS = {c.name: c.default for c in TRAFFIC.columns if c.name in PARAMETERS}
+_STRING = (str, type(None))
 _SALT_BYTES, _HASH_BYTES = 32, 12
 _Key = TypeVar("_Key")
 #: The names of a row's own user and session, where it has them.
@@ -106,14 +110,39 @@ class Door:
         """Whether everything comes in as it stands."""
         return self.text and not self.redact
 
+    @property
+    def print(self) -> str:
+        """What tells doors apart whose rows differ, without telling their salt."""
+        return self._hash("print") if self.salt else ""
+
+    def leave(self, row: Row) -> bool:
+        """Take the texts out of a row as a reader made it, and say whether there were any.
+
+        A whole prompt leaves a key that is equal where a cache would take requests for equal: a salted hash of all that
+        ``prints.Prints.request`` hangs on, where the gateway has not logged a key of its own. What breaks a law of the table stays, so
+        that the row is refused.
+        """
+        messages, response, state, key = map(row.get, _TEXTUAL)
+        if isinstance(messages, _STRING) and isinstance(response, _STRING) and (state is None or state in TEXT_STATES):
+            row["cache_key"] = self._key(row, messages, key) if state == "full" or key else None
+            row["messages"], row["response"], row["text_state"] = None, None, TEXT_STATES[-1]
+        return bool(messages or response)
+
+    def _key(self, row: Row, messages: str | None, logged: Any) -> str | None:
+        """Return the hash of a logged key, or one of all that shapes an answer."""
+        if isinstance(logged, str) and logged:
+            return self._hash(logged)
+        return None if messages is None else self._hash(messages + _told(*map(row.get, PARAMETERS)))
+
     def rows(self, table: pa.Table) -> pa.Table:
-        """Return accepted rows (columns of ``schema.TRAFFIC``) as they are written."""
-        if self.is_open:
-            return table
+        """Return accepted rows (columns of ``schema.TRAFFIC``) as they are written; ``leave`` took out texts that stay outside."""
         if not self.text:
-            table = _without_text(table)
-        table = _with(table, "cache_key", _changed(table["cache_key"], self._hash))
-        return self._redacted(table) if self.redact else table
+            table = _textless(table)
+        if not self.redact:
+            return table
+        if self.text:
+            table = _with(table, "cache_key", _changed(table["cache_key"], self._hash))
+        return self._redacted(table)
 
     def reason(self, reason: str) -> str:
         """Return why a row was set aside as it is written."""
@@ -171,19 +200,31 @@ class Door:
         return text
 
 
-def _without_text(table: pa.Table) -> pa.Table:
-    """Return rows without prompts and answers; a whole prompt leaves a key that is equal where a cache would take requests for equal.
+def _told(*values: Any) -> str:
+    """Return in words what shapes an answer, the values of PARAMETERS."""
+    try:
+        return _in_words(values)
+    except TypeError:  # a value that a row cannot hold, for which it is refused
+        return ""
 
-    The key, where the gateway has not logged its own, is all that ``prints.Prints.request`` hangs on; it is text until it is hashed.
-    """
-    asked = pc.if_else(pc.equal(table["text_state"], "full"), table["messages"], pa.scalar(None, pa.string()))
-    others = [table[name].to_pylist() for name in PARAMETERS]
-    keys = [None if m is None else orjson.dumps([m, *rest]).decode() for m, *rest in zip(asked.to_pylist(), *others, strict=True)]
-    table = _with(table, "cache_key", pc.coalesce(table["cache_key"], pa.chunked_array([pa.array(keys, pa.string())])))
-    nothing = pa.nulls(len(table), pa.string())
+
+@lru_cache(maxsize=4_096)
+def _in_words(values: tuple[Any, ...]) -> str:
+    return f"\n{[default if v is None else v for v, default in zip(values, map(_DEFAULTS.get, PARAMETERS), strict=True)]}"
+
+
+#: Lets everything in.
+OPEN = Door()
+
+
+def _textless(table: pa.Table) -> pa.Table:
+    """Return rows whose texts, where a reader gave them as anything but text, are gone, too."""
     for name in ("messages", "response"):
-        table = _with(table, name, pa.chunked_array([nothing]))
-    return _with(table, "text_state", pa.chunked_array([pa.repeat(pa.scalar(TEXT_STATES[-1]), len(table))]))
+        if table[name].null_count < len(table):
+            table = _with(table, name, pa.chunked_array([pa.nulls(len(table), pa.string())]))
+    if pc.any(pc.not_equal(table["text_state"], TEXT_STATES[-1])).as_py():
+        table = _with(table, "text_state", pa.chunked_array([pa.repeat(pa.scalar(TEXT_STATES[-1]), len(table))]))
+    return table
 
 
 def _with(table: pa.Table, name: str, column: pa.ChunkedArray) -> pa.Table:

@@ -54,7 +54,7 @@ def read(
     mapping: Mapping[str, str] | None = None,
     app_from: str | None = None,
     redact: bool = False,
-    text: bool = True,
+    text: bool = False,
     allow_twice: bool = False,
     progress: Progress | None = None,
     rows_done: Callable[[int], None] | None = None,
@@ -75,9 +75,10 @@ def read(
         formats know other sources (``trace_name``, ``service``, ``attribute:NAME``, …); an unknown one lists those of the format.
     redact: e-mail addresses, telephone and card numbers, keys and tokens become marks such as ``<EMAIL>`` in every column of free words;
         users and sessions become hashes by the salt in ``.planner/salt``, made when it is not there, in their tags, too. False copies
-        texts and names as they are.
-    text: False leaves prompts and answers in the log (``text_state`` none); a whole prompt leaves a salted hash in ``cache_key``, so that
-        questions asked again are still known. With it, or redacted, rows that are set aside keep their place and reason, no text.
+        names, and texts that are asked for, as they are.
+    text: True copies prompts and answers into the folder, which its owner alone can read: training a router, similar questions and
+        compression need them. False leaves them in the log (``text_state`` none); a whole prompt leaves a salted hash in ``cache_key``,
+        so that questions asked again are still known. Without text, or redacted, rows that are set aside keep their place and reason.
     allow_twice: calls that look alike in pairs are calls of their own, such as two parts of a document; False refuses a log in which half
         of the calls have a double, since two logs of the same calls that are read as one look so.
     progress: called with (bytes done, bytes in all); ``rows_done``: with how many rows are accepted or set aside by then.
@@ -116,11 +117,11 @@ def _read(
     refuse_foreign(Path(out), "traffic.json", _WRITTEN)
     door = Door.of(options)
     names, size = door.names(short_names(files)), sum(f.stat().st_size for f in files)
-    keeps = size >= _KEPT_BYTES and door.is_open and all_readers().get(reader.name) is reader
-    key = identity(files, reader.name, options) if keeps else None
+    keeps = size >= _KEPT_BYTES and not door.redact and all_readers().get(reader.name) is reader
+    key = f"{identity(files, reader.name, options)} {door.print}" if keeps else None
     with TrafficWriter(out) as writer, _kept(Path(out), key) as kept, _no_cycles():
         taken = Acceptance(writer, door, rows_done)
-        convert = Converter(reader, options)
+        convert = Converter(reader, options, door)
         parts = _parts(files, names, reader, taken, partial(_report, progress, size))
         for block in _blocks(pieces(parts, convert, kept, size), convert, taken):
             taken.add(block)
@@ -134,7 +135,7 @@ def _read(
 
 @contextmanager
 def _kept(folder: Path, key: str | None) -> Iterator[Kept]:
-    """Keep what is converted until the reading is over, well or refused; text and names that are to stay outside are never kept."""
+    """Keep what is converted until the reading is over, well or refused; what is to stay outside is never kept."""
     kept = Kept(folder, key)
     over = False
     try:
@@ -179,7 +180,7 @@ def _meta(reader: Reader, options: Options, detected: str, files: Sequence[Path]
         "redacted": options.redact,
         "text": options.text,
         "allow_twice": options.allow_twice,
-        "private": prints_of_files(files) if options.redact or not options.text else [],
+        "private": prints_of_files(files) if options.redact else [],
     }
 
 
@@ -249,6 +250,7 @@ def _blocks(made: Iterator[tuple[Piece, Input]], convert: Converter, taken: Acce
     for piece, given in made:
         taken.joined += piece.joined
         taken.assumed += piece.assumed
+        taken.text_left += piece.text_left
         again = Again(convert, piece, given)
         piece = innermost(piece, around, again)
         start = 0

@@ -47,7 +47,7 @@ class Options:
     mapping: tuple[tuple[str, str], ...] = ()
     app_from: str | None = None
     redact: bool = False
-    text: bool = True
+    text: bool = False
     allow_twice: bool = False
 
 

@@ -1,7 +1,7 @@
 """A log that was read before: its folder is opened as it is, and what was kept out of it is not copied behind its owner's back.
 
-In: a folder that ``read`` wrote, or the files of a log, and what is asked for. Out: the Traffic; the folder of an earlier reading that left
-text or names in the log. Knows nothing of formats.
+In: a folder that ``read`` wrote, or the files of a log, and what is asked for. Out: the Traffic; the folder of an earlier reading of the
+same files, and of one that left names in the log. Knows nothing of formats.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from planner.traffic.handle import Traffic
 from planner.traffic.reader import Options
 from planner.traffic.written import HOME, listed
 
-__all__ = ["prints_of_files", "private_reading", "reopened"]
+__all__ = ["earlier_reading", "prints_of_files", "private_reading", "reopened"]
 
 _PRINT_CHARS, _MOST_FILES = 16, 1_000
 
@@ -33,7 +33,7 @@ def reopened(folder: Path, format: str, out: str | Path | None, options: Options
         "mapping": not options.mapping or dict(options.mapping) == meta.get("mapping"),
         f"app_from={options.app_from!r}": options.app_from in (None, meta.get("app_from")),
         "redact=True": not options.redact or bool(meta.get("redacted")),
-        "text=False": options.text or not meta.get("text", True),
+        "text=True": not options.text or meta.get("text", True),
         "allow_twice=True": not options.allow_twice or bool(meta.get("allow_twice")),
     }
     if lost := [name for name, had in asked.items() if not had]:
@@ -47,21 +47,25 @@ def prints_of_files(files: Sequence[Path]) -> list[str]:
     return [hashlib.sha256(str(f.resolve()).encode("utf-8", "surrogatepass")).hexdigest()[:_PRINT_CHARS] for f in files[:_MOST_FILES]]
 
 
-def private_reading(source: Source) -> Path | None:
-    """Return a folder into which any file of ``source`` was read redacted or without text, None where there is none.
+def earlier_reading(source: Source) -> Path | None:
+    """Return the folder in ``.planner/traffic/`` into which ``source``, as its files are now, was read whole or without its text.
 
-    None, too, where a whole copy of the files as they are now lies in ``.planner/traffic/``, whichever was read first: reading opens that
-    copy and copies nothing. Its owner made it, and names the log, not the redacted folder. Who reads a log redacted later, to hand that
-    folder on, still works with the whole one, and refusing would hide a copy that is there all the same. Who wants it gone removes it;
-    from then on, and once the log has grown, the log counts as read privately again.
+    One with text stands before one without; None where there is neither, or no file.
     """
     try:
         files = find(source)
     except InputError:  # reading says it better
         return None
-    if (HOME / "traffic" / identity(files, "auto", Options()) / "traffic.json").is_file():
+    places = (HOME / "traffic" / identity(files, "auto", Options(text=text)) for text in (True, False))
+    return next((folder for folder in places if (folder / "traffic.json").is_file()), None)
+
+
+def private_reading(source: Source) -> Path | None:
+    """Return a folder into which any file of ``source`` was read redacted, None where there is none."""
+    try:
+        wanted = set(prints_of_files(find(source)))
+    except InputError:
         return None
-    wanted = set(prints_of_files(files))
     folders = [*sorted((HOME / "traffic").glob("*")), *listed()]
     return next((folder for folder in folders if wanted.intersection(_header(folder).get("private", ()))), None)
 

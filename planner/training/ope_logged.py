@@ -92,6 +92,7 @@ def load_logged(traffic: Traffic, candidates: Sequence[str], reward: str = "qual
     place = np.flatnonzero(drawn)
     place = place[np.argsort(whole["timestamp"].to_numpy()[place], kind="stable")]
     frame = whole.iloc[place].reset_index(drop=True)
+    traffic.require_text("a router")
     if frame[REWARDS[reward]].isna().all():
         raise NeedsError(f"{len(frame):,} requests with propensities, none with a {reward}", _RATE[reward][0], _RATE[reward][1])
     action, propensities, names = _coded(frame)

@@ -17,7 +17,7 @@ from planner.traffic import read
 @pytest.mark.parametrize("name", list(FORMATS))
 def test_a_log_is_read_as_what_it_is(name: str, tmp_path: Path) -> None:
     """Every call becomes a row of its format's reader, with its text, tokens, times, app, user and session."""
-    traffic = read(written(tmp_path / "log.jsonl", name, 200), out=tmp_path / "out")
+    traffic = read(written(tmp_path / "log.jsonl", name, 200), out=tmp_path / "out", text=True)
     frame = traffic.frame(*TRAFFIC.names)
     assert traffic.meta["source_format"] == name
     assert len(frame) == 200
@@ -34,7 +34,7 @@ def test_a_log_is_read_as_what_it_is(name: str, tmp_path: Path) -> None:
 def test_the_formats_hold_the_same_calls(tmp_path: Path) -> None:
     """The same seed gives the same calls in every format: equal tokens, users, texts and times."""
     same = ["user", "input_tokens", "cache_read_tokens", "output_tokens", "messages", "response", "timestamp", "model", "latency_ms"]
-    frames = [read(written(tmp_path / f"{n}.jsonl", n, 50), out=tmp_path / n).frame(*same) for n in FORMATS]
+    frames = [read(written(tmp_path / f"{n}.jsonl", n, 50), out=tmp_path / n, text=True).frame(*same) for n in FORMATS]
     assert all(frame.equals(frames[0]) for frame in frames[1:])
 
 

@@ -79,7 +79,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     log, labels = folder / "sample_log.jsonl", folder / "sample_labels"
     _damaged(folder / "sample_log.jsonl.zst", log)
     traffic, bundle = folder / "november", folder / "router"
-    read = call("read", log, "--out", traffic, "--json")
+    read = call("read", log, "--text", "--out", traffic, "--json")
     trained = call("train", labels, "--log", traffic, "--out", bundle, "--json")
     simulated = call("simulate", traffic, "--labels", labels, "--bundle", bundle, "--json")
     return Desk(folder, log, labels, read, trained, simulated)

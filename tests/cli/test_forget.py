@@ -49,7 +49,7 @@ def _rows(traffic: Traffic) -> pd.DataFrame:
 @pytest.mark.parametrize("redact", [False, True])
 def test_the_rows_of_the_user_go_and_no_others(here: Path, redact: bool) -> None:
     """All five requests go, in a redacted log by the salt; longer names that hold the user's stay, and so does every other row."""
-    before = read("log.jsonl", redact=redact)
+    before = read("log.jsonl", redact=redact, text=True)
     rows, aside = _rows(before), before.quarantine
     assert forgotten("ann")["rows"] == {"requests": 5, "set_aside": 0 if redact else 1, "labelled": 0, "answers": 0}
     after = Traffic.open(before.folder)
@@ -63,14 +63,14 @@ def test_the_rows_of_the_user_go_and_no_others(here: Path, redact: bool) -> None
 
 def test_rows_that_were_set_aside_go_by_whole_words(here: Path) -> None:
     """The broken line of the user goes; bob's stays."""
-    folder = read("log.jsonl").folder
+    folder = read("log.jsonl", text=True).folder
     forgotten("ann")
     assert Traffic.open(folder).quarantine["raw"].tolist() == ['{"end_user": "bob", "id": ']
 
 
 def test_forgetting_again_changes_nothing(here: Path) -> None:
     """The second call finds no row and leaves every byte."""
-    folder = read("log.jsonl").folder
+    folder = read("log.jsonl", text=True).folder
     forgotten("ann")
     bytes_before = {f.name: f.read_bytes() for f in folder.iterdir() if f.is_file()}
     assert forgotten("ann")["rows"] == {"requests": 0, "set_aside": 0, "labelled": 0, "answers": 0}
@@ -79,7 +79,7 @@ def test_forgetting_again_changes_nothing(here: Path) -> None:
 
 def test_what_was_derived_goes_with_the_old_rows(here: Path) -> None:
     """Arrays made before are made anew, as long as the new log."""
-    traffic = read("log.jsonl")
+    traffic = read("log.jsonl", text=True)
     assert len(identities(traffic)["key"]) == 20
     forgotten("ann")
     assert not (traffic.folder / "derived").exists()
@@ -88,7 +88,7 @@ def test_what_was_derived_goes_with_the_old_rows(here: Path) -> None:
 
 def test_every_folder_below_is_searched(here: Path) -> None:
     """Two readings under --folder lose their rows, one elsewhere does not."""
-    folders = [read("log.jsonl", out=here / name).folder for name in ("all/a", "all/deep/b", "other")]
+    folders = [read("log.jsonl", out=here / name, text=True).folder for name in ("all/a", "all/deep/b", "other")]
     found = forgotten("bob", "--folder", "all")
     assert [(Path(f["folder"]).name, f["requests"]) for f in found["folders"]] == [("a", 5), ("b", 5)]
     assert [len(Traffic.open(f)) for f in folders] == [15, 15, 20]
@@ -120,12 +120,12 @@ def test_rows_that_were_set_aside_go_however_the_name_is_escaped(here: Path, use
     twice = [json.dumps({**rows[2], "metadata": json.dumps(json.dumps(sent))}), json.dumps({**rows[2], "prompt_tokens": {"of": user}})]
     sound = json.dumps({**PAYLOAD, "id": "sound", "end_user": "bob"})
     (here / "log.jsonl").write_text("\n".join([sound, *texts, *twice]), "utf-8")
-    folder = read("log.jsonl").folder
+    folder = read("log.jsonl", text=True).folder
     assert forgotten(user)["rows"] == {"requests": 0, "set_aside": 4, "labelled": 0, "answers": 0}
     left = Traffic.open(folder).quarantine
     assert left["line"].tolist() == [4, 5, 6, 7]
     pd.DataFrame({"request_id": ["a", "b"], "timestamp": ["2026-11-03", "x"], "model": "m", "user": ["bob", user]}).to_csv("log.csv")
-    folder = read("log.csv").folder
+    folder = read("log.csv", text=True).folder
     assert len(Traffic.open(folder).quarantine) == 1
     forgotten(user)
     assert Traffic.open(folder).quarantine.empty
@@ -137,7 +137,7 @@ def test_the_header_says_nothing_of_the_user_and_adds_up(here: Path) -> None:
             in enumerate([("ann/1", "ann"), ("ann/1", "ann"), ("x", "bob"), ("x", "bob"), ("y", "ann")])]  # fmt: skip
     (here / "ann.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows[:2]), "utf-8")
     (here / "bob.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows[2:]), "utf-8")
-    folder = read(["ann.jsonl", "bob.jsonl"]).folder
+    folder = read(["ann.jsonl", "bob.jsonl"], text=True).folder
     forgotten("ann")
     meta = Traffic.open(folder).meta
     assert not re.search(r"\bann\b", _told(folder))
@@ -150,7 +150,7 @@ def test_reading_a_folder_again_tells_what_was_forgotten(here: Path) -> None:
     """The counts that planner read shows of such a folder are not below zero, and say how many rows went."""
     from planner.cli.read import read as verb
 
-    folder = read("log.jsonl").folder
+    folder = read("log.jsonl", text=True).folder
     forgotten("ann")
     app = typer.Typer()
     app.command()(verb)
@@ -162,7 +162,7 @@ def test_reading_a_folder_again_tells_what_was_forgotten(here: Path) -> None:
 def test_folders_that_others_named_are_left_alone(here: Path) -> None:
     """Folders whose names end like a work folder of ours, and whatever else lies in and beside a log, are as they were."""
     for name in ("november", "november.old", "october.old", "client.new", "november/deeper"):
-        read("log.jsonl", out=here / "logs" / name)
+        read("log.jsonl", out=here / "logs" / name, text=True)
     stray = here / "logs" / "november" / ".planner-forget"
     stray.mkdir()
     (stray / "notes.txt").write_text("mine", "utf-8")
@@ -182,7 +182,7 @@ def test_folders_that_others_named_are_left_alone(here: Path) -> None:
 def test_a_strangers_header_stops_nothing(here: Path) -> None:
     """A traffic.json of somebody else is named and passed over; one of ours that cannot be read is, too, and the exit code says so."""
     for name in ("a", "b", "c"):
-        read("log.jsonl", out=here / "logs" / name)
+        read("log.jsonl", out=here / "logs" / name, text=True)
     (here / "logs" / "a-other").mkdir()
     (here / "logs" / "a-other" / "traffic.json").write_text('{"ads": 1}', "utf-8")
     found = forgotten("ann", "--folder", "logs")
@@ -197,9 +197,9 @@ def test_a_strangers_header_stops_nothing(here: Path) -> None:
 def test_folders_that_were_written_elsewhere_are_found(here: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Without --folder everything written from here is searched, wherever; what is no longer there is told, what was paid for named."""
     far = tmp_path_factory.mktemp("far")
-    inside, outside, moved = read("log.jsonl").folder, far / "outside", far / "moved"
+    inside, outside, moved = read("log.jsonl", text=True).folder, far / "outside", far / "moved"
     for out in (outside, moved):
-        read("log.jsonl", out=out)
+        read("log.jsonl", out=out, text=True)
     items = pd.DataFrame({"request_id": ["a"], "user": ["ann"]})
     outcomes = pd.DataFrame({"request_id": ["a"], "model": ["m"], "quality": [1.0]})
     labels = Labels.of(pd.concat([items, pd.DataFrame({"request_id": ["b"], "user": ["bob"]})]), outcomes).save(far / "labels")
@@ -243,7 +243,7 @@ _STEPS = 14
 @pytest.mark.parametrize("steps", range(_STEPS + 1))
 def test_a_killed_forget_is_brought_to_an_end(here: Path, steps: int) -> None:
     """Wherever it is killed, the folder is the old one, whole, or none that can be opened; the next call ends with the user gone."""
-    folder = read("log.jsonl").folder
+    folder = read("log.jsonl", text=True).folder
     whole = _rows(Traffic.open(folder))
     identities(Traffic.open(folder))
     done = subprocess.run([sys.executable, "-c", _KILLED, str(folder.resolve()), str(steps)], check=False, capture_output=True, text=True)

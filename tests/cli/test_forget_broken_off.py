@@ -82,7 +82,7 @@ def test_what_a_broken_off_reading_left_is_removed(here: Path, how: str) -> None
     assert "broken off" in found["notes"][0]
     assert [list(out.iterdir()) for out in outs] == [[], []]
     for out in outs:
-        assert len(read("log.jsonl", out=out)) == 20
+        assert len(read("log.jsonl", out=out, text=True)) == 20
     assert forgotten("ann.smith")["rows"]["requests"] == 10
     assert forgotten("ann.smith")["removed"] == []
 
@@ -92,7 +92,7 @@ def test_pieces_beside_a_log_that_is_whole_are_removed(here: Path) -> None:
     out = here / ".planner" / "traffic" / "log"
     subprocess.run([sys.executable, "-c", _BROKEN_OFF, str(out), "interrupt"], check=False, capture_output=True)
     (out / "parts").rename(here / "parts")
-    read("log.jsonl", out=out)
+    read("log.jsonl", out=out, text=True)
     (here / "parts").rename(out / "parts")
     found = forgotten("ann.smith")
     assert (found["rows"]["requests"], len(found["removed"])) == (5, 1)
@@ -103,7 +103,7 @@ def test_pieces_beside_a_log_that_is_whole_are_removed(here: Path) -> None:
 def test_a_reading_under_way_is_left_alone_and_named(here: Path) -> None:
     """Forgetting anybody meanwhile ends with code 1 and says to do it again; the reading ends well, and then it is done."""
     told = []
-    traffic = read("log.jsonl", out=here / "out", rows_done=lambda _: told.append(forgotten("ann", code=1)))
+    traffic = read("log.jsonl", out=here / "out", rows_done=lambda _: told.append(forgotten("ann", code=1)), text=True)
     assert len(traffic) == 20
     assert [(Path(s["folder"]).name, s["reason"]) for s in told[0]["skipped"]] == [
         ("out", "A reading is under way there; forget again when it is over.")
@@ -125,7 +125,7 @@ def test_pieces_of_a_reading_under_way_elsewhere_stay(here: Path) -> None:
     assert [Path(s["folder"]).name for s in forgotten("ann.smith", code=1)["skipped"]] == ["out"]
     assert sorted(out.rglob("*")) == before
     with pytest.raises(InputError, match="which is being written"):
-        read("log.jsonl", out=out)
+        read("log.jsonl", out=out, text=True)
     reading.kill()
     reading.communicate()
     assert [Path(f).name for f in forgotten("ann.smith")["removed"]] == ["out"]

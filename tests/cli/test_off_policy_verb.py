@@ -13,6 +13,7 @@ import pytest
 from planner.bundle import export
 from planner.cli import main
 from planner.router import ALWAYS_TAU, AlwaysRule, Capability, Costs, Router
+from planner.traffic import read
 
 
 def write_log(path: Path, **changes: Any) -> Path:
@@ -43,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def traffic(folder: Path, planner: Callable[..., Any]) -> Path:
     """Return the log, read with its score as quality."""
-    ran = planner("read", write_log(folder / "log.jsonl"), "--map", "quality=score", "--out", folder / "traffic", "--quiet")
+    ran = planner("read", write_log(folder / "log.jsonl"), "--map", "quality=score", "--text", "--out", folder / "traffic", "--quiet")
     assert ran.code == 0, ran.err
     return folder / "traffic"
 
@@ -78,7 +79,7 @@ def test_json_holds_what_the_library_says(traffic: Path, folder: Path, planner: 
 def test_an_action_may_be_named(folder: Path, planner: Callable[..., Any]) -> None:
     """``--action cheap=small`` says what a logged action is."""
     log = write_log(folder / "named.jsonl", action="cheap", model="small", action_propensities={"cheap": 0.5, "dear": 0.5})
-    done = planner("read", log, "--map", "quality=score", "--out", folder / "named", "--quiet")
+    done = planner("read", log, "--map", "quality=score", "--text", "--out", folder / "named", "--quiet")
     assert done.code == 0, done.err
     shown = planner(
         "off-policy", folder / "named", "--bundle", folder / "router", "--action", "cheap=small", "--action", "dear=large", "--json"
@@ -102,9 +103,9 @@ def test_bad_input_is_one_sentence(
     arguments: str, says: str, traffic: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What cannot be used is named on stderr with exit code 2, nothing is on stdout, and there is no traceback."""
-    bare = folder / "bare.jsonl"
+    bare = folder / "bare"
     if not bare.exists():
-        write_log(bare, action_propensities=None)
+        read(write_log(folder / "bare.jsonl", action_propensities=None), text=True, out=bare)
     words = arguments.format(bare=bare, router=folder / "router", traffic=traffic).split()
     monkeypatch.setattr("sys.argv", ["planner", "off-policy", *words, "--quiet"])
     monkeypatch.setenv("NO_COLOR", "1")

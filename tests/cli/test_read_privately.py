@@ -28,11 +28,11 @@ def _log(path: Path, rows: int) -> Path:
 
 @pytest.fixture(scope="module")
 def twice_read(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a log, the log read whole, and read without its text."""
+    """Return a folder with a log, the log read with its text, and read without."""
     folder = tmp_path_factory.mktemp("twice")
     log = _log(folder / "log.jsonl", 3)
-    read(log, out=folder / "whole")
-    read(log, out=folder / "bare", text=False)
+    read(log, out=folder / "whole", text=True)
+    read(log, out=folder / "bare")
     return folder
 
 
@@ -40,26 +40,25 @@ def test_redact_is_asked_for_by_one_option(planner: Callable[..., Any], tmp_path
     """With --redact neither the output nor the folder holds the address or the name; without it the folder does."""
     log = _log(tmp_path / "log.jsonl", 3)
     for options, held in ((["--redact"], False), ([], True)):
-        ran = planner("read", log, *options, "--json", cwd=tmp_path)
+        ran = planner("read", log, "--text", *options, "--json", cwd=tmp_path)
         assert "carol" not in ran.out
         stored = Traffic.open(tmp_path / ran.json["folder"]).frame("user", "messages").to_csv()
         assert ("carol" in stored) == held
 
 
 def test_what_was_copied_is_said_in_a_line(planner: Callable[..., Any], tmp_path: Path) -> None:
-    """After reading one line says where prompts and answers are, for whom, and how to leave them out or mark them; none where none are."""
+    """After reading one line says where prompts and answers are, and how to have or to mark them."""
     log = _log(tmp_path / "log.jsonl", 3)
     said = {
         options: " ".join(planner("read", log, *options, "--out", f"out{i}", cwd=tmp_path).out.split())
-        for i, options in enumerate([(), ("--redact",), ("--no-text",)])
+        for i, options in enumerate([(), ("--text",), ("--text", "--redact")])
     }
-    how = "--no-text leaves them out"
-    whole = f"Prompts and answers were copied into out0, readable by its owner only; {how}, --redact marks personal data in them."
-    assert whole in said[()]
-    assert f"Prompts and answers were copied into out1, redacted, readable by its owner only; {how}." in said[("--redact",)]
-    assert "Prompts and answers stayed in the log (--no-text)." in said[("--no-text",)]
-    assert "copied" not in said[("--no-text",)]
-    stored = Traffic.open(tmp_path / "out2").frame("user", "messages", "response")
+    assert "The prompts and answers of 3 requests stayed in the log: --text copies them" in said[()]
+    assert "copied into" not in said[()]
+    whole = "Prompts and answers were copied into out1, readable by its owner only; --redact marks personal data in them."
+    assert whole in said[("--text",)]
+    assert "Prompts and answers were copied into out2, redacted, readable by its owner only." in said[("--text", "--redact")]
+    stored = Traffic.open(tmp_path / "out0").frame("user", "messages", "response")
     assert stored["messages"].isna().all()
     assert set(stored["user"]) == {"carol"}
 
@@ -68,13 +67,13 @@ def test_what_was_copied_is_said_in_a_line(planner: Callable[..., Any], tmp_path
     ("options", "named"),
     [
         (["log.jsonl", "--labels", "--redact", "--sample", "10%", "--out", "x"], "--redact and --sample for a table of graded answers"),
-        (["log.jsonl", "--prompt", "q", "--no-text", "--out", "x"], "--no-text for a table of graded answers"),
+        (["log.jsonl", "--prompt", "q", "--text", "--out", "x"], "--text for a table of graded answers"),
         (["log.jsonl", "--preview", "--redact", "--map", "app=team"], "--map and --redact for --preview"),
         (["log.jsonl", "--preview", "--out", "x"], "--out for --preview"),
-        (["log.jsonl", "--sessions", "--no-text"], "--sessions for a log without its text"),
-        (["log.jsonl", "--sample-text", "--sample", "10%", "--no-text"], "--sample-text for a log without its text"),
+        (["log.jsonl", "--sessions"], "--sessions for a log without its text"),
+        (["bare", "--sample-text", "--sample", "10%"], "--text for bare, which was read before"),
         (["whole", "--redact"], "--redact for whole, which was read before"),
-        (["whole", "--no-text", "--out", "x"], "--out 'x' and --no-text for whole, which was read before"),
+        (["bare", "--text", "--out", "x"], "--out 'x' and --text for bare, which was read before"),
         (["whole", "--app-from", "team", "--sample", "50%"], "--app-from 'team' for whole, which was read before"),
         (["bare", "--sessions"], "--sessions for a log without its text"),
     ],
@@ -89,14 +88,15 @@ def test_options_that_would_do_nothing_are_refused(planner: Callable[..., Any], 
 
 
 @pytest.mark.parametrize(
-    "options", [["--sample", "20%"], ["--sessions"], ["--sessions", "--sample", "20%"], ["--sample-text", "--sample", "20%"]]
+    "options",
+    [["--sample", "20%"], ["--text", "--sessions"], ["--text", "--sessions", "--sample", "20%"], ["--sample-text", "--sample", "20%"]],
 )
 def test_what_a_sample_leaves_out_is_nowhere(planner: Callable[..., Any], tmp_path: Path, options: list[str]) -> None:
     """On the way to a sample or to conversations nothing else is left, neither below .planner nor beside the folder that was asked for."""
     log = _log(tmp_path / "log.jsonl", 60)
     assert planner("read", log, *options, "--out", "small", cwd=tmp_path).code == 0
     assert {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_dir()} == {".planner", ".planner/traffic", "small"}
-    assert [p.name for p in (tmp_path / ".planner").rglob("*") if p.is_file()] == ["folders.jsonl"]
+    assert {p.name for p in (tmp_path / ".planner").rglob("*") if p.is_file()} - {"salt"} == {"folders.jsonl"}
 
 
 def test_a_folder_that_was_read_stays_when_it_is_sampled(planner: Callable[..., Any], tmp_path: Path) -> None:
@@ -107,36 +107,62 @@ def test_a_folder_that_was_read_stays_when_it_is_sampled(planner: Callable[..., 
     assert len(Traffic.open(tmp_path / "whole")) == 60
 
 
-def test_a_verb_that_opens_a_log_says_that_it_copied_it(planner: Callable[..., Any], tmp_path: Path) -> None:
-    """The first verb that is given a raw log says on stderr where its prompts went; the next one, --quiet and --json do not."""
-    log = _log(tmp_path / "log.jsonl", 3)
-    first, again = (planner("audit", log, cwd=tmp_path) for _ in range(2))
-    assert (first.code, again.code) == (0, 0)
-    assert re.search(r"Copied .*log\.jsonl with its prompts and answers into \.planner/traffic/\w+", " ".join(first.err.split()))
-    assert again.err == ""
-    for option in ("--quiet", "--json"):
-        assert planner("audit", _log(tmp_path / f"{option}.jsonl", 3), option, cwd=tmp_path).err == ""
+def test_the_text_of_a_sample_alone_is_copied(planner: Callable[..., Any], tmp_path: Path) -> None:
+    """--sample-text asks for the text of the share that it draws, and for no other: every row is there, some with their prompt."""
+    log = _log(tmp_path / "log.jsonl", 400)
+    records = [{**json.loads(x), "end_user": f"u{i}", "trace_id": f"s{i}"} for i, x in enumerate(log.read_text("utf-8").splitlines())]
+    log.write_text("".join(json.dumps(r) + "\n" for r in records), "utf-8")
+    assert planner("read", log, "--sample-text", "--sample", "20%", "--out", "small", cwd=tmp_path).code == 0
+    with_text = Traffic.open(tmp_path / "small").frame("messages")["messages"].notna()
+    assert len(with_text) == 400
+    assert 0 < with_text.sum() < 200
 
 
-def test_a_log_that_was_read_privately_is_not_copied_by_the_next_verb(planner: Callable[..., Any], tmp_path: Path) -> None:
-    """After --no-text or --redact a verb that is given the log itself names the folder instead of copying it whole; reading still may."""
+def test_a_verb_on_the_way_copies_no_text(planner: Callable[..., Any], tmp_path: Path) -> None:
+    """A verb that is given a raw log reads it without its prompts, once, and needs no word about it."""
     log = _log(tmp_path / "log.jsonl", 3)
-    planner("read", log, "--no-text", "--out", "bare", cwd=tmp_path)
+    for _ in range(2):
+        ran = planner("audit", log, cwd=tmp_path)
+        assert (ran.code, ran.err) == (0, "")
+    (folder,) = (tmp_path / ".planner" / "traffic").iterdir()
+    assert Traffic.open(folder).filled("messages", "response") == ()
+
+
+def test_a_verb_that_needs_prompts_says_how_to_have_them(planner: Callable[..., Any], tmp_path: Path) -> None:
+    """Given a raw log, it names the command that copies them, before it reads anything; after it, the log's own name is enough."""
+    log = _log(tmp_path / "log.jsonl", 60)
+    draw = ("labels", "sample", log, "--candidate", "gpt-5-mini", "--budget", "0.05", "--out", "work")
+    ran = planner(*draw, cwd=tmp_path)
+    assert ran.code == 2
+    assert f"ask for it: planner read {log} --text" in ran.err.replace("\n", " ").lower() or "--text" in ran.err
+    assert not (tmp_path / ".planner" / "traffic").exists()
+    bare = planner("read", log, "--out", "bare", cwd=tmp_path)
+    assert bare.code == 0
+    refused = planner("labels", "sample", "bare", *draw[3:], cwd=tmp_path)
+    assert refused.code == 2
+    assert "read the log with its text (planner read LOG --text)" in " ".join(refused.err.split()).replace("Read", "read")
+    assert planner("read", log, "--text", cwd=tmp_path).code == 0
+    assert "--text" not in planner(*draw, cwd=tmp_path).err
+
+
+def test_a_log_that_was_read_redacted_is_not_copied_by_the_next_verb(planner: Callable[..., Any], tmp_path: Path) -> None:
+    """After --redact a verb that is given the log itself names the folder instead of copying names; reading still may."""
+    log = _log(tmp_path / "log.jsonl", 3)
+    planner("read", log, "--redact", "--out", "hidden", cwd=tmp_path)
     ran = planner("audit", log, cwd=tmp_path)
     assert ran.code == 2
-    assert "which was read into bare redacted or without its text" in " ".join(ran.err.split())
+    assert "which was read into hidden redacted" in " ".join(ran.err.split())
     assert not (tmp_path / ".planner" / "traffic").exists()
-    assert planner("audit", "bare", cwd=tmp_path).code == 0
+    assert planner("audit", "hidden", cwd=tmp_path).code == 0
     assert planner("read", log, cwd=tmp_path).code == 0
     assert planner("audit", log, cwd=tmp_path).code == 0
 
 
-@pytest.mark.parametrize("option", ["--redact", "--no-text"])
-def test_a_whole_copy_from_before_is_still_opened(planner: Callable[..., Any], tmp_path: Path, option: str) -> None:
-    """Who read a log whole and then privately goes on with the whole copy by the log's name, until the log grows: nothing is copied."""
+def test_a_reading_from_before_is_still_opened(planner: Callable[..., Any], tmp_path: Path) -> None:
+    """Who read a log and then redacted goes on with the first reading by the log's name, until the log grows: nothing is copied."""
     log = _log(tmp_path / "log.jsonl", 3)
     assert planner("audit", log, cwd=tmp_path).code == 0
-    assert planner("read", log, option, "--out", "private", cwd=tmp_path).code == 0
+    assert planner("read", log, "--redact", "--out", "private", cwd=tmp_path).code == 0
     copies = sorted((tmp_path / ".planner" / "traffic").iterdir())
     ran = planner("audit", log, cwd=tmp_path)
     assert (ran.code, ran.err) == (0, "")
@@ -144,7 +170,7 @@ def test_a_whole_copy_from_before_is_still_opened(planner: Callable[..., Any], t
     _log(log, 4)
     grown = planner("audit", log, cwd=tmp_path)
     assert grown.code == 2
-    assert "which was read into private redacted or without its text" in " ".join(grown.err.split())
+    assert "which was read into private redacted" in " ".join(grown.err.split())
 
 
 def test_a_terminal_shows_rows_a_second_and_the_time_left(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def test_a_share_of_a_log_with_its_conversations(tmp_path: Path) -> None:
     log.write_text("".join(json.dumps(r) + "\n" for r in records), "utf-8")
     app = typer.Typer()
     app.command()(read)
-    asked = [str(log), "--out", str(tmp_path / "half"), "--sessions", "--sample", "50%"]
+    asked = [str(log), "--out", str(tmp_path / "half"), "--text", "--sessions", "--sample", "50%"]
     said = CliRunner().invoke(app, asked, env={"COLUMNS": "100"})
     assert said.exit_code == 0, said.output
     assert "Sampled: rows, each standing for 2 times its weight" in said.stdout

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from planner.cli.audit import audit
 from planner.cli.read import read
 from planner.errors import InputError
+from planner.traffic import Traffic
 from planner.traffic import read as read_log
 
 _LINES = [json.dumps({**PAYLOAD, "id": f"r{i}", "litellm_call_id": f"c{i}", "request_tags": [f"bot:{i % 3}", "plain"]}) for i in range(60)]
@@ -47,6 +48,7 @@ def test_a_file_that_ends_early_is_said_aloud(tmp_path: Path, container: str, op
     assert f" {rows} rows of it were read, and every total is of that part only." in line
     how = "after " if container == "gzip" else f"after {(tmp_path / 'cut.jsonl').stat().st_size:,} bytes)"
     assert how in line
+    assert "cut.jsonl ENDS EARLY (" in Traffic.open(tmp_path / "out").text
 
 
 def test_other_verbs_say_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +118,7 @@ main()
     [
         ("kept", ["--out", "out"], "Broken off. What was converted so far is kept in out: the same command goes on from there."),
         ("anew", ["--out", "out"], "Broken off. Nothing was kept: the same command begins anew."),
-        ("kept", ["--out", "out", "--sessions"], "Broken off. Nothing was kept: the same command begins anew."),
+        ("kept", ["--out", "out", "--text", "--sessions"], "Broken off. Nothing was kept: the same command begins anew."),
     ],
 )
 def test_ctrl_c_says_what_is_kept(tmp_path: Path, how: str, options: list[str], line: str) -> None:
@@ -135,7 +137,7 @@ def test_a_folder_of_a_broken_off_reading_says_what_it_is(tmp_path: Path, left: 
     """Read as a log, what an interrupted or killed reading left is named, with how to go on; in a folder of logs it is passed over."""
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "log.jsonl").write_text("\n".join(_LINES), "utf-8")
-    out = read_log(tmp_path / "logs" / "log.jsonl", out=tmp_path / "logs" / "out").folder
+    out = read_log(tmp_path / "logs" / "log.jsonl", out=tmp_path / "logs" / "out", text=True).folder
     (out / "traffic.json").unlink()
     if left == "half":
         for name in ("traffic.parquet", "quarantine.parquet"):
@@ -145,5 +147,5 @@ def test_a_folder_of_a_broken_off_reading_says_what_it_is(tmp_path: Path, left: 
         (out / "parts").mkdir(parents=True)
         (out / "parts" / "key").write_text("k", "utf-8")
     with pytest.raises(InputError, match=r"out, in which a reading was broken off; .* Run the command that wrote it again: it goes on"):
-        read_log(out, out=tmp_path / "other")
-    assert len(read_log(tmp_path / "logs", out=tmp_path / "all")) == 60
+        read_log(out, out=tmp_path / "other", text=True)
+    assert len(read_log(tmp_path / "logs", out=tmp_path / "all", text=True)) == 60

@@ -17,7 +17,7 @@ PTU = "capacity: [{name: ptu, model: %s, usd_per_month: 100, tokens: 100000, per
 def half(desk: Any, planner: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     """Read half of the sample's conversations; the folder, and what was said."""
     folder = tmp_path_factory.mktemp("half") / "log"
-    return folder, planner("read", desk.log, "--sample", "50%", "--out", folder, "--json").json
+    return folder, planner("read", desk.log, "--text", "--sample", "50%", "--out", folder, "--json").json
 
 
 def test_every_verb_says_the_same_total(desk: Any, planner: Callable[..., Any], half: tuple[Path, Any]) -> None:
@@ -149,7 +149,7 @@ def test_a_capacity_is_refused_before_anything_is_simulated(
 
 def test_a_thin_sample_says_which_would_do(desk: Any, planner: Callable[..., Any], tmp_path: Path) -> None:
     """Where too few of those who hold the spend are to be expected, read, audit and simulate give no limits, why, and the share to draw."""
-    read = planner("read", desk.log, "--sample", "2%", "--out", tmp_path / "thin")
+    read = planner("read", desk.log, "--text", "--sample", "2%", "--out", tmp_path / "thin")
     asked = ("--labels", desk.labels, "--bundle", desk.bundle, "--quiet")
     for ran in (read, planner("audit", tmp_path / "thin"), planner("simulate", tmp_path / "thin", *asked)):
         said = " ".join(ran.out.split())
@@ -161,4 +161,4 @@ def test_a_thin_sample_says_which_would_do(desk: Any, planner: Callable[..., Any
     assert "the saving has no interval: the sample is too thin." in said
     rows = planner("simulate", tmp_path / "thin", *asked, "--json").json["plans"]
     assert {row[name] for row in rows for name in ("usd_low", "usd_high")} == {None}
-    assert planner("read", desk.log, "--sample", "7%", "--out", tmp_path / "enough", "--json").json["total"]["low"] is not None
+    assert planner("read", desk.log, "--text", "--sample", "7%", "--out", tmp_path / "enough", "--json").json["total"]["low"] is not None

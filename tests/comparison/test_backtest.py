@@ -171,7 +171,7 @@ def test_the_azure_trace(real_data: Path, tmp_path: Path) -> None:
     """An hour without models, times or failures tests nothing but the length of answers, and says so."""
     from planner.traffic import read
 
-    traffic: Traffic = read(real_data / "azure_llm_inference_conv_2023.csv", out=tmp_path / "azure")
+    traffic: Traffic = read(real_data / "azure_llm_inference_conv_2023.csv", out=tmp_path / "azure", text=True)
     found = backtest(traffic, runs=2)
     assert set(found.table.loc[found.table["hit"].notna(), "measure"]) == {"output_tokens"}
     assert found.verdict("answer lengths") == "hit"

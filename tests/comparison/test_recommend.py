@@ -418,8 +418,8 @@ def test_each_request_can_be_priced_at_its_own_time(tmp_path: Path, book: PriceB
 
 def test_a_recorded_litellm_log_is_read_and_ranked(tmp_path: Path, repository: Path) -> None:
     """Payloads of a real proxy are enough; its model that no book knows is named, not guessed."""
-    result = recommend(read(repository / "tests" / "data" / "litellm_payloads.jsonl", out=tmp_path), at=DATE)
-    assert result.requests == len(read(tmp_path))
+    result = recommend(read(repository / "tests" / "data" / "litellm_payloads.jsonl", out=tmp_path, text=True), at=DATE)
+    assert result.requests == len(read(tmp_path, text=True))
     assert "have no price and are in no figure" in result.text
     assert "a month is assumed to be like it" in result.text
 
@@ -427,18 +427,18 @@ def test_a_recorded_litellm_log_is_read_and_ranked(tmp_path: Path, repository: P
 def test_azure_trace_needs_a_stated_model(real_data: Path, tmp_path: Path) -> None:
     """Without a model nothing is priced and the way to state one is named; with one, 100 % of spend has no text to speak about."""
     path = real_data / "azure_llm_inference_conv_2023.csv"
-    silent = recommend(read(path, out=tmp_path / "a"))
+    silent = recommend(read(path, out=tmp_path / "a", text=True))
     assert silent.ranked == ()
     assert "no request has a price" in silent.text
     assert "mapping={'model': '=NAME'}" in silent.text
-    stated = recommend(read(path, out=tmp_path / "b", mapping={"model": "=gpt-5-mini"}), at=DATE)
+    stated = recommend(read(path, out=tmp_path / "b", mapping={"model": "=gpt-5-mini"}, text=True), at=DATE)
     assert stated.spend.value > 0
     assert "nothing can be said for 100% of spend" in stated.text
 
 
 def test_mooncake_shows_prompt_cache_misses(real_data: Path, tmp_path: Path) -> None:
     """A trace of block ids alone is enough to see what a prompt cache would have held."""
-    traffic = read(real_data / "mooncake_conversation.jsonl", out=tmp_path, mapping={"model": "=gpt-5-mini"})
+    traffic = read(real_data / "mooncake_conversation.jsonl", out=tmp_path, mapping={"model": "=gpt-5-mini"}, text=True)
     result = recommend(traffic, at=DATE)
     top = result.ranked[0]
     assert (top.change.kind, top.saving.evidence) == ("prompt cache", "assumed")

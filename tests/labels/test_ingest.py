@@ -233,9 +233,9 @@ def test_a_folder_taken_for_another_is_named(tmp_path: Path, book: PriceBook) ->
     with pytest.raises(InputError, match="planner labels grade"):
         read_labels(tmp_path / "answers")
     with pytest.raises(InputError, match=r"ungraded answers.*planner labels grade"):
-        read(tmp_path / "answers")
+        read(tmp_path / "answers", text=True)
     with pytest.raises(InputError, match=r"work for labels.*planner labels run"):
-        read(tmp_path / "work")
+        read(tmp_path / "work", text=True)
 
 
 def test_no_results_are_one_sentence(tmp_path: Path, book: PriceBook) -> None:

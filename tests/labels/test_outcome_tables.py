@@ -165,7 +165,7 @@ def test_other_pickles_are_one_clear_sentence(tmp_path: Path, content: bytes, wh
     with pytest.raises(InputError, match=why):
         read_labels(tmp_path / "x.pkl")
     with pytest.raises(InputError, match=r"not text but a pickle.*--labels"):
-        read(tmp_path / "x.pkl", out=tmp_path / "out")
+        read(tmp_path / "x.pkl", out=tmp_path / "out", text=True)
 
 
 def test_columns_of_a_pickle_become_numbers_and_text(tmp_path: Path) -> None:

@@ -289,7 +289,7 @@ def test_export_and_verify_say_what_the_library_says(work_folder: Path) -> None:
     _clean(notebook)
     ours = chain()
     assert held["router"] == ours.training.router.version
-    after = planner.read(work_folder / ".planner" / "next_month.jsonl.zst", mapping=MAPPING)
+    after = planner.read(work_folder / ".planner" / "next_month.jsonl.zst", mapping=MAPPING, text=True)
     found = planner.verify(after, work_folder / ".planner" / "production", book=ours.book)
     measured = found.table.set_index(["measure", "app"])["difference"]
     assert held["verified"] == pytest.approx({str(k): v for k, v in measured.items()}, nan_ok=True)

@@ -129,7 +129,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Asked:
         proxy.settled(asks)
         _until(lambda: list((folder / "state" / "mirror").glob("answers-*.jsonl")))
         _until(lambda: sum(n for n, _ in _counts(folder)) >= 13)
-    logs = {name: planner.read(file, out=folder / name).frame(*TRAFFIC.names) for name, file in _logs(proxy)}
+    logs = {name: planner.read(file, out=folder / name, text=True).frame(*TRAFFIC.names) for name, file in _logs(proxy)}
     return Asked(folder, statuses, groups, alias, chained, logs)
 
 

@@ -90,7 +90,7 @@ def test_our_own_log_reader_takes_them_for_work_and_not_for_traffic(made: dict[s
     """In the gateway's log a background answer is overhead: it is neither demand nor labelled again."""
     log = tmp_path / "log.jsonl"
     log.write_text("".join(json.dumps(p, default=str) + "\n" for p in made["payloads"]), "utf-8")
-    assert read(log, out=tmp_path / "traffic").frame("purpose")["purpose"].tolist() == ["overhead"] * 3
+    assert read(log, out=tmp_path / "traffic", text=True).frame("purpose")["purpose"].tolist() == ["overhead"] * 3
 
 
 def test_the_file_becomes_pairs_and_labels(made: dict[str, Any], tmp_path: Path) -> None:

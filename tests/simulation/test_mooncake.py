@@ -18,7 +18,9 @@ MODEL, LEAST, LIFE_US = "claude-sonnet-4-5", 1_024, 300_000_000
 
 def test_cached_tokens_are_block_arithmetic(real_data: Path, tmp_path: Path) -> None:
     """Every request reads the leading blocks that an earlier one had written or used within five minutes, and no others."""
-    traffic = read(real_data / "mooncake_conversation.jsonl", out=tmp_path, mapping={"model": f"={MODEL}", "provider": "=anthropic"})
+    traffic = read(
+        real_data / "mooncake_conversation.jsonl", out=tmp_path, mapping={"model": f"={MODEL}", "provider": "=anthropic"}, text=True
+    )
     world = World(traffic, Outcomes(), PriceBook.load(), "2026-11-01")
     side, prefixes = world.played(Plan((PromptCache(),), "cached")), world.prints.prefixes
     arrival = world.rows.timestamp.astype("datetime64[us]").astype(np.int64)

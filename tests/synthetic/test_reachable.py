@@ -38,7 +38,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
     """Write, read and train on a small sample."""
     folder = tmp_path_factory.mktemp("reachable")
     write_sample(folder, 1600)
-    traffic = read(folder / "sample_log.jsonl.zst", out=folder / "traffic")
+    traffic = read(folder / "sample_log.jsonl.zst", out=folder / "traffic", text=True)
     labels, book = Labels.open(folder / "sample_labels"), PriceBook.load()
     training = train(labels, traffic, book=book)
     outcomes = fit_outcomes(traffic, labels, training)

@@ -47,7 +47,7 @@ def traffic(log: Log, tmp_path_factory: pytest.TempPathFactory) -> Traffic:
     """Return the log as our reader reads it."""
     folder = tmp_path_factory.mktemp("synthetic")
     (folder / "log.jsonl").write_bytes(b"\n".join(lines(log)) + b"\n")
-    return read(folder / "log.jsonl", mapping=MAPPING, out=folder / "traffic")
+    return read(folder / "log.jsonl", mapping=MAPPING, out=folder / "traffic", text=True)
 
 
 def _hashes(files: list[Path]) -> dict[str, str]:

@@ -40,7 +40,7 @@ def _answered(key: str, number: int) -> dict[str, Any]:
 
 def test_output_and_input_become_one_row(tmp_path: Path) -> None:
     """Text and settings come from the input line, answer and tokens from the output line, the time from the batch object."""
-    traffic = read(SEEDS / "openai_batch", out=tmp_path / "out")
+    traffic = read(SEEDS / "openai_batch", out=tmp_path / "out", text=True)
     row = _rows(traffic)["batch_req_1"]
     assert [row[b] for b in TOKEN_BUCKETS] == [176, 1024, 0, 0, 18, 12]
     assert json.loads(row["messages"])[1]["content"] == "Say hi"
@@ -53,7 +53,7 @@ def test_output_and_input_become_one_row(tmp_path: Path) -> None:
 
 def test_every_kind_of_call_and_end_is_read(tmp_path: Path) -> None:
     """Responses and embeddings count like chats; failed, expired and cancelled lines are such, and totals that differ are set aside."""
-    traffic = read(SEEDS / "openai_batch", out=tmp_path / "out")
+    traffic = read(SEEDS / "openai_batch", out=tmp_path / "out", text=True)
     rows = _rows(traffic)
     assert [rows["batch_req_2"][b] for b in TOKEN_BUCKETS] == [176, 1024, 0, 0, 18, 12]
     assert (rows["batch_req_2"]["reasoning_effort"], rows["batch_req_2"]["app"]) == ("low", "nightly")
@@ -66,7 +66,7 @@ def test_every_kind_of_call_and_end_is_read(tmp_path: Path) -> None:
 
 def test_parts_add_up_and_orphans_say_why(tmp_path: Path) -> None:
     """Input lines and the batch object are counted as joined; a request that nothing answers is set aside with the reason."""
-    traffic = read(SEEDS / "openai_batch", out=tmp_path / "out")
+    traffic = read(SEEDS / "openai_batch", out=tmp_path / "out", text=True)
     assert (traffic.meta["accepted"], traffic.meta["quarantined"], traffic.meta["joined"]) == (8, 2, 9)
     orphan = traffic.quarantine[traffic.quarantine["file"] == "file-in.jsonl"]
     assert orphan["line"].tolist() == [9]
@@ -77,12 +77,12 @@ def test_parts_add_up_and_orphans_say_why(tmp_path: Path) -> None:
 def test_no_order_of_files_changes_what_is_read(tmp_path: Path) -> None:
     """Input before output, output before input, one file or several: the same rows."""
     files = sorted((SEEDS / "openai_batch").iterdir())
-    expected = _rows(read(files, out=tmp_path / "a"))
-    found = _rows(read(files[::-1], out=tmp_path / "b"))
+    expected = _rows(read(files, out=tmp_path / "a", text=True))
+    found = _rows(read(files[::-1], out=tmp_path / "b", text=True))
     assert {k: str(v) for k, v in found.items()} == {k: str(v) for k, v in expected.items()}
     lines = "".join(json.dumps(json.loads(f.read_text("utf-8"))) + "\n" if f.suffix == ".json" else f.read_text("utf-8") for f in files)
     (tmp_path / "file-out-and-all.jsonl").write_text(lines, "utf-8")
-    assert {k: v["messages"] for k, v in _rows(read(tmp_path / "file-out-and-all.jsonl", out=tmp_path / "c")).items()} == {
+    assert {k: v["messages"] for k, v in _rows(read(tmp_path / "file-out-and-all.jsonl", out=tmp_path / "c", text=True)).items()} == {
         k: v["messages"] for k, v in expected.items()
     }
 
@@ -91,14 +91,14 @@ def test_without_the_batch_object_answers_date_themselves(tmp_path: Path) -> Non
     """A completion's own time stands in; what has none is set aside with what would date it: the batch object, or a mapping."""
     shutil.copytree(SEEDS / "openai_batch", tmp_path / "log")
     (tmp_path / "log" / "batch.json").unlink()
-    traffic = read(tmp_path / "log", out=tmp_path / "out")
+    traffic = read(tmp_path / "log", out=tmp_path / "out", text=True)
     assert _rows(traffic)["batch_req_1"]["timestamp"] == pd.Timestamp(1762164001, unit="s", tz="UTC")
     assert "batch_req_7" not in _rows(traffic)
     undated = traffic.quarantine["reason"][traffic.quarantine["reason"].str.startswith("no time: ")]
     assert len(undated) == 5
     assert "add the batch object (GET /v1/batches/ID, saved as JSON)" in undated.iloc[0]
     assert undated.iloc[0].endswith("--map timestamp==2026-11-03T00:00:00Z")
-    dated = read(tmp_path / "log", out=tmp_path / "dated", mapping={"timestamp": "=2026-11-03T09:00:00Z"})
+    dated = read(tmp_path / "log", out=tmp_path / "dated", mapping={"timestamp": "=2026-11-03T09:00:00Z"}, text=True)
     assert "batch_req_7" in _rows(dated)
 
 
@@ -134,13 +134,13 @@ def test_two_batches_with_the_same_ids_keep_their_own_prompts(tmp_path: Path) ->
     _lines(tmp_path / "log" / "b-in.jsonl", [_asked("r-1", "second"), _asked("r-3", "second")])
     _lines(tmp_path / "log" / "a-out.jsonl", [_answered("r-1", 1), _answered("r-2", 2)])
     _lines(tmp_path / "log" / "b-out.jsonl", [_answered("r-3", 3), _answered("r-1", 4)])
-    rows = _rows(read(tmp_path / "log", out=tmp_path / "out"))
+    rows = _rows(read(tmp_path / "log", out=tmp_path / "out", text=True))
     said = {k: json.loads(r["messages"])[0]["content"] for k, r in rows.items()}
     assert said == {"batch_req_1": "first", "batch_req_2": "first", "batch_req_3": "second", "batch_req_4": "second"}
     for name in ("x", "y"):
         _lines(tmp_path / "same" / name / "in.jsonl", [_asked("r-1", name)])
         _lines(tmp_path / "same" / name / "out.jsonl", [_answered("r-1", ord(name))])
-    rows = _rows(read(tmp_path / "same", out=tmp_path / "out-2"))
+    rows = _rows(read(tmp_path / "same", out=tmp_path / "out-2", text=True))
     assert {k: json.loads(r["messages"])[0]["content"] for k, r in rows.items()} == {"batch_req_120": "x", "batch_req_121": "y"}
 
 
@@ -149,7 +149,7 @@ def test_a_prompt_that_could_be_two_is_not_guessed(tmp_path: Path) -> None:
     _lines(tmp_path / "log" / "a-in.jsonl", [_asked("r-1", "first")])
     _lines(tmp_path / "log" / "b-in.jsonl", [_asked("r-1", "second")])
     _lines(tmp_path / "log" / "out.jsonl", [_answered("r-1", 1)])
-    traffic = read(tmp_path / "log", out=tmp_path / "out")
+    traffic = read(tmp_path / "log", out=tmp_path / "out", text=True)
     assert _rows(traffic)["batch_req_1"]["text_state"] == "none"
     assert traffic.quarantine["reason"].str.contains("several input files").tolist() == [True, True]
 
@@ -159,14 +159,14 @@ def test_a_copied_input_file_is_no_conflict(tmp_path: Path) -> None:
     for name in ("a-in.jsonl", "b-in.jsonl"):
         _lines(tmp_path / "log" / name, [_asked("r-1", "first")])
     _lines(tmp_path / "log" / "out.jsonl", [_answered("r-1", 1)])
-    traffic = read(tmp_path / "log", out=tmp_path / "out")
+    traffic = read(tmp_path / "log", out=tmp_path / "out", text=True)
     assert json.loads(_rows(traffic)["batch_req_1"]["messages"])[0]["content"] == "first"
     assert (traffic.meta["quarantined"], traffic.meta["joined"]) == (0, 2)
 
 
 def test_results_and_requests_become_one_row(tmp_path: Path) -> None:
     """Anthropic's input tokens leave out cached ones; text comes from the request, the time from the batch object."""
-    row = _rows(read(SEEDS / "anthropic_batch", out=tmp_path / "out"))["msg_1"]
+    row = _rows(read(SEEDS / "anthropic_batch", out=tmp_path / "out", text=True))["msg_1"]
     assert [row[b] for b in TOKEN_BUCKETS] == [40, 4096, 100, 36, 18, 12]
     assert [m["content"] for m in json.loads(row["messages"])] == ["Be brief", "Say hi"]
     assert (row["response"], row["finish_reason"], row["max_tokens"]) == ("Hi", "stop", 64)
@@ -176,7 +176,7 @@ def test_results_and_requests_become_one_row(tmp_path: Path) -> None:
 
 def test_every_end_of_a_result_is_read(tmp_path: Path) -> None:
     """Errors by Anthropic's words, cancelled and expired requests, and requests of the body that created the batch."""
-    traffic = read(SEEDS / "anthropic_batch", out=tmp_path / "out")
+    traffic = read(SEEDS / "anthropic_batch", out=tmp_path / "out", text=True)
     rows = traffic.frame(*TRAFFIC.names).sort_values("request_id")
     failed = rows[rows["status"] != "ok"]
     assert sorted(failed["status"]) == ["cancelled", "rate_limit", "transport", "transport", "validation"]
@@ -191,11 +191,11 @@ def test_results_find_their_batch_by_count_and_have_no_time_without_it(tmp_path:
     """A batch object tells of the file of its name, else of the one with as many results; without one a mapping dates the rows."""
     shutil.copytree(SEEDS / "anthropic_batch", tmp_path / "log")
     (tmp_path / "log" / "msgbatch_01_results.jsonl").rename(tmp_path / "log" / "results.jsonl")
-    assert len(read(tmp_path / "log", out=tmp_path / "counted")) == 8
+    assert len(read(tmp_path / "log", out=tmp_path / "counted", text=True)) == 8
     (tmp_path / "log" / "batch.json").unlink()
     cure = r"\(no time: results state none\); expected .*Add the batch object \(GET /v1/messages/batches/ID, .*--map timestamp==2026-11-03"
     with pytest.raises(InputError, match=cure) as caught:
-        read(tmp_path / "log", out=tmp_path / "undated")
+        read(tmp_path / "log", out=tmp_path / "undated", text=True)
     assert "another kind of log" not in str(caught.value)
-    dated = read(tmp_path / "log", out=tmp_path / "dated", mapping={"timestamp": "=2026-11-03T09:00:00Z"})
+    dated = read(tmp_path / "log", out=tmp_path / "dated", mapping={"timestamp": "=2026-11-03T09:00:00Z"}, text=True)
     assert len(dated) == 8

@@ -23,7 +23,7 @@ def _rows(traffic: Traffic) -> dict[str, dict[str, Any]]:
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """Return the rows of the seed by request."""
-    return _rows(read(SEED, out=tmp_path_factory.mktemp("bedrock") / "out"))
+    return _rows(read(SEED, out=tmp_path_factory.mktemp("bedrock") / "out", text=True))
 
 
 def test_converse_is_read_whole(rows: dict[str, dict[str, Any]]) -> None:
@@ -71,7 +71,7 @@ def test_failures_moved_bodies_and_events_of_cloudwatch(rows: dict[str, dict[str
 
 def test_counts_that_contradict_are_set_aside(tmp_path: Path) -> None:
     """Where the answer's usage and the log's counts differ, the record is quarantined with both numbers."""
-    traffic = read(SEED, out=tmp_path / "out")
+    traffic = read(SEED, out=tmp_path / "out", text=True)
     assert traffic.quarantine["reason"].tolist() == ["output tokens are 3 by the answer's usage, 2 by the log"]
     assert len(traffic) == 9
 
@@ -94,7 +94,7 @@ def _one(folder: Path, told: dict[str, Any], usage: Any, **body: Any) -> Traffic
     call = {**sound, "requestId": "r", "input": told, "output": {"outputBodyJson": said, "outputTokenCount": 2}}
     path = folder / "log.ndjson"
     path.write_text("".join(json.dumps(r) + "\n" for r in (sound, call)), "utf-8")
-    return read(path, out=folder / "out")
+    return read(path, out=folder / "out", text=True)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_cached_counts_that_contradict_are_set_aside(tmp_path: Path, usage: dict
 
 def test_the_app_may_be_the_role_that_called(tmp_path: Path) -> None:
     """``app_from="role"`` reads the assumed role; ``metadata:FIELD`` a field of the request's metadata."""
-    by_role = _rows(read(SEED, out=tmp_path / "role", app_from="role"))
+    by_role = _rows(read(SEED, out=tmp_path / "role", app_from="role", text=True))
     assert {r["app"] for r in by_role.values()} == {"search-bot"}
-    by_field = _rows(read(SEED, out=tmp_path / "field", app_from="metadata:user"))
+    by_field = _rows(read(SEED, out=tmp_path / "field", app_from="metadata:user", text=True))
     assert (by_field["r-1"]["app"], by_field["r-2"]["app"]) == ("u-7", "default")

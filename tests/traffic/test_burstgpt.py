@@ -13,7 +13,7 @@ from planner.traffic import read
 
 def test_the_first_release_has_arrivals_models_and_tokens(tmp_path: Path) -> None:
     """Seconds count from the stated zero, the kind of log is the app, and a total that differs is set aside."""
-    traffic = read(SEEDS / "burstgpt.csv", out=tmp_path / "out")
+    traffic = read(SEEDS / "burstgpt.csv", out=tmp_path / "out", text=True)
     rows = traffic.frame("timestamp", "app", "provider", "model", "model_requested", "input_tokens", "output_tokens", "status")
     assert rows["timestamp"].tolist() == [pd.Timestamp("2024-01-01", tz="UTC") + pd.Timedelta(seconds=s) for s in (5, 45, 118)]
     assert rows["app"].tolist() == ["Conversation log", "Conversation log", "API log"]
@@ -27,13 +27,13 @@ def test_the_first_release_has_arrivals_models_and_tokens(tmp_path: Path) -> Non
 
 def test_the_later_release_has_sessions_and_durations(tmp_path: Path) -> None:
     """Columns are found by name, elapsed seconds become milliseconds, and an empty session is none."""
-    rows = read(SEEDS / "burstgpt.sessions.csv", out=tmp_path / "out").frame("session_id", "latency_ms")
+    rows = read(SEEDS / "burstgpt.sessions.csv", out=tmp_path / "out", text=True).frame("session_id", "latency_ms")
     assert rows["latency_ms"].tolist() == [900, 1250, 2000]
     assert rows["session_id"].fillna("none").tolist() == ["0", "0", "none"]
 
 
 def test_its_models_have_prices(tmp_path: Path) -> None:
     """The models that the trace's names stand for are in the price book; which these are is assumed, and every dollar says so."""
-    found = audit(read(SEEDS / "burstgpt.csv", out=tmp_path / "out"), PriceBook.load())
+    found = audit(read(SEEDS / "burstgpt.csv", out=tmp_path / "out", text=True), PriceBook.load())
     assert found.priced.problems.empty
     assert found.total.evidence == "assumed"

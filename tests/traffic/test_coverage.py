@@ -24,7 +24,7 @@ _CUT = {"messages": [{"role": "user", "content": "a... (litellm_truncated skippe
 def _read(folder: Path, records: list[dict[str, Any]]) -> Traffic:
     path = folder / "log.jsonl"
     path.write_text("".join(json.dumps(r) + "\n" for r in records), "utf-8")
-    return read(path, out=folder / "out")
+    return read(path, out=folder / "out", text=True)
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_a_row_of_a_sample_counts_as_often_as_it_stands_for(tmp_path: Path) -> N
     ]  # fmt: skip
     path = tmp_path / "log.jsonl"
     path.write_text("".join(json.dumps(r) + "\n" for r in rows), "utf-8")
-    log = read(path, out=tmp_path / "out")
+    log = read(path, out=tmp_path / "out", text=True)
     whole, part = coverage(log), coverage(sampled(log, 0.2, tmp_path / "part"))
     assert (whole.drawn, whole.limits) == (None, None)
     assert part.limits is not None
@@ -131,7 +131,7 @@ def test_without_any_costs_shares_are_of_requests(tmp_path: Path) -> None:
     """A trace without money is described in requests, and says so."""
     path = tmp_path / "trace.csv"
     path.write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03,1200,30\n", "utf-8")
-    found = coverage(read(path, out=tmp_path / "out"))
+    found = coverage(read(path, out=tmp_path / "out", text=True))
     assert "no costs in this log: shares are of requests" in found.text
     assert "batch: can speak about 100% of requests." in found.text
     assert np.isnan(found.table["usd"]).all()
@@ -153,7 +153,7 @@ def test_requests_without_token_counts_are_said(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     rows = [{"request_id": str(i), "timestamp": 1_762_160_400, "model": "m", "input_tokens": n} for i, n in enumerate((0, 0, 7))]
     path.write_text("".join(json.dumps(r) + "\n" for r in rows), "utf-8")
-    assert "2 of them have no token counts: no cost." in coverage(read(path, out=tmp_path / "out")).text
+    assert "2 of them have no token counts: no cost." in coverage(read(path, out=tmp_path / "out", text=True)).text
 
 
 def test_prefix_blocks_open_the_prompt_cache_without_text(tmp_path: Path) -> None:

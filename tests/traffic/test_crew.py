@@ -42,7 +42,7 @@ def _log(seed: Seed, at: int, folder: Path, records: int = 150) -> Path:
 
 def _read(log: Path, format: str, out: Path) -> tuple[dict[str, Any], bytes, bytes] | str:
     try:
-        traffic = read(log, format, out=out)
+        traffic = read(log, format, out=out, text=True)
     except InputError as error:
         return str(error)
     return dict(traffic.meta), (out / "traffic.parquet").read_bytes(), (out / "quarantine.parquet").read_bytes()
@@ -109,5 +109,5 @@ def test_a_reader_of_ones_own_is_not_sent_away(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(crew, "_processors", lambda: 4)
     own = Reader("litellm_payload", "", lambda sample: "", lambda record, options: {**READER.convert(record, Options()), "app": "mine"})
     log = _log(_ALL["litellm_payload.ndjson"], 4, tmp_path)
-    traffic: Traffic = read(log, own, out=tmp_path / "out")
+    traffic: Traffic = read(log, own, out=tmp_path / "out", text=True)
     assert set(traffic.frame("app")["app"]) == {"mine"}

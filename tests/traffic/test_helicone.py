@@ -33,14 +33,14 @@ REQUEST = {
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """Read the requests of reader_seeds/helicone_export.ndjson, by the last digit of their id."""
-    traffic = read(SEEDS / "helicone_export.ndjson", out=tmp_path_factory.mktemp("helicone") / "out")
+    traffic = read(SEEDS / "helicone_export.ndjson", out=tmp_path_factory.mktemp("helicone") / "out", text=True)
     return {r["request_id"][-1]: r for r in traffic.frame(*TRAFFIC.names).to_dict("records")}
 
 
 def _read(folder: Path, *requests: dict[str, Any], **options: Any) -> Traffic:
     path = folder / "requests.jsonl"
     path.write_text("".join(json.dumps(r) + "\n" for r in requests), "utf-8")
-    return read(path, out=folder / "out", **options)
+    return read(path, out=folder / "out", **options, text=True)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_cache_hits_and_thumbs_are_kept(rows: dict[str, dict[str, Any]]) -> None
 
 def test_the_csv_reads_like_the_lines(tmp_path: Path, rows: dict[str, dict[str, Any]]) -> None:
     """Objects whose quotes were doubled twice are decoded; the latency that the CSV leaves empty is unknown, not zero."""
-    found = read(SEEDS / "helicone_export.table.csv", out=tmp_path / "out").frame(*TRAFFIC.names)
+    found = read(SEEDS / "helicone_export.table.csv", out=tmp_path / "out", text=True).frame(*TRAFFIC.names)
     assert len(found) == 6
     same = [*TOKEN_BUCKETS, "model", "messages", "response", "status", "session_id", "app", "source_cost_usd", "finish_reason"]
     lines = pd.DataFrame([rows[i[-1]] for i in found["request_id"]])
@@ -149,7 +149,7 @@ def test_both_versions_of_the_exports_csv_are_recognised(tmp_path: Path, cost: s
     names = [*_COLUMNS, cost]
     path = tmp_path / "output.csv"
     path.write_text("\n".join([",".join(names), *(",".join(cell(r[n]) for n in names) for r in rows)]) + "\n", "utf-8")
-    traffic = read(path, out=tmp_path / "out")
+    traffic = read(path, out=tmp_path / "out", text=True)
     assert (traffic.meta["source_format"], len(traffic), len(traffic.quarantine)) == ("helicone_export", 3, 0)
     found = traffic.frame(*TRAFFIC.names)
     assert found["request_id"].tolist() == ["a-1", "output.csv:2", "output.csv:3"]
@@ -163,7 +163,7 @@ def test_an_array_with_a_trailing_comma_is_read(tmp_path: Path) -> None:
     """Helicone's JSON may end with a comma before the bracket."""
     path = tmp_path / "requests.json"
     path.write_text(f"[{json.dumps(REQUEST)},\n{json.dumps({**REQUEST, 'request_id': 'r-2'})},\n]", "utf-8")
-    traffic = read(path, out=tmp_path / "out")
+    traffic = read(path, out=tmp_path / "out", text=True)
     assert (len(traffic), len(traffic.quarantine)) == (2, 0)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from support.litellm_records import PAYLOAD
 
@@ -35,10 +36,10 @@ def die(*_):
 
 where, log, out = sys.argv[1:]
 if where == "rows":
-    read(log, out=out, rows_done=lambda rows: rows > 20_000 and die())
+    read(log, out=out, rows_done=lambda rows: rows > 20_000 and die(), text=True)
 else:
     Path.replace = die
-    read(log, out=out)
+    read(log, out=out, text=True)
 """
 
 
@@ -62,7 +63,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def whole(log: Path, tmp_path_factory: pytest.TempPathFactory) -> Traffic:
     """Read the log undisturbed."""
-    return read(log, out=tmp_path_factory.mktemp("whole") / "out")
+    return read(log, out=tmp_path_factory.mktemp("whole") / "out", text=True)
 
 
 @pytest.mark.parametrize("where", ["rows", "header"])
@@ -74,7 +75,7 @@ def test_a_killed_reading_does_no_harm(log: Path, whole: Traffic, tmp_path: Path
     assert (out / "traffic.parquet").exists()
     with pytest.raises(InputError, match="a folder written by"):
         Traffic.open(out)
-    again = read(log, out=out)
+    again = read(log, out=out, text=True)
     assert again.hash == whole.hash
     assert dict(again.meta) == dict(whole.meta)
     assert again.frame(*TRAFFIC.names).equals(whole.frame(*TRAFFIC.names))
@@ -86,7 +87,7 @@ def test_progress_counts_every_row_and_every_byte(log: Path, tmp_path: Path) -> 
     """Both reports grow and end at what there is: all rows, accepted or not, and the file's size."""
     bytes_done: list[Any] = []
     rows: list[int] = []
-    read(log, out=tmp_path / "out", progress=lambda *done: bytes_done.append(done), rows_done=rows.append)
+    read(log, out=tmp_path / "out", progress=lambda *done: bytes_done.append(done), rows_done=rows.append, text=True)
     assert rows == sorted(rows)
     assert len(rows) >= 3
     assert rows[-1] == _ROWS
@@ -147,7 +148,7 @@ def test_a_kept_piece_is_the_piece(tmp_path: Path) -> None:
 def test_a_killed_reading_goes_on(log: Path, whole: Traffic, tmp_path: Path, converted: list[int]) -> None:
     """After kill −9 half way only the rest is converted, and every byte is that of a reading that was never broken off."""
     _broken_off(log, tmp_path / "out")
-    _same(read(log, out=tmp_path / "out"), whole)
+    _same(read(log, out=tmp_path / "out", text=True), whole)
     assert 0 < sum(converted) < 0.7 * _ROWS
 
 
@@ -157,13 +158,13 @@ def test_a_part_that_is_damaged_is_converted_anew(log: Path, whole: Traffic, tmp
     first, second, *_ = sorted((tmp_path / "out" / "parts").glob("*.arrow"))
     first.write_bytes(first.read_bytes()[:-100])
     second.write_bytes(b"nothing")
-    _same(read(log, out=tmp_path / "out"), whole)
+    _same(read(log, out=tmp_path / "out", text=True), whole)
     assert 0 < sum(converted) < 0.8 * _ROWS
 
 
 @pytest.mark.parametrize("change", ["file", "options", "redact"])
 def test_another_reading_begins_anew(log: Path, tmp_path: Path, converted: list[int], change: str) -> None:
-    """Parts of a log that was changed since, or that was read otherwise, are not mixed in; where text may not be, none are kept."""
+    """Parts of a log that was changed since, or that was read otherwise, are not mixed in; where names may not be, none are kept."""
     own = tmp_path / "log.jsonl"
     own.write_bytes(log.read_bytes())
     _broken_off(own, tmp_path / "out")
@@ -171,9 +172,23 @@ def test_another_reading_begins_anew(log: Path, tmp_path: Path, converted: list[
         own.write_bytes(own.read_bytes().replace(b"r39998", b"r99999"))
     asked: dict[str, dict[str, Any]] = {"file": {}, "options": {"app_from": "team"}, "redact": {"redact": True}}
     options = asked[change]
-    found = read(own, out=tmp_path / "out", **options)
+    found = read(own, out=tmp_path / "out", **options, text=True)
     assert sum(converted) == _ROWS
-    _same(found, read(own, out=tmp_path / "anew", **options))
+    _same(found, read(own, out=tmp_path / "anew", **options, text=True))
+
+
+def test_without_text_a_reading_goes_on_and_no_word_is_kept(log: Path, tmp_path: Path, converted: list[int]) -> None:
+    """A reading that leaves text in the log is resumed as any other, and none of the parts that it kept until then holds a prompt."""
+    killed = (_KEPT + _KILLED).replace(", text=True)", ")")
+    done = subprocess.run([sys.executable, "-c", killed, "rows", str(log), str(tmp_path / "out")], check=False, capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    parts = sorted((tmp_path / "out" / "parts").glob("*.arrow"))
+    kept = [pa.ipc.open_file(pa.OSFile(str(part))).read_all() for part in parts]
+    assert kept
+    assert all(table["messages"].null_count == table["response"].null_count == len(table) for table in kept)
+    found = read(log, out=tmp_path / "out")
+    assert sum(converted) < 0.7 * _ROWS
+    _same(found, read(log, out=tmp_path / "anew"))
 
 
 def test_ctrl_c_keeps_what_was_converted(log: Path, whole: Traffic, tmp_path: Path, converted: list[int]) -> None:
@@ -184,12 +199,12 @@ def test_ctrl_c_keeps_what_was_converted(log: Path, whole: Traffic, tmp_path: Pa
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        read(log, out=tmp_path / "out", rows_done=interrupted)
+        read(log, out=tmp_path / "out", rows_done=interrupted, text=True)
     assert [f.name for f in (tmp_path / "out").iterdir()] == ["parts"]
     converted.clear()
-    _same(read(log, out=tmp_path / "out"), whole)
+    _same(read(log, out=tmp_path / "out", text=True), whole)
     assert 0 < sum(converted) < 0.7 * _ROWS
     (tmp_path / "none.jsonl").write_text('{"id": "a"}\n', "utf-8")
     with pytest.raises(InputError, match="could be accepted"):
-        read(tmp_path / "none.jsonl", "litellm_payload", out=tmp_path / "refused")
+        read(tmp_path / "none.jsonl", "litellm_payload", out=tmp_path / "refused", text=True)
     assert not list((tmp_path / "refused").iterdir())

@@ -113,7 +113,7 @@ def _observation(i: int, call: Any) -> dict[str, Any]:
 def _log(folder: Path, name: str, records: list[dict[str, Any]]) -> Traffic:
     path = folder / f"{name}.jsonl"
     path.write_text("".join(json.dumps(r) + "\n" for r in records), "utf-8")
-    return read(path, out=folder / name)
+    return read(path, out=folder / name, text=True)
 
 
 @pytest.fixture(scope="module")
@@ -230,7 +230,7 @@ def test_ids_made_up_by_reading_join_nobody(tmp_path: Path) -> None:
         lines = [f"2026-11-01T00:0{i}:00Z,gpt-5,{t},1" for i, t in enumerate(tokens)]
         (tmp_path / name / "log.csv").write_text("\n".join(["timestamp,model,input_tokens,output_tokens", *lines]))
         mapping = {c: c for c in ("timestamp", "model", "input_tokens", "output_tokens")}
-        logs.append(read(tmp_path / name / "log.csv", out=tmp_path / f"{name}-read", mapping=mapping))
+        logs.append(read(tmp_path / name / "log.csv", out=tmp_path / f"{name}-read", mapping=mapping, text=True))
     joined = join(logs[0], logs[1], tmp_path / "joined")
     told = joined.meta["join"]
     assert (told["matched_by_id"], told["matched_by_tokens"]) == (0, 1)

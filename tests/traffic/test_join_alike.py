@@ -109,7 +109,9 @@ def test_redacted_logs_are_joined_into_a_redacted_one(tmp_path: Path, monkeypatc
     files = _lines(tmp_path / "a.jsonl"), _lines(tmp_path / "b.jsonl", messages=json.loads(prompt("I am ann@example.com")))
     for redact in (True, False):
         for file in files:
-            read(file, out=f"{file.stem}-{redact}", redact=redact, mapping={"messages": "messages"} if file.stem == "b" else None)
+            read(
+                file, out=f"{file.stem}-{redact}", redact=redact, mapping={"messages": "messages"} if file.stem == "b" else None, text=True
+            )
     opened = {f"{n}-{r}": Traffic.open(f"{n}-{r}") for n in "ab" for r in (True, False)}
     joined = join(opened["a-True"], opened["b-True"], tmp_path / "joined")
     assert (joined.meta["redacted"], opened["a-False"].meta["redacted"]) == (True, False)
@@ -131,7 +133,7 @@ def test_the_command_reads_logs_redacted(tmp_path: Path, monkeypatch: pytest.Mon
     assert done.exit_code == 0, done.output
     assert Traffic.open("joined").meta["redacted"] is True
     assert "ann" not in set(Traffic.open("joined").frame("user")["user"])
-    read(a, out="plain")
+    read(a, out="plain", text=True)
     refused = CliRunner().invoke(app, ["join", "plain", str(b), "--out", "again", "--redact", "--quiet"])
     assert refused.exit_code != 0
     assert not (tmp_path / "again").exists()

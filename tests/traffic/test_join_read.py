@@ -40,9 +40,9 @@ def test_two_views_are_not_read_as_one_log(tmp_path: Path) -> None:
     other = [{**c, "request_id": f"b{i}", "latency_ms": 780.0, "quality": 1.0} for i, c in enumerate(calls)]
     files = [_lines(tmp_path / "gateway.jsonl", calls), _lines(tmp_path / "tracer.jsonl", other)]
     with pytest.raises(InputError, match=r"100% of 600 requests twice.*planner\.join"):
-        planner.read(files, out=tmp_path / "both")
+        planner.read(files, out=tmp_path / "both", text=True)
     assert [p.name for p in (tmp_path / "both").iterdir()] == []
-    a, b = (planner.read(f, out=tmp_path / f.stem) for f in files)
+    a, b = (planner.read(f, out=tmp_path / f.stem, text=True) for f in files)
     assert planner.join(a, b, tmp_path / "joined").meta["join"]["matched_by_tokens"] == 300
 
 
@@ -52,7 +52,7 @@ def test_two_formats_are_not_read_as_one_log(tmp_path: Path) -> None:
     traced = {"id": "o", "traceId": "t", "type": "GENERATION", "startTime": "2026-11-03T09:00:00Z", "level": "DEFAULT", "usageDetails": {}}
     files = [_lines(tmp_path / "a.jsonl", [spend] * 60), _lines(tmp_path / "b.jsonl", [traced])]
     with pytest.raises(InputError, match=r"b.jsonl, which is langfuse_export, beside a.jsonl, which is litellm_spend"):
-        planner.read(files, out=tmp_path / "both")
+        planner.read(files, out=tmp_path / "both", text=True)
 
 
 def test_levers_that_need_every_row_refuse_a_sample(tmp_path: Path) -> None:

@@ -100,14 +100,14 @@ def test_pairs_of_calls_are_read_when_told_so(tmp_path: Path, monkeypatch: pytes
     Path("calls.jsonl").write_text("".join(json.dumps(c) + "\n" for c in calls), "utf-8")
     Path("scores.jsonl").write_text("".join(json.dumps({**c, "quality": 1.0}) + "\n" for c in calls), "utf-8")
     with pytest.raises(InputError, match=r"the first at 2026-11-01 00:00:00\.000000 UTC.*allow_twice=True\), in the shell .*--allow-twice"):
-        read("calls.jsonl")
+        read("calls.jsonl", text=True)
     done = CliRunner().invoke(app, ["read", "calls.jsonl", "--allow-twice", "--out", "calls", "--quiet"])
     assert done.exit_code == 0, done.output
-    scores = read("scores.jsonl", allow_twice=True, out="scores")
+    scores = read("scores.jsonl", allow_twice=True, out="scores", text=True)
     joined = join(Traffic.open("calls"), scores, "joined")
     assert (len(joined), joined.meta["allow_twice"], sampled(joined, 0.5, "half").meta["allow_twice"]) == (600, True, True)
     with pytest.raises(InputError, match="twice"):
-        read("calls.jsonl")
+        read("calls.jsonl", text=True)
 
 
 @pytest.mark.parametrize("per_second", [0.05, 0.2, 0.5, 5.0])

@@ -35,14 +35,14 @@ OBSERVATION = {
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """Read the observations of reader_seeds/langfuse_export.ndjson, by id."""
-    traffic = read(SEEDS / "langfuse_export.ndjson", out=tmp_path_factory.mktemp("langfuse") / "out")
+    traffic = read(SEEDS / "langfuse_export.ndjson", out=tmp_path_factory.mktemp("langfuse") / "out", text=True)
     return {r["request_id"]: r for r in traffic.frame(*TRAFFIC.names).to_dict("records")}
 
 
 def _read(folder: Path, *observations: dict[str, Any], **options: Any) -> Traffic:
     path = folder / "observations.jsonl"
     path.write_text("".join(json.dumps(o) + "\n" for o in observations), "utf-8")
-    return read(path, out=folder / "out", **options)
+    return read(path, out=folder / "out", **options, text=True)
 
 
 @pytest.mark.parametrize(
@@ -228,11 +228,11 @@ def test_all_three_shapes_read_alike(tmp_path: Path, rows: dict[str, dict[str, A
     same = [*TOKEN_BUCKETS, "model", "messages", "response", "latency_ms", "status", "prompt_version", "source_cost_usd", "max_tokens"]
     lines = pd.DataFrame(rows.values()).set_index("request_id")
     for name in ("langfuse_export.table.csv", "langfuse_blob.ndjson"):
-        other = read(SEEDS / name, out=tmp_path / name).frame(*TRAFFIC.names).set_index("request_id")
+        other = read(SEEDS / name, out=tmp_path / name, text=True).frame(*TRAFFIC.names).set_index("request_id")
         shared = lines.index.intersection(other.index)
         assert len(shared) >= 7, name
         pd.testing.assert_frame_equal(other.loc[shared, same], lines.loc[shared, same], check_dtype=False)
-    page = read(SEEDS / "langfuse_export.page.json", out=tmp_path / "page").frame(*TRAFFIC.names)
+    page = read(SEEDS / "langfuse_export.page.json", out=tmp_path / "page", text=True).frame(*TRAFFIC.names)
     assert page[list(TOKEN_BUCKETS)].to_numpy().tolist() == [[176, 1024, 0, 0, 18, 12]] * 2
     assert page["app"].tolist() == ["help", "help"]
 

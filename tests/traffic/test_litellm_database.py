@@ -28,7 +28,7 @@ def _whole(traffic: Traffic) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def dump(tmp_path_factory: pytest.TempPathFactory) -> Traffic:
     """Read the recorded dump of the table."""
-    return read(DUMP, out=tmp_path_factory.mktemp("dump") / "traffic")
+    return read(DUMP, out=tmp_path_factory.mktemp("dump") / "traffic", text=True)
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_streams_are_known_without_the_requests_bodies(dump: Traffic, table: pd.
     table["proxy_server_request"] = table["response"] = "{}"  # as LiteLLM writes them by default
     table["metadata"] = table["metadata"].map(json.dumps)
     table.to_csv(tmp_path / "log.csv", index=False)
-    bare = _whole(read(tmp_path / "log.csv", out=tmp_path / "bare"))
+    bare = _whole(read(tmp_path / "log.csv", out=tmp_path / "bare", text=True))
     assert bare["text_state"].eq("none").all()
     assert bare["stream"].tolist() == _whole(dump)["stream"].tolist()
     assert bare["stream"].sum() == 2
@@ -111,7 +111,7 @@ def test_streams_are_known_without_the_requests_bodies(dump: Traffic, table: pd.
 def test_rows_as_json_by_copy_are_read_as_the_dump(dump: Traffic, tmp_path: Path) -> None:
     r"""``\copy (select row_to_json(t) …)`` writes each backslash twice; quotes and line breaks of prompts come back as they were sent."""
     assert b'\\\\"quoted\\\\"' in COPIED.read_bytes()
-    copied = _whole(read(COPIED, out=tmp_path / "copied"))
+    copied = _whole(read(COPIED, out=tmp_path / "copied", text=True))
     same = _whole(dump)
     same = same[same["request_id"].isin(copied["request_id"])].reset_index(drop=True)
     pd.testing.assert_frame_equal(copied, same, check_dtype=False)
@@ -151,7 +151,7 @@ def test_what_pandas_makes_of_the_table_is_read_alike(
 ) -> None:
     """The table by pandas to CSV (JSON columns as Python's text), JSON lines or Parquet, in any type of number and time: the same rows."""
     write(table, tmp_path / "log")
-    pd.testing.assert_frame_equal(_whole(read(tmp_path / "log", out=tmp_path / "traffic")), _whole(dump))
+    pd.testing.assert_frame_equal(_whole(read(tmp_path / "log", out=tmp_path / "traffic", text=True)), _whole(dump))
 
 
 @pytest.mark.parametrize("metadata", ["{'status': 'success'}", "{}", ""])
@@ -173,7 +173,7 @@ def test_a_column_that_is_neither_json_nor_pythons_text_is_set_aside(table: pd.D
     table["metadata"] = table["metadata"].map(str)
     table.loc[3, "metadata"] = str(table.loc[3, "metadata"])[:-1]
     table.to_csv(tmp_path / "log.csv", index=False)
-    traffic = read(tmp_path / "log.csv", out=tmp_path / "traffic")
+    traffic = read(tmp_path / "log.csv", out=tmp_path / "traffic", text=True)
     (reason,) = traffic.quarantine["reason"]
     assert reason.startswith("metadata is neither JSON nor Python's text of it")
     assert len(traffic) == len(table) - 1

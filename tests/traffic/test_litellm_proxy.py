@@ -33,14 +33,14 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Live:
     with upstream() as (url, seen), gateway(folder, configuration(url)) as gate:
         send(gate)
         payloads = gate.settled(LOGGED)
-    spend = read(gate.spend_logs, out=folder / "spend")
-    return Live(read(gate.payloads, out=folder / "traffic"), spend, payloads, len(seen))
+    spend = read(gate.spend_logs, out=folder / "spend", text=True)
+    return Live(read(gate.payloads, out=folder / "traffic", text=True), spend, payloads, len(seen))
 
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Traffic:
     """Read the payloads that an earlier run of the same scenario left."""
-    return read(RECORDED, out=tmp_path_factory.mktemp("recorded") / "traffic")
+    return read(RECORDED, out=tmp_path_factory.mktemp("recorded") / "traffic", text=True)
 
 
 def _whole(traffic: Traffic) -> pd.DataFrame:
@@ -120,6 +120,6 @@ def test_a_folder_of_one_object_a_file_reads_the_same(recorded: Traffic, tmp_pat
         folder = tmp_path / "logs" / f"2026-11-0{i % 3 + 1}"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{i:03d}.json").write_text(json.dumps(json.loads(line), indent=2), "utf-8")
-    again = read(tmp_path / "logs", out=tmp_path / "traffic")
+    again = read(tmp_path / "logs", out=tmp_path / "traffic", text=True)
     one, other = (_whole(t).sort_values("request_id", ignore_index=True) for t in (recorded, again))
     pd.testing.assert_frame_equal(one, other)

@@ -29,7 +29,7 @@ def _with(record: dict[str, Any], **changes: Any) -> dict[str, Any]:
 def _read(folder: Path, *records: dict[str, Any], **options: Any) -> Traffic:
     path = folder / "log.jsonl"
     path.write_text("".join(json.dumps(r) + "\n" for r in records), "utf-8")
-    return read(path, out=folder / "traffic", **options)
+    return read(path, out=folder / "traffic", **options, text=True)
 
 
 def _row(folder: Path, record: dict[str, Any], **options: Any) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def test_spend_logs_read_alike_from_json_and_csv(tmp_path: Path, twice: bool) ->
         writer = csv.DictWriter(file, list(cells))
         writer.writeheader()
         writer.writerow(cells)
-    from_csv = dict(read(tmp_path / "dump.csv", out=tmp_path / "csv").frame(*TRAFFIC.names).iloc[0])
+    from_csv = dict(read(tmp_path / "dump.csv", out=tmp_path / "csv", text=True).frame(*TRAFFIC.names).iloc[0])
     pd.testing.assert_series_equal(pd.Series(from_csv), pd.Series(from_json))
     assert from_csv["messages"] == '[{"role":"user","content":"Say hi"}]'
     assert from_csv["response"] == "Hi"
@@ -81,7 +81,7 @@ def test_a_json_array_reads_like_lines(tmp_path: Path) -> None:
     """One array of objects gives the rows that one object a line gives."""
     records = [_with(SPEND, request_id=f"r{i}") for i in range(5)]
     (tmp_path / "array.json").write_text(json.dumps(records, indent=1), "utf-8")
-    array = read(tmp_path / "array.json", out=tmp_path / "array").frame()
+    array = read(tmp_path / "array.json", out=tmp_path / "array", text=True).frame()
     pd.testing.assert_frame_equal(array, _read(tmp_path, *records).frame())
 
 
@@ -210,7 +210,7 @@ def test_repeated_ids_keep_the_first(tmp_path: Path) -> None:
     """The second row of one request id is set aside, also across files."""
     (tmp_path / "more.jsonl").write_text(json.dumps(_with(PAYLOAD, end_user="other")) + "\n", "utf-8")
     (tmp_path / "log.jsonl").write_text(json.dumps(PAYLOAD) + "\n", "utf-8")
-    traffic = read([tmp_path / "log.jsonl", tmp_path / "more.jsonl"], out=tmp_path / "t")
+    traffic = read([tmp_path / "log.jsonl", tmp_path / "more.jsonl"], out=tmp_path / "t", text=True)
     assert traffic.frame("user")["user"].tolist() == ["u-7"]
     assert traffic.quarantine["reason"].tolist() == ["request_id 'chatcmpl-f2' again; the first one is kept"]
     assert traffic.meta["files"] == {"log.jsonl": {"accepted": 1, "quarantined": 0}, "more.jsonl": {"accepted": 0, "quarantined": 1}}

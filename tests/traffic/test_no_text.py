@@ -1,4 +1,4 @@
-"""A reading without text: prompts and answers stay in the log, money and times are the same, and what is asked again is still known."""
+"""A reading without text, the default: prompts and answers stay in the log, money and times are the same, repeats are still known."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from support.litellm_records import PAYLOAD
 
 import planner
 from planner.errors import InputError, NeedsError
-from planner.policies import ExactCache, Plan
-from planner.schema import TRAFFIC
+from planner.policies import Compress, ExactCache, Plan
+from planner.schema import PARAMETERS, TRAFFIC
 from planner.traffic import Traffic, coverage, read
-from planner.traffic.prints import PARAMETERS, prints_of
-from planner.traffic.reopened import private_reading
+from planner.traffic.handle import WITH_TEXT
+from planner.traffic.prints import prints_of
+from planner.traffic.reopened import earlier_reading, private_reading
 
 _SAID = "Where is parcel 77?"
 
@@ -56,7 +57,7 @@ def _stored(traffic: Traffic) -> str:
 
 def test_no_word_of_it_is_in_the_folder(log: Path) -> None:
     """Neither rows nor rows that were set aside nor the header hold a prompt or an answer; place and reason stay."""
-    whole, bare = read(log), read(log, text=False)
+    whole, bare = read(log, text=True), read(log, text=False)
     assert _SAID in _stored(whole)
     assert "parcel" not in _stored(bare)
     assert set(bare.frame("text_state")["text_state"]) == {"none"}
@@ -66,7 +67,7 @@ def test_no_word_of_it_is_in_the_folder(log: Path) -> None:
 
 def test_all_else_is_as_it_was(log: Path) -> None:
     """Tokens, money, times, apps and every other column are those of a whole reading; so is what it costs."""
-    whole, bare = read(log), read(log, text=False)
+    whole, bare = read(log, text=True), read(log, text=False)
     same = [n for n in TRAFFIC.names if n not in ("messages", "response", "text_state", "cache_key")]
     assert whole.frame(*same).equals(bare.frame(*same))
     assert planner.audit(whole).total == planner.audit(bare).total
@@ -74,7 +75,7 @@ def test_all_else_is_as_it_was(log: Path) -> None:
 
 def test_the_key_is_equal_where_the_cache_takes_requests_for_equal(log: Path) -> None:
     """Without text, exact caching groups requests as with it: by messages and all that shapes the answer; logged keys are kept apart."""
-    whole, bare = read(log), read(log, text=False)
+    whole, bare = read(log, text=True), read(log, text=False)
     with_text, without = (np.unique(prints_of(t).request[:6], return_inverse=True)[1].tolist() for t in (whole, bare))
     relabelled = dict(zip(without, with_text, strict=True))
     assert [relabelled[k] for k in without] == with_text
@@ -110,7 +111,7 @@ def test_exact_caching_answers_the_same(log: Path) -> None:
     """A plan with an exact cache saves as much in a log without its text as in the whole one, and more than nothing."""
     log.write_text("".join(json.dumps({**r, "cache_key": "Cache OFF"}) + "\n" for r in _records()), "utf-8")
     cache = Plan((ExactCache(ttl_s=3_600, apps=("chat",)),))
-    logs = [read(log), read(log, text=False)]
+    logs = [read(log, text=True), read(log, text=False)]
     cost = [[planner.simulate(t, plan).cost().value for t in logs] for plan in (Plan(), cache)]
     assert cost[1][0] == cost[1][1]
     assert cost[1][0] < cost[0][0]
@@ -121,16 +122,16 @@ def test_coverage_says_how_to_have_the_rest(log: Path) -> None:
     bare = read(log, text=False)
     levers = coverage(bare).levers.set_index("lever")
     assert levers.loc["routing", "share_rows"] == 0
-    assert levers.loc["routing", "setting"] == "read the log again without --no-text"
+    assert levers.loc["routing", "setting"] == WITH_TEXT
     assert levers.loc["exact cache", "share_rows"] == 1
-    with pytest.raises(NeedsError, match="Read the log again without --no-text"):
+    with pytest.raises(NeedsError, match="Read the log with its text"):
         bare.require("routing", "messages")
 
 
 def test_text_and_names_may_both_stay_outside(log: Path) -> None:
     """Without text and redacted, users are hashes too, and keys still tell what was asked again."""
     both = read(log, text=False, redact=True)
-    assert not set(both.frame("user")["user"].dropna()) & set(read(log).frame("user")["user"].dropna())
+    assert not set(both.frame("user")["user"].dropna()) & set(read(log, text=True).frame("user")["user"].dropna())
     assert both.frame("cache_key")["cache_key"].nunique() == read(log, text=False).frame("cache_key")["cache_key"].nunique()
 
 
@@ -138,7 +139,6 @@ def test_text_and_names_may_both_stay_outside(log: Path) -> None:
     "asked",
     [
         {"redact": True},
-        {"text": False},
         {"mapping": {"app": "=x"}},
         {"app_from": "team"},
         {"format": "otel"},
@@ -147,37 +147,75 @@ def test_text_and_names_may_both_stay_outside(log: Path) -> None:
 )
 def test_what_a_folder_is_not_cannot_be_asked_of_it(log: Path, asked: dict[str, Any]) -> None:
     """A folder that was read before is opened as it is: an option that would have no effect is an error, and nothing is written."""
-    folder = read(log).folder
+    folder = read(log, text=True).folder
     with pytest.raises(InputError, match=f"{next(iter(asked))}.* for .*, which was read before and stays as it is"):
         read(folder, **asked)
     assert not Path("shared").exists()
 
 
+def test_text_cannot_be_asked_of_a_folder_without(log: Path) -> None:
+    """A reading that left its text in the log has none to give: who asks is told to read the log."""
+    with pytest.raises(InputError, match=r"text=True for .*, which was read before"):
+        read(read(log).folder, text=True)
+
+
 def test_what_a_folder_is_already_may_be_asked_of_it(log: Path) -> None:
     """The same options as those that it was read with are no error, and neither is its own place."""
-    asked: dict[str, Any] = {"redact": True, "text": False, "app_from": "key", "mapping": {"provider": "=openai"}}
+    asked: dict[str, Any] = {"redact": True, "text": True, "app_from": "key", "mapping": {"provider": "=openai"}}
     folder = read(log, **asked).folder
     assert read(folder, "litellm_payload", out=folder, **asked).folder == folder
     assert read(folder).folder == folder
 
 
-def test_a_private_reading_is_found_by_its_log(log: Path, tmp_path: Path) -> None:
-    """A reading that left something in the log is known by the log's place, wherever it was written; a whole one is none."""
+def test_nothing_is_copied_unless_it_is_asked_for(log: Path) -> None:
+    """By default no text is copied, and the folder knows how many requests had some; what reads prompts says how to have them."""
+    bare, whole = read(log), read(log, text=True)
+    assert "parcel" not in _stored(bare)
+    assert (bare.text_left, whole.text_left) == (9, 0)
+    whole.require_text("a router")
+    with pytest.raises(NeedsError, match=r"a router reads prompts, which stayed in the log.*planner read LOG --text"):
+        bare.require_text("a router")
+
+
+def test_a_log_that_has_no_text_is_not_said_to_have_left_any(log: Path) -> None:
+    """Where the log itself has neither prompts nor answers, reading it again would not help, and nothing says that it would."""
+    log.write_text("".join(json.dumps({**r, "messages": None, "response": None}) + "\n" for r in _records()), "utf-8")
+    bare = read(log)
+    assert bare.text_left == 0
+    bare.require_text("a router")
+    assert WITH_TEXT not in set(coverage(bare).levers["setting"])
+
+
+def test_what_a_router_reads_is_asked_for(log: Path) -> None:
+    """A plan that needs prompts, and labels drawn from a log, are refused on a reading that left them, with the way to have them."""
+    bare = read(log)
+    with pytest.raises(NeedsError, match="planner read LOG --text"):
+        planner.simulate(bare, Plan((Compress("rank"),)))
+    with pytest.raises(NeedsError, match="what is to be labelled reads prompts"):
+        planner.sample_labels(bare, ["gpt-5-mini"], 5.0)
+
+
+def test_a_redacted_reading_is_found_by_its_log(log: Path, tmp_path: Path) -> None:
+    """A reading that left names in the log is known by the log's place, wherever it was written; others are none."""
     assert private_reading(log) is None
-    read(log, out=tmp_path / "whole")
+    read(log, out=tmp_path / "whole", text=True)
+    read(log, out=tmp_path / "bare")
     assert private_reading(log) is None
-    read(log, out=tmp_path / "bare", text=False)
-    assert private_reading(log) == private_reading([tmp_path / "log.jsonl"]) == (tmp_path / "bare").resolve()
+    read(log, out=tmp_path / "hidden", redact=True)
+    assert private_reading(log) == private_reading([tmp_path / "log.jsonl"]) == (tmp_path / "hidden").resolve()
     assert private_reading("nothing-*.jsonl") is None
 
 
-def test_a_whole_copy_of_the_same_log_stands_before_a_private_reading(log: Path, tmp_path: Path) -> None:
-    """Where the log as it is now lies whole in .planner/traffic and reading opens that, no private reading is named; once gone, it is."""
-    read(log, out=tmp_path / "bare", redact=True)
-    other = read(log, app_from="team")
-    assert private_reading(log) == (tmp_path / "bare").resolve()
-    whole = read(log)
-    assert private_reading(log) is None
+def test_an_earlier_reading_is_found_by_its_log(log: Path) -> None:
+    """The reading in .planner/traffic of the files as they are now is found, one with text first; others are none."""
+    assert earlier_reading(log) is earlier_reading("nothing-*.jsonl") is None
+    read(log, app_from="team")
+    assert earlier_reading(log) is None
+    bare = read(log)
+    assert earlier_reading(log) == bare.folder
+    whole = read(log, text=True)
+    assert earlier_reading(log) == whole.folder
     shutil.rmtree(whole.folder)
-    assert other.folder.is_dir()
-    assert private_reading(log) == (tmp_path / "bare").resolve()
+    assert earlier_reading(log) == bare.folder
+    log.write_text(log.read_text("utf-8") + "\n", "utf-8")
+    assert earlier_reading(log) is None

@@ -15,13 +15,13 @@ from planner.traffic import read
 
 
 def _rows(name: str, folder: Path, **options: Any) -> dict[str, dict[str, Any]]:
-    traffic = read(SEEDS / name, out=folder / name, **options)
+    traffic = read(SEEDS / name, out=folder / name, **options, text=True)
     return {r["request_id"]: r for r in traffic.frame(*TRAFFIC.names).to_dict("records")}
 
 
 def test_the_providers_own_tokens_are_billed(tmp_path: Path) -> None:
     """Native counts decide, with cached and reasoning tokens inside them; more cached than prompt tokens is set aside."""
-    traffic = read(SEEDS / "openrouter.ndjson", out=tmp_path / "out")
+    traffic = read(SEEDS / "openrouter.ndjson", out=tmp_path / "out", text=True)
     assert traffic.frame(*TOKEN_BUCKETS).iloc[0].tolist() == [176, 1024, 0, 0, 18, 12]
     assert "1300, more than the 1200" in traffic.quarantine["reason"][0]
     assert len(traffic) + len(traffic.quarantine) == 8
@@ -72,4 +72,4 @@ def test_daily_sums_are_no_generations(tmp_path: Path) -> None:
     day = {"date": "2026-11-03", "model": "openai/gpt-5-mini", "provider_name": "OpenAI", "requests": 5, "prompt_tokens": 50, "usage": 0.01}
     path.write_text(json.dumps({"data": [day]}), "utf-8")
     with pytest.raises(InputError, match="one of the formats"):
-        read(path, out=tmp_path / "out")
+        read(path, out=tmp_path / "out", text=True)

@@ -24,7 +24,7 @@ from planner.traffic.records import Found
 @pytest.fixture(scope="module")
 def seed(tmp_path_factory: pytest.TempPathFactory) -> Traffic:
     """Read the export requests of reader_seeds/otel.ndjson."""
-    return read(SEEDS / "otel.ndjson", out=tmp_path_factory.mktemp("otel") / "out")
+    return read(SEEDS / "otel.ndjson", out=tmp_path_factory.mktemp("otel") / "out", text=True)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def _request(*spans: dict[str, Any]) -> dict[str, Any]:
 def _read(folder: Path, *requests: dict[str, Any], **options: Any) -> Traffic:
     path = folder / "spans.jsonl"
     path.write_text("".join(json.dumps(r) + "\n" for r in requests), "utf-8")
-    return read(path, out=folder / "out", **options)
+    return read(path, out=folder / "out", **options, text=True)
 
 
 def _chat(**more: Any) -> dict[str, Any]:
@@ -249,7 +249,7 @@ def test_a_pretty_printed_request_reads_like_a_line(tmp_path: Path) -> None:
     """One request, indented over many lines, gives the rows of its one-line form."""
     path = tmp_path / "pretty.json"
     path.write_text(json.dumps(_request(_span(1, _chat()), _span(2, _chat())), indent=2), "utf-8")
-    assert len(read(path, out=tmp_path / "pretty")) == 2
+    assert len(read(path, out=tmp_path / "pretty", text=True)) == 2
 
 
 def test_input_value_may_be_a_request_or_text() -> None:
@@ -276,7 +276,7 @@ def _mismatches(recorder: str, traffic: Traffic) -> list[str]:
 @pytest.mark.parametrize("recorder", RECORDED)
 def test_what_a_real_client_recorded_is_read_as_it_was_sent(recorder: str, tmp_path: Path) -> None:
     """The recordings in tests/data, of OpenTelemetry's openai instrumentation and of the Langfuse SDK, say what was sent, once a call."""
-    traffic = read(RECORDED[recorder], out=tmp_path / "out")
+    traffic = read(RECORDED[recorder], out=tmp_path / "out", text=True)
     assert traffic.meta["source_format"] == "otel"
     assert _mismatches(recorder, traffic) == []
     assert len(traffic.quarantine) == 1  # the agent around the calls
@@ -292,4 +292,4 @@ if live := [name for name in RECORDED if can_record(name)]:
         """Where the client is installed, what it writes today is read as what was sent."""
         out = tmp_path / "spans.jsonl"
         subprocess.run([sys.executable, repository / "tests/support/span_recorder.py", recorder, out], check=True, capture_output=True)
-        assert _mismatches(recorder, read(out, out=tmp_path / "traffic")) == []
+        assert _mismatches(recorder, read(out, out=tmp_path / "traffic", text=True)) == []

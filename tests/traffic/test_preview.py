@@ -32,7 +32,9 @@ def test_each_source_shows_what_reading_gives(tmp_path: Path) -> None:
     assert {"", "tag:app", "tag:team", "team", "key", "model_group", "metadata:prompt_version"} == set(shown["app_from"])
     assert [path.name for path in tmp_path.iterdir()] == ["log.jsonl"]
     for row in shown.to_dict("records"):
-        traffic = read(tmp_path / "log.jsonl", mapping=MAPPING, out=tmp_path / f"read-{row['app_from']}", app_from=row["app_from"] or None)
+        traffic = read(
+            tmp_path / "log.jsonl", mapping=MAPPING, out=tmp_path / f"read-{row['app_from']}", app_from=row["app_from"] or None, text=True
+        )
         frame = traffic.frame("app", "input_tokens", "cache_read_tokens", "output_tokens", "reasoning_tokens", "cache_write_5m_tokens")
         assert row["apps"] == frame["app"].nunique()
         assert row["unnamed"] == pytest.approx((frame["app"] == "default").mean())
@@ -79,7 +81,7 @@ def test_fields_that_name_an_app_are_found(tmp_path: Path, name: str, records: l
     shown = preview(tmp_path / name).set_index("app_from")
     assert {s for s in shown.index if s.partition(":")[0] in ("property", "metadata")} == set(fields)
     for source, named in fields.items():
-        apps = read(tmp_path / name, out=tmp_path / source, app_from=source).frame("app")["app"]
+        apps = read(tmp_path / name, out=tmp_path / source, app_from=source, text=True).frame("app")["app"]
         assert len({*apps} - {"default"}) == named
         assert shown.loc[source, "apps"] == apps.nunique()
         assert shown.loc[source, "unnamed"] == pytest.approx((apps == "default").mean())

@@ -56,7 +56,7 @@ def _everything(traffic: Traffic) -> str:
 
 def test_nothing_of_the_planted_is_left_anywhere(here: Path) -> None:
     """Neither rows nor rows that were set aside nor the header hold an address, a card, a key or a name; the marks say what was there."""
-    traffic = read(_log(here / "in"), redact=True)
+    traffic = read(_log(here / "in"), redact=True, text=True)
     left = _everything(traffic)
     assert not [s for s in (_MAIL, _CARD, _KEY, "person-", "session-of-carol") if s in left]
     assert "I am <EMAIL>, card <CARD>\\nkey <KEY>" in traffic.frame("messages")["messages"][0]
@@ -68,7 +68,7 @@ def test_nothing_of_the_planted_is_left_anywhere(here: Path) -> None:
 def test_only_texts_and_names_differ(here: Path) -> None:
     """Every other column is what it is without redaction; users, sessions, ids and cache keys are as many, and their ids stay ids."""
     log = _log(here / "in")
-    plain, hidden = read(log).frame(*TRAFFIC.names), read(log, redact=True).frame(*TRAFFIC.names)
+    plain, hidden = read(log, text=True).frame(*TRAFFIC.names), read(log, redact=True, text=True).frame(*TRAFFIC.names)
     hashes = ["user", "session_id", "cache_key", "request_id"]
     same = [n for n in TRAFFIC.names if n not in (*_TEXTS, *hashes)]
     assert plain[same].equals(hidden[same])
@@ -87,7 +87,7 @@ def _table(path: Path, rows: list[dict[str, Any]]) -> Path:
 @pytest.mark.parametrize("column", CLOSED)
 def test_a_column_that_passes_no_pattern_lets_in_known_words_only(here: Path, column: str) -> None:
     """A word that is none of the column's own is set aside with its row, so that nothing personal can stand there."""
-    traffic = read(_table(here / "log.jsonl", [{}, {column: "of ann@example.org"}]), redact=True)
+    traffic = read(_table(here / "log.jsonl", [{}, {column: "of ann@example.org"}]), redact=True, text=True)
     assert (len(traffic), len(traffic.quarantine)) == (1, 1)
     assert "ann@" not in _everything(traffic)
 
@@ -96,7 +96,7 @@ def test_a_column_that_passes_no_pattern_lets_in_known_words_only(here: Path, co
 def test_no_column_of_words_keeps_personal_data(here: Path, column: str) -> None:
     """An address in any column of free words is gone, whatever the column is for; two rows that differed in it are still two rows."""
     rows = [{column: f"of {who}@example.org"} for who in ("ann", "bob")]
-    traffic = read(_table(here / "log.jsonl", rows), redact=True)
+    traffic = read(_table(here / "log.jsonl", rows), redact=True, text=True)
     assert len(traffic) == 2
     assert "@example.org" not in _everything(traffic)
     if column in ("request_id", "app", "cache_key", "user", "session_id"):
@@ -109,7 +109,7 @@ def test_the_rows_own_names_leave_its_tags_and_ids(here: Path) -> None:
     tags = ["user:ann.smith", "session:CORP\\ann", "team:search", "ann.smithers", "joann.smith", "by ann.smith, CORP\\ann"]
     other = {**own, "request_id": "r9", "user": "bob", "app": "search", "tags": json.dumps(["user:bob", "of ann.smith"])}
     log = _table(here / "log.jsonl", [{**own, "tags": json.dumps(tags)}, other, {**own, "request_id": "r7", "tags": "user=ann.smith"}])
-    traffic = read(log, redact=True)
+    traffic = read(log, redact=True, text=True)
     rows = traffic.frame().to_dict("records")
     user, session = rows[0]["user"], rows[0]["session_id"]
     kept = ["team:search", "ann.smithers", "joann.smith"]
@@ -131,7 +131,7 @@ def test_what_formats_repeat_of_a_user_is_hidden(here: Path) -> None:
     paid = {**PAYLOAD, "request_tags": ["user:ann.smith"], "end_user": "ann.smith", "id": "ann.smith/7", "metadata": alias}
     (here / "litellm.jsonl").write_text(json.dumps(paid) + "\n", "utf-8")
     for name in ("bedrock", "litellm"):
-        traffic = read(here / f"{name}.jsonl", redact=True)
+        traffic = read(here / f"{name}.jsonl", redact=True, text=True)
         assert len(traffic) == 1
         assert "ann" not in _everything(traffic).replace("planner", "")
 
@@ -144,7 +144,7 @@ def test_reasons_lose_the_values_that_they_quote(here: Path) -> None:
         {"request_id": "Ann 7"},
         {"request_id": "Ann 7"},
     ]
-    traffic = read(_table(here / "log.jsonl", [{}, *bad]), redact=True)
+    traffic = read(_table(here / "log.jsonl", [{}, *bad]), redact=True, text=True)
     assert sorted(traffic.quarantine["reason"]) == [
         "input_tokens is '…', not a number",
         "latency_ms is '…'",
@@ -170,7 +170,7 @@ def test_no_reason_of_any_format_tells_a_value(here: Path, seed: Any) -> None:
             (out / other.name).write_bytes(other.read_bytes())
         with (out / path.name).open("a", encoding="utf-8") as file:
             file.writelines(json.dumps(d) + "\n" for d in damaged)
-        traffic = read(out, seed.format, redact=True)
+        traffic = read(out, seed.format, redact=True, text=True)
         assert len(traffic.quarantine) > 0
         assert not traffic.quarantine["reason"].str.contains("Smith").any()
         assert "Smith" not in json.dumps(traffic.meta["reasons"])
@@ -198,7 +198,7 @@ def test_file_names_are_redacted_and_stay_different(here: Path) -> None:
     (here / "in").mkdir()
     for who in ("ann", "bob"):
         (here / "in" / f"{who}@example.org.csv").write_text((SEEDS / "azure_llm.csv").read_text("utf-8") + "broken\n", "utf-8")
-    traffic = read(here / "in", redact=True)
+    traffic = read(here / "in", redact=True, text=True)
     names = ["<EMAIL>", "<EMAIL> (2)"]
     assert list(traffic.meta["files"]) == traffic.quarantine["file"].tolist() == names
     assert traffic.frame("request_id")["request_id"].str.replace(r":\d+$", "", regex=True).unique().tolist() == names
@@ -207,7 +207,7 @@ def test_file_names_are_redacted_and_stay_different(here: Path) -> None:
 
 def test_without_asking_texts_and_names_are_as_logged(here: Path) -> None:
     """The default changes nothing, and makes no salt."""
-    traffic = read(_log(here / "in"))
+    traffic = read(_log(here / "in"), text=True)
     assert _MAIL in traffic.frame("messages")["messages"][0]
     assert traffic.frame("user")["user"][0] == "person-0"
     assert not (here / ".planner" / "salt").exists()
@@ -215,17 +215,17 @@ def test_without_asking_texts_and_names_are_as_logged(here: Path) -> None:
 
 def test_a_user_is_the_same_in_every_reading(here: Path) -> None:
     """Two logs, read one after another, agree in the hash of a user; another salt gives another one."""
-    first, second = (read(_log(here / n, rows), redact=True).frame("user")["user"] for n, rows in (("a", 4), ("b", 8)))
+    first, second = (read(_log(here / n, rows), redact=True, text=True).frame("user")["user"] for n, rows in (("a", 4), ("b", 8)))
     assert set(first) == set(second)
     assert first[0] == hashed("person-0", salt_at(here / ".planner" / "salt") or b"")
     (here / ".planner" / "salt").unlink()
-    assert set(read(_log(here / "c", 10), redact=True).frame("user")["user"]).isdisjoint(first)
+    assert set(read(_log(here / "c", 10), redact=True, text=True).frame("user")["user"]).isdisjoint(first)
 
 
 def test_a_redacted_reading_has_a_folder_of_its_own(here: Path) -> None:
     """A log that was read in full is not given out for a redacted one."""
     log = _log(here / "in")
-    assert read(log).folder != read(log, redact=True).folder
+    assert read(log, text=True).folder != read(log, redact=True, text=True).folder
 
 
 @pytest.mark.parametrize("redact", [False, True])
@@ -235,7 +235,7 @@ def test_what_is_written_is_for_its_owner_alone(here: Path, redact: bool) -> Non
 
     old = os.umask(0o022)
     try:
-        identities(read(_log(here / "in"), redact=redact))
+        identities(read(_log(here / "in"), redact=redact, text=True))
     finally:
         os.umask(old)
     found = [(p, stat.S_IMODE(p.stat().st_mode)) for p in [here / ".planner", *(here / ".planner").rglob("*")]]
@@ -248,5 +248,5 @@ def test_a_file_that_is_no_salt_is_refused(here: Path) -> None:
     (here / ".planner").mkdir()
     (here / ".planner" / "salt").write_bytes(b"short")
     with pytest.raises(InputError, match="a salt of 32 bytes"):
-        read(_log(here / "in"), redact=True)
+        read(_log(here / "in"), redact=True, text=True)
     assert (here / ".planner" / "salt").read_bytes() == b"short"

@@ -70,7 +70,7 @@ def _read(text: str, name: str, suffix: str = ".jsonl") -> tuple[pd.DataFrame, p
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"log{suffix}"
         path.write_text(text, "utf-8", newline="")
-        traffic = read(path, name, out=Path(folder) / "out")
+        traffic = read(path, name, out=Path(folder) / "out", text=True)
         return traffic.frame(*TRAFFIC.names), traffic.quarantine
 
 
@@ -93,7 +93,7 @@ def test_sound_records_are_recognised_and_accepted(name: str, tmp_path: Path) ->
     """Detection picks the reader whose format it is, and every sound record is accepted."""
     path = tmp_path / "log.jsonl"
     path.write_text("".join(json.dumps(r) + "\n" for r in _numbered(SEEDS[name])), "utf-8")
-    traffic = read(path, out=tmp_path / "out")
+    traffic = read(path, out=tmp_path / "out", text=True)
     assert traffic.meta["source_format"] == name
     assert (len(traffic), len(traffic.quarantine)) == (_N, 0)
 
@@ -162,7 +162,7 @@ def test_any_bytes_are_read_or_refused_in_one_sentence(noise: bytes, suffix: str
         path = Path(folder) / f"log{suffix}"
         path.write_bytes(json.dumps(SEEDS["table"]).encode() + b"\n" + noise)
         try:
-            traffic = read(path, "table", out=Path(folder) / "out")
+            traffic = read(path, "table", out=Path(folder) / "out", text=True)
         except InputError:
             return
         assert len(traffic) >= 1

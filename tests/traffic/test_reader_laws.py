@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from benchmarks.reader_mutations import SEEDS, Found, Seed, attack, measure, seeds
 from planner.errors import InputError
+from planner.schema import TRAFFIC
 from planner.traffic import read
 from planner.traffic.reader import all_readers
 from planner.traffic.records import records
@@ -47,12 +48,24 @@ def test_every_reader_has_a_seed() -> None:
 @pytest.mark.parametrize("name", _ALL)
 def test_a_seed_is_recognised_and_read(name: str, tmp_path: Path) -> None:
     """Detection says which format it saw and why; naming that format reads the same."""
-    found = read(SEEDS / name, out=tmp_path / "found")
-    named = read(SEEDS / name, _ALL[name].format, out=tmp_path / "named")
+    found = read(SEEDS / name, out=tmp_path / "found", text=True)
+    named = read(SEEDS / name, _ALL[name].format, out=tmp_path / "named", text=True)
     assert found.meta["source_format"] == _ALL[name].format
     assert found.meta["detected"] != named.meta["detected"]
     assert found.arrow().equals(named.arrow())
     assert len(found) > 0
+
+
+@pytest.mark.parametrize("name", _ALL)
+def test_leaving_text_changes_nothing_else(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its text a log has the same rows, all other columns equal, the same lines set aside, and no prompt and no answer."""
+    monkeypatch.chdir(tmp_path)
+    whole, bare = (read(SEEDS / name, out=tmp_path / str(text), text=text) for text in (True, False))
+    same = [c for c in TRAFFIC.names if c not in ("messages", "response", "text_state", "cache_key")]
+    assert bare.arrow(*same).equals(whole.arrow(*same))
+    assert bare.quarantine[["file", "line"]].equals(whole.quarantine[["file", "line"]])
+    assert bare.filled("messages", "response") == ()
+    assert (bare.text_left > 0) == bool(whole.filled("messages", "response"))
 
 
 def test_no_record_is_claimed_by_two_formats() -> None:
@@ -70,7 +83,7 @@ def test_a_wrong_format_is_refused_or_sets_aside(name: str, tmp_path: Path) -> N
     """Reading a log as another format ends in one sentence or in counts that add up, never in another exception."""
     for other in all_readers():
         try:
-            traffic = read(SEEDS / name, other, out=tmp_path / other)
+            traffic = read(SEEDS / name, other, out=tmp_path / other, text=True)
         except InputError:
             continue
         assert traffic.meta["accepted"] + traffic.meta["quarantined"] + traffic.meta["joined"] > 0
@@ -104,7 +117,7 @@ def test_a_reader_that_loses_a_record_is_caught(tmp_path: Path) -> None:
     (tmp_path / "log").mkdir()
     line = json.dumps({"request_id": "a", "timestamp": "2026-11-03T09:00:00Z", "model": "m", "max_tokens": "Say hi"}) + "\n"
     (tmp_path / "log" / "log.ndjson").write_text(line.replace('"Say hi"', "5") + line.replace('"a"', '"b"'), "utf-8")
-    traffic = read(tmp_path / "log", "table", out=tmp_path / "out")
+    traffic = read(tmp_path / "log", "table", out=tmp_path / "out", text=True)
     seed = Seed("table", "table", ())
     assert broken(seed, tmp_path / "log", traffic) == ["a reason that tells what was said"]
     (tmp_path / "log" / "more.ndjson").write_text(line, "utf-8")

@@ -131,7 +131,7 @@ def test_a_real_reading_leaves_no_number_of_a_table(tmp_path: Path, monkeypatch:
         "messages": said,
     }
     Path("log.jsonl").write_text(json.dumps(row), "utf-8")
-    stored = json.loads(read("log.jsonl", "table", redact=True, out="o").frame("messages")["messages"][0])
+    stored = json.loads(read("log.jsonl", "table", redact=True, out="o", text=True).frame("messages")["messages"][0])
     assert stored[0]["content"] == "id phone city\n17 <PHONE> Berlin\n18 <PHONE> SF\n19 <PHONE> Berlin\nSan Francisco, CA 94105 <PHONE>"
 
 

@@ -17,7 +17,7 @@ TRACE = "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.6805900,37
 def test_a_stated_model_makes_money_assumed(tmp_path: Path, mapping: dict[str, str], evidence: str) -> None:
     """Naming the model of a trace by hand marks every dollar assumed; naming its app does not."""
     (tmp_path / "azure.csv").write_text(TRACE)
-    traffic = read(tmp_path / "azure.csv", mapping=mapping, out=tmp_path / "out")
+    traffic = read(tmp_path / "azure.csv", mapping=mapping, out=tmp_path / "out", text=True)
     assert traffic.meta["evidence"] == evidence
     if evidence == "assumed":
         assert "model 'gpt-4o' is stated, not logged" in traffic.meta["assumed"]

@@ -26,10 +26,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_what_is_written_elsewhere_is_listed_once(here: Path) -> None:
     """Readings, samples and labels outside .planner are listed in the order they were made, again and again the same; others are not."""
-    traffic = read(here / "log.csv")
+    traffic = read(here / "log.csv", text=True)
     assert listed() == []
     for _ in range(2):
-        read(here / "log.csv", out=here / "a")
+        read(here / "log.csv", out=here / "a", text=True)
         sampled(traffic, 1.0, "b")
     Labels.of(pd.DataFrame({"request_id": ["x"]}), pd.DataFrame({"request_id": ["x"], "model": ["m"], "quality": [1.0]})).save(here / "c")
     assert listed() == [here / "a", here / "desk" / "b", here / "c"]
@@ -46,5 +46,5 @@ def test_a_list_that_is_damaged_or_cannot_be_written_stops_nothing(here: Path) -
     WRITTEN.unlink()
     WRITTEN.parent.rmdir()
     WRITTEN.parent.write_text("", "utf-8")
-    assert len(read(here / "log.csv", out=here / "a")) == 9
+    assert len(read(here / "log.csv", out=here / "a", text=True)) == 9
     assert listed() == []

@@ -326,7 +326,7 @@ def test_propensities_come_through_reading(tmp_path: Path, kind: str) -> None:
         )
     (tmp_path / "log.jsonl").write_text("\n".join(map(json.dumps, lines)), "utf-8")
     mapping = {"quality": "metadata.spend_logs_metadata.score"} if kind == "litellm" else None
-    traffic = read(tmp_path / "log.jsonl", out=tmp_path / "out", mapping=mapping)
+    traffic = read(tmp_path / "log.jsonl", out=tmp_path / "out", mapping=mapping, text=True)
     found = off_policy(traffic, always("gpt-5-mini", ("gpt-5", "gpt-5-mini")))
     chosen = np.array([line["model"] == "gpt-5-mini" for line in lines]) if kind == "table" else None
     assert (found.requests, found.sessions, found.policies) == (400, 400, ("p1",))
