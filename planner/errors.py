@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "WITH_TEXT",
     "BundleError",
     "InputError",
     "MissingExtraError",
@@ -18,6 +19,9 @@ __all__ = [
     "PriceError",
     "did_you_mean",
 ]
+
+#: How a log is read whose prompts and answers were not asked for.
+WITH_TEXT = "read the log with its text (planner read LOG --text; in Python planner.read(LOG, text=True))"
 
 
 class PlannerError(Exception):

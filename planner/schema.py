@@ -19,6 +19,7 @@ __all__ = [
     "LABELS",
     "LABEL_ITEMS",
     "LEDGER",
+    "MADE_KEY",
     "PARAMETERS",
     "PURPOSES",
     "QUARANTINE",
@@ -38,6 +39,8 @@ STATUSES = ("ok", "transport", "rate_limit", "content", "validation", "cancelled
 TEXT_STATES = ("full", "cut", "none")
 #: What shapes an answer besides the messages: columns of TRAFFIC.
 PARAMETERS = ("model", "app", "max_tokens", "response_format", "has_tools", "reasoning_effort", "modalities")
+#: Begins a ``cache_key`` that no gateway logged: the hash of a whole prompt whose text was not copied.
+MADE_KEY = "text:"
 #: Why a call to a provider was made.
 PURPOSES = ("main", "retry", "hedge", "fallback", "verifier", "escalation", "compressor", "mirror")
 #: The exclusive token buckets [tokens]; the first four are input.
@@ -140,7 +143,7 @@ TRAFFIC = Table(
         Column("response", "string", "the answer's text, or JSON when it holds tool calls"),
         Column("text_state", "string", "full | cut | none", default="none"),
         Column("prompt_version", "string", "prompt template name and version"),
-        Column("cache_key", "string", "the gateway's response-cache key"),
+        Column("cache_key", "string", "the gateway's response-cache key, or text: and the hash of a prompt that was not copied"),
         Column("cache_hit", "bool", "answered from the gateway's response cache: no provider was called", default=False),
         Column("prefix_blocks", "list<int64>", "ids of the prompt's leading blocks, where the log gives them instead of text"),
         *_buckets("source"),

@@ -119,27 +119,31 @@ def traffic_at(log: str, quiet: bool, needs_text: str = "") -> Traffic:
     """Open a Traffic folder, or read a raw log without its text into ``.planner/``, once.
 
     What was read before is opened: a reading with text stands before one without. A log that was read redacted, and not otherwise, is not
-    read on the way: InputError names the folder of that reading. So does one that has no reading with text where ``needs_text`` says
-    what cannot do without.
+    read on the way: InputError names the folder of that reading. Where ``needs_text`` says what cannot do without, it says how to have it.
     """
     from planner.traffic import Traffic, read
     from planner.traffic.files import find
     from planner.traffic.reopened import earlier_reading, private_reading
 
-    before = Path(log) if (Path(log) / "traffic.json").is_file() else earlier_reading(log)
-    if before is None and (folder := private_reading(log)):
-        shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-        fix = f"use {shown}, or read the log as it is with planner read {log} and use the folder that it names"
+    needed = bool(needs_text)
+    if before := Path(log) if (Path(log) / "traffic.json").is_file() else earlier_reading(log, needed):
+        traffic = Traffic.open(before)
+    elif hidden := private_reading(log, needed):
+        shown = hidden.relative_to(Path.cwd()) if hidden.is_relative_to(Path.cwd()) else hidden
+        again = f"planner read {log}{' --text' if needed else ''}"
+        fix = f"use {shown}, or read the log as it is with {again} and use the folder that it names"
         raise InputError(f"{log}, which was read into {shown} redacted", "that folder", fix)
-    traffic = Traffic.open(before) if before else None
-    if needs_text and (traffic is None or (traffic.text_left and before != Path(log))):
+    elif needed:
         find(log)  # what is not there is said to be missing
-        fix = f"ask for it: planner read {log} --text, then the same command again"
-        raise InputError(f"{log}, whose prompts and answers were not copied", f"a log that was read with its text, for {needs_text}", fix)
-    if traffic is None:
+        ask = f"planner read {log} --text"
+        again = f"{ask} --redact, then give the folder that it names" if private_reading(log) else f"{ask}, then the same command again"
+        raise InputError(
+            f"{log}, whose prompts and answers were not copied", f"a log with its text, for {needs_text}", f"ask for it: {again}"
+        )
+    else:
         with told_when_broken_off(passing=False), bar("reading", quiet, unit="B") as progress:
             traffic = read(log, progress=progress)
-    elif needs_text:
+    if needed:
         traffic.require_text(needs_text)
     warn(traffic)
     return traffic

@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any, TypeAlias
 
+from planner.errors import WITH_TEXT
+
 __all__ = [
     "WIDTH",
     "Part",
@@ -53,7 +55,7 @@ _SPOKEN = (
     ("base_url=…", "--base-url URL"),
     ("budget_usd=…", "--budget USD"),
     ("redact=True", "--redact"),
-    ("(planner read LOG --text; in Python planner.read(LOG, text=True))", "(planner read LOG --text)"),
+    (WITH_TEXT[1:], WITH_TEXT[1:].partition("; in Python")[0] + ")"),
     ("text=True", "--text"),
 )
 _RENAME = re.compile(r"models=\{'([^']*)': \.\.\.\}")

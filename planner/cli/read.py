@@ -114,9 +114,10 @@ def read(
     asked |= {"redact": redact, "text": text or sample_text, "allow_twice": allow_twice}
     steps: dict[str, Any] = {"sessions": sessions, "sample": sample, "text_only": sample_text, "quiet": quiet or json}
     if any(shaping.values()):
-        check(sessions, sample, sample_text, text=text or sample_text)
+        was_read = len(paths) == 1 and (Path(paths[0]) / "traffic.json").is_file()
+        check(sessions, sample, sample_text, text=text or sample_text or was_read)
         with passing() as folder:
-            place = None if len(paths) == 1 and (Path(paths[0]) / "traffic.json").is_file() else folder / "read"
+            place = None if was_read else folder / "read"
             traffic = shaped(_log(paths, place, asked, quiet or json, place is not None), out, folder, **steps)
     else:
         traffic = _log(paths, out, asked, quiet or json)

@@ -68,7 +68,7 @@ def _of_app(context: Context, app: str) -> tuple[object, ...] | None:
     names = ", ".join(m for _, m in options)
     price = labels * _mean_usd(context, rows, [o for o in options if o[1] != usual])
     meaning = "upper bound, not a saving: every request on its cheapest feasible candidate"
-    whole = int((context.request_key[rows] != 0).sum())
+    whole = int(context.rows.full_text[rows].sum())
     return (app, names, bound.value, bound.low, bound.high, "assumed", labels, price, whole, meaning)
 
 

@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from planner import formats
-from planner.errors import InputError, NeedsError, PriceError, did_you_mean
+from planner.errors import WITH_TEXT, InputError, NeedsError, PriceError, did_you_mean
 from planner.policies.base import Lever, RowLever
 from planner.router import Router
-from planner.traffic.handle import WITH_TEXT
 
 __all__ = ["Plan"]
 

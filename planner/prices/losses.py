@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from planner.errors import PriceError
 from planner.prices.money import weighted
 from planner.prices.provider_rules import prompt_cache
+from planner.schema import MADE_KEY
 
 if TYPE_CHECKING:
     from planner.prices.audit import Audit
@@ -71,6 +72,7 @@ def _retries(audit: Audit, attempts: NDArray[np.int64]) -> Loss:
 
 def _repeats(audit: Audit, key: pd.Series[str]) -> Loss:
     """Sum what was paid to ask the same thing again, by the gateway's own cache key."""
+    key = key.mask(key.str.startswith(MADE_KEY, na=False))
     repeat = (key.notna() & key.duplicated() & ~audit.hit).to_numpy()
     meaning = "at most: asked before under the same cache key, yet not answered from the response cache"
     lost: NDArray[np.int64] | str = audit.spend_pusd

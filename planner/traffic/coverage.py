@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from planner.errors import InputError
-from planner.traffic.handle import WITH_TEXT, Traffic
+from planner.errors import WITH_TEXT, InputError
+from planner.schema import MADE_KEY
+from planner.traffic.handle import Traffic
 from planner.traffic.sampling import heaviest, limits, needs_every_row, too_thin, units_of
 
 __all__ = ["Coverage", "coverage"]
@@ -171,6 +172,7 @@ def _money(frame: pd.DataFrame, cost_usd: NDArray[np.float64] | None, sampled: b
 def _facts(frame: pd.DataFrame, blocks: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
     """Return per property of a row a mask; ``requests`` is all of them."""
     known = {c: frame[c].notna().to_numpy() for c in frame.columns}
+    made = frame["cache_key"].str.startswith(MADE_KEY, na=False).to_numpy(bool)
     state = frame["text_state"].to_numpy()
     sizes = frame["session_id"].map(frame["session_id"].value_counts()).to_numpy(float)
     cache = frame[["cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens"]].to_numpy().sum(axis=1)
@@ -193,7 +195,8 @@ def _facts(frame: pd.DataFrame, blocks: NDArray[np.bool_]) -> dict[str, NDArray[
         "latency": known["latency_ms"],
         "stream": frame["stream"].to_numpy(bool),
         "first-token time": known["ttft_ms"],
-        "cache key": known["cache_key"],
+        "cache key": known["cache_key"] & ~made,
+        "prompt's hash": made,
         "prompt version": known["prompt_version"],
         "propensities": known["action_propensities"],
         "quality": known["quality"],
@@ -234,7 +237,7 @@ def _levers(
     failing = facts["requests"] if facts["failed"].any() else ~facts["requests"]
     needs = {
         "routing": (full & tokens, "full text, tokens", text_gap),
-        "exact cache": (full | facts["cache key"], "full text or cache key", text_gap),
+        "exact cache": (full | facts["cache key"] | facts["prompt's hash"], "full text or cache key", text_gap),
         "semantic cache": (full, "full text", text_gap),
         "prompt cache": ((full | facts["prefix blocks"]) & tokens, "full text or prefix blocks, tokens", text_gap),
         "compression": (full & tokens, "full text, tokens", text_gap),

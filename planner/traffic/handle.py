@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from planner import formats
-from planner.errors import InputError, NeedsError
+from planner.errors import WITH_TEXT, InputError, NeedsError
 from planner.schema import QUARANTINE, TRAFFIC, Table
 from planner.traffic.contract import complete
 from planner.traffic.derived import Piece, opened, stored
@@ -35,10 +35,7 @@ from planner.traffic.files import owned_file, owned_folder
 from planner.traffic.under_way import alone
 from planner.traffic.written import noted
 
-__all__ = ["WITH_TEXT", "Traffic", "TrafficWriter"]
-
-#: How a log is read whose texts were not asked for.
-WITH_TEXT = "read the log with its text (planner read LOG --text; in Python planner.read(LOG, text=True))"
+__all__ = ["Traffic", "TrafficWriter"]
 
 _DATA, _QUARANTINE, _HEADER = "traffic.parquet", "quarantine.parquet", "traffic.json"
 #: Rows of a row group at most: what ``take`` holds at a time.
@@ -181,7 +178,7 @@ class Traffic:
     @property
     def text_left(self) -> int:
         """Of how many requests the log had texts that were not copied, since nobody asked for them."""
-        return int(self.meta.get("text_left", 0))
+        return min(int(self.meta.get("text_left", 0 if self.meta.get("text", True) else len(self))), len(self))
 
     def require_text(self, what: str) -> None:
         """Raise NeedsError where texts that ``what`` reads stayed in the log: it would see requests without any."""

@@ -268,7 +268,7 @@ def _meta(a: Traffic, b: Traffic, told: _Told, window_s: float) -> dict[str, Any
         "evidence": EVIDENCE[max(codes)],
         "mapping": {},
         "app_from": a.meta.get("app_from"),
-        **header_of(a, b),
+        **header_of(a, b, told.fields["messages"].total()),
         "first": told.first.isoformat() if told.first else None,
         "last": told.last.isoformat() if told.last else None,
         "joined": pairs,

@@ -66,14 +66,15 @@ def refuse_other_draws(a: Traffic, b: Traffic, partner: Ints) -> None:
         )
 
 
-def header_of(a: Traffic, b: Traffic) -> dict[str, Any]:
+def header_of(a: Traffic, b: Traffic, with_text: int) -> dict[str, Any]:
     """Return what a joined log's header keeps of its two: what stayed outside, draws, rebuilt conversations, that calls may look alike.
 
-    Texts that one of the two sampled count as sampled, though the other may have them.
+    ``with_text`` requests of the joined log have a prompt. Texts that one of the two sampled count as sampled, though the other may have
+    them.
     """
     redacted, text = bool(a.meta.get("redacted")), any(log.meta.get("text", True) for log in (a, b))
     private = [p for log in (a, b) for p in log.meta.get("private", ())] if redacted else []
-    left = 0 if text else max(log.text_left for log in (a, b))
+    left = max(0, max(log.text_left for log in (a, b)) - with_text)
     drawn = max((a.meta.get("samples", []), b.meta.get("samples", [])), key=len)
     rebuilt = b.meta.get("sessions") or a.meta.get("sessions")  # the second log's hold where both have them
     outside = {"redacted": redacted, "text": text, "text_left": left, "private": private}

@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from planner.errors import InputError
-from planner.schema import PARAMETERS, TEXT_STATES, TRAFFIC
+from planner.schema import MADE_KEY, PARAMETERS, TEXT_STATES, TRAFFIC
 from planner.traffic.files import owned_folder
 from planner.traffic.reader import Options, Row
 from planner.traffic.reasons import unquoted
@@ -40,8 +40,7 @@ _NAMES = ("user", "session_id")
 _WORDS = tuple(
     c.name for c in TRAFFIC.columns if c.type == "string" and c.name not in (*CLOSED, *_NAMES, "request_id", "app", "cache_key", "tags")
 )
-#: What holds texts, and what says how much of them there is; what shapes an answer besides them where a row does not say.
-_TEXTUAL = ("messages", "response", "text_state", "cache_key")
+#: What shapes an answer besides the messages where a row does not say.
 _DEFAULTS = {c.name: c.default for c in TRAFFIC.columns if c.name in PARAMETERS}
 _STRING = (str, type(None))
 _SALT_BYTES, _HASH_BYTES = 32, 12
@@ -97,7 +96,7 @@ class Door:
 
     redact: bool = False
     text: bool = True
-    salt: bytes = b""
+    salt: bytes = field(default=b"", repr=False)
 
     @classmethod
     def of(cls, options: Options) -> Door:
@@ -122,17 +121,14 @@ class Door:
         ``prints.Prints.request`` hangs on, where the gateway has not logged a key of its own. What breaks a law of the table stays, so
         that the row is refused.
         """
-        messages, response, state, key = map(row.get, _TEXTUAL)
-        if isinstance(messages, _STRING) and isinstance(response, _STRING) and (state is None or state in TEXT_STATES):
-            row["cache_key"] = self._key(row, messages, key) if state == "full" or key else None
+        messages, response, key = (_word(row.get(name)) for name in ("messages", "response", "cache_key"))
+        state = row.get("text_state")
+        if all(isinstance(word, _STRING) for word in (messages, response, key)) and (state is None or state in TEXT_STATES):
+            whole = messages if state == "full" else None
+            made = MADE_KEY + self._hash(whole + _told(*map(row.get, PARAMETERS))) if whole else None
+            row["cache_key"] = self._hash(key) if key else made
             row["messages"], row["response"], row["text_state"] = None, None, TEXT_STATES[-1]
         return bool(messages or response)
-
-    def _key(self, row: Row, messages: str | None, logged: Any) -> str | None:
-        """Return the hash of a logged key, or one of all that shapes an answer."""
-        if isinstance(logged, str) and logged:
-            return self._hash(logged)
-        return None if messages is None else self._hash(messages + _told(*map(row.get, PARAMETERS)))
 
     def rows(self, table: pa.Table) -> pa.Table:
         """Return accepted rows (columns of ``schema.TRAFFIC``) as they are written; ``leave`` took out texts that stay outside."""
@@ -200,6 +196,11 @@ class Door:
         return text
 
 
+def _word(value: Any) -> Any:
+    """Return text as text, also where a file had it as bytes, and anything else as it is."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
 def _told(*values: Any) -> str:
     """Return in words what shapes an answer, the values of PARAMETERS."""
     try:
@@ -210,7 +211,9 @@ def _told(*values: Any) -> str:
 
 @lru_cache(maxsize=4_096)
 def _in_words(values: tuple[Any, ...]) -> str:
-    return f"\n{[default if v is None else v for v, default in zip(values, map(_DEFAULTS.get, PARAMETERS), strict=True)]}"
+    """Write values that are equal alike: equal ones are remembered as one."""
+    told = [default if v is None else v for v, default in zip(values, map(_DEFAULTS.get, PARAMETERS), strict=True)]
+    return f"\n{[v if isinstance(v, str) or v is None else float(v) for v in told]}"
 
 
 #: Lets everything in.

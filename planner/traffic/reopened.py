@@ -47,27 +47,31 @@ def prints_of_files(files: Sequence[Path]) -> list[str]:
     return [hashlib.sha256(str(f.resolve()).encode("utf-8", "surrogatepass")).hexdigest()[:_PRINT_CHARS] for f in files[:_MOST_FILES]]
 
 
-def earlier_reading(source: Source) -> Path | None:
-    """Return the folder in ``.planner/traffic/`` into which ``source``, as its files are now, was read whole or without its text.
+def earlier_reading(source: Source, text: bool = False) -> Path | None:
+    """Return the folder in ``.planner/traffic/`` into which ``source``, as its files are now, was read as it is.
 
-    One with text stands before one without; None where there is neither, or no file.
+    A reading with text stands before one without, which is none where ``text`` is needed and there was some. None, too, without files.
     """
     try:
         files = find(source)
     except InputError:  # reading says it better
         return None
-    places = (HOME / "traffic" / identity(files, "auto", Options(text=text)) for text in (True, False))
-    return next((folder for folder in places if (folder / "traffic.json").is_file()), None)
+    places = (HOME / "traffic" / identity(files, "auto", Options(text=copied)) for copied in (True, False))
+    found = (folder for folder in places if (folder / "traffic.json").is_file())
+    return next((folder for folder in found if not (text and Traffic.open(folder).text_left)), None)
 
 
-def private_reading(source: Source) -> Path | None:
-    """Return a folder into which any file of ``source`` was read redacted, None where there is none."""
+def private_reading(source: Source, text: bool = False) -> Path | None:
+    """Return a folder into which any file of ``source`` was read redacted (with its ``text``), None where there is none."""
     try:
         wanted = set(prints_of_files(find(source)))
     except InputError:
         return None
-    folders = [*sorted((HOME / "traffic").glob("*")), *listed()]
-    return next((folder for folder in folders if wanted.intersection(_header(folder).get("private", ()))), None)
+    for folder in (*sorted((HOME / "traffic").glob("*")), *listed()):
+        header = _header(folder)
+        if header.get("redacted") and wanted.intersection(header.get("private", ())) and (header.get("text") or not text):
+            return folder
+    return None
 
 
 def _header(folder: Path) -> dict[str, Any]:

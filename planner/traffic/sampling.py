@@ -57,8 +57,10 @@ def sampled(traffic: Traffic, share: float, out: str | Path | None = None, *, se
     text_only: keep every row with its tokens and cost, and drop messages and answers of the others (``text_state`` none): money stays
         measured on all rows, weights stay as they are.
 
-    Raises InputError for a share outside (0, 1], and when nothing would be kept.
+    Raises InputError for a share outside (0, 1], and when nothing would be kept; NeedsError for texts that stayed in the log.
     """
+    if text_only:
+        traffic.require_text("keeping the text of a share")
     if not 0 < share <= 1:
         raise InputError(f"share={share!r}", "a number above 0 and at most 1", "for example 0.02, in the shell 2%")
     before = traffic.meta.get("samples", [])

@@ -70,8 +70,9 @@ def sessions_of(traffic: Traffic, hours: float = HOURS, progress: Progress | Non
     hours: how long before it the other one may have been answered [h].
     progress: called with rows done and in all while text is read.
 
-    Raises InputError when ``hours`` is not above 0.
+    Raises InputError when ``hours`` is not above 0, NeedsError where the prompts stayed in the log.
     """
+    traffic.require_text("finding conversations")
     if not hours > 0:
         raise InputError(f"hours={hours!r}", "hours above 0", f"by default {HOURS:g}")
     made = traffic.derived(VERSION, lambda: _made(traffic, progress))

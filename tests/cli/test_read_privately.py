@@ -134,15 +134,31 @@ def test_a_verb_that_needs_prompts_says_how_to_have_them(planner: Callable[..., 
     draw = ("labels", "sample", log, "--candidate", "gpt-5-mini", "--budget", "0.05", "--out", "work")
     ran = planner(*draw, cwd=tmp_path)
     assert ran.code == 2
-    assert f"ask for it: planner read {log} --text" in ran.err.replace("\n", " ").lower() or "--text" in ran.err
+    assert f"Ask for it: planner read {log} --text, then the same command again." in " ".join(ran.err.split())
     assert not (tmp_path / ".planner" / "traffic").exists()
-    bare = planner("read", log, "--out", "bare", cwd=tmp_path)
-    assert bare.code == 0
+    assert planner("read", log, "--out", "bare", cwd=tmp_path).code == 0
     refused = planner("labels", "sample", "bare", *draw[3:], cwd=tmp_path)
     assert refused.code == 2
-    assert "read the log with its text (planner read LOG --text)" in " ".join(refused.err.split()).replace("Read", "read")
+    assert "Read the log with its text (planner read LOG --text)." in " ".join(refused.err.split())
     assert planner("read", log, "--text", cwd=tmp_path).code == 0
-    assert "--text" not in planner(*draw, cwd=tmp_path).err
+    again = planner(*draw, cwd=tmp_path)
+    assert "text" not in again.err
+
+
+def test_text_of_a_redacted_log_is_asked_for_redacted(planner: Callable[..., Any], tmp_path: Path) -> None:
+    """Who read a log redacted is not told to copy it as it is: the command that is named redacts, and its folder is named after it."""
+    log = _log(tmp_path / "log.jsonl", 60)
+    draw = ("labels", "sample", log, "--candidate", "gpt-5-mini", "--budget", "0.05", "--out", "work")
+    planner("read", log, "--redact", "--out", "hidden", cwd=tmp_path)
+    ran = planner(*draw, cwd=tmp_path)
+    assert f"Ask for it: planner read {log} --text --redact, then give the folder that it names." in " ".join(ran.err.split())
+    planner("read", log, "--redact", "--text", "--out", "marked", cwd=tmp_path)
+    assert "Use marked, or read the log as it is" in " ".join(planner(*draw, cwd=tmp_path).err.split())
+
+
+def test_conversations_of_a_folder_with_text_are_rebuilt(planner: Callable[..., Any], twice_read: Path, tmp_path: Path) -> None:
+    """A folder that holds its text needs no --text to rebuild conversations."""
+    assert planner("read", "whole", "--sessions", "--out", tmp_path / "rebuilt", cwd=twice_read).code == 0
 
 
 def test_a_log_that_was_read_redacted_is_not_copied_by_the_next_verb(planner: Callable[..., Any], tmp_path: Path) -> None:

@@ -12,13 +12,15 @@ import pytest
 from support.litellm_records import PAYLOAD
 
 import planner
-from planner.errors import InputError, NeedsError
+from planner.errors import WITH_TEXT, InputError, NeedsError
 from planner.policies import Compress, ExactCache, Plan
-from planner.schema import PARAMETERS, TRAFFIC
+from planner.schema import MADE_KEY, PARAMETERS, TRAFFIC
 from planner.traffic import Traffic, coverage, read
-from planner.traffic.handle import WITH_TEXT
 from planner.traffic.prints import prints_of
+from planner.traffic.privacy import Door, _in_words
 from planner.traffic.reopened import earlier_reading, private_reading
+from planner.traffic.sampling import sampled
+from planner.traffic.sessions import rebuilt
 
 _SAID = "Where is parcel 77?"
 
@@ -71,6 +73,7 @@ def test_all_else_is_as_it_was(log: Path) -> None:
     same = [n for n in TRAFFIC.names if n not in ("messages", "response", "text_state", "cache_key")]
     assert whole.frame(*same).equals(bare.frame(*same))
     assert planner.audit(whole).total == planner.audit(bare).total
+    assert planner.audit(whole).losses.equals(planner.audit(bare).losses)
 
 
 def test_the_key_is_equal_where_the_cache_takes_requests_for_equal(log: Path) -> None:
@@ -195,6 +198,70 @@ def test_what_a_router_reads_is_asked_for(log: Path) -> None:
         planner.sample_labels(bare, ["gpt-5-mini"], 5.0)
 
 
+def test_advice_on_a_log_that_left_its_text_says_so(log: Path) -> None:
+    """Recommendations do not call a request whole whose prompt stayed in the log, nor the log one without text."""
+    notes = " ".join(planner.recommend(read(log)).notes)
+    assert f"Prompts stayed in the log, so that no prompt cache and no router can be judged: {WITH_TEXT}." in notes
+    assert "neither text nor prefix blocks" not in notes
+
+
+def test_conversations_and_shares_of_text_need_it(log: Path) -> None:
+    """What finds conversations by their words, and what keeps some words, refuse a reading without any."""
+    bare = read(log)
+    with pytest.raises(NeedsError, match="finding conversations reads prompts"):
+        rebuilt(bare)
+    with pytest.raises(NeedsError, match="keeping the text of a share reads prompts"):
+        sampled(bare, 0.5, text_only=True)
+    assert len(sampled(bare, 1.0)) == len(bare)
+
+
+def test_a_join_with_a_reading_that_left_its_text_has_left_it(log: Path, tmp_path: Path) -> None:
+    """The joined log has left as much as the one that left more has, but for what the other one brought."""
+    plain = [{**r, "messages": None, "response": None, "cache_key": "Cache OFF"} for r in _records()]
+    (tmp_path / "books.jsonl").write_text("".join(json.dumps(r) + "\n" for r in plain), "utf-8")
+    books = read("books.jsonl", text=True)
+    left = planner.join(books, read(log), tmp_path / "left")
+    assert (left.has_text, left.text_left) == (False, 9)
+    whole = planner.join(books, read(log, text=True), tmp_path / "whole")
+    assert (whole.has_text, whole.text_left) == (True, 0)
+
+
+def test_a_key_is_one_of_the_prompt_or_of_the_gateway(log: Path) -> None:
+    """A key that was made of a prompt says so, and is none of the gateway's: only those are misses of its cache."""
+    keys = read(log).frame("cache_key")["cache_key"]
+    assert keys.str.startswith(MADE_KEY).tolist() == [True] * 6 + [False] * 2 + [True]
+
+
+@pytest.mark.parametrize(
+    ("row", "same"),
+    [
+        ({"max_tokens": 5.0}, True),
+        ({"has_tools": 0}, True),
+        ({"response_format": "text", "has_tools": None}, True),
+        ({"max_tokens": 6}, False),
+        ({"messages": b'["q"]'}, True),
+    ],
+)
+def test_equal_values_make_equal_keys(row: dict[str, Any], same: bool) -> None:
+    """A key hangs on what a value means, not on how it is written, nor on which one came first."""
+    plain = {"messages": '["q"]', "text_state": "full", "model": "m", "app": "a", "max_tokens": 5, "has_tools": False}
+    door = Door(text=False, salt=b"salt")
+    for first, second in ((plain, {**plain, **row}), ({**plain, **row}, plain)):
+        _in_words.cache_clear()
+        rows = [dict(first), dict(second)]
+        assert all(door.leave(r) for r in rows)
+        assert (rows[0]["cache_key"] == rows[1]["cache_key"]) == same
+        assert all(r["messages"] is r["response"] is None for r in rows)
+
+
+def test_what_breaks_a_law_is_left_to_be_refused() -> None:
+    """A text, key or state of another type stays in the row, where the laws of the table find it."""
+    for wrong in ({"messages": 7}, {"response": ["x"]}, {"cache_key": 7}, {"text_state": "half"}):
+        row = {"messages": "[]", "text_state": "full", **wrong}
+        Door(text=False, salt=b"salt").leave(row)
+        assert row == {"messages": "[]", "text_state": "full", **wrong}
+
+
 def test_a_redacted_reading_is_found_by_its_log(log: Path, tmp_path: Path) -> None:
     """A reading that left names in the log is known by the log's place, wherever it was written; others are none."""
     assert private_reading(log) is None
@@ -204,6 +271,9 @@ def test_a_redacted_reading_is_found_by_its_log(log: Path, tmp_path: Path) -> No
     read(log, out=tmp_path / "hidden", redact=True)
     assert private_reading(log) == private_reading([tmp_path / "log.jsonl"]) == (tmp_path / "hidden").resolve()
     assert private_reading("nothing-*.jsonl") is None
+    assert private_reading(log, text=True) is None
+    read(log, out=tmp_path / "marked", redact=True, text=True)
+    assert private_reading(log, text=True) == (tmp_path / "marked").resolve()
 
 
 def test_an_earlier_reading_is_found_by_its_log(log: Path) -> None:
