@@ -122,7 +122,7 @@ def traffic_at(log: str, quiet: bool, needs_text: str = "") -> Traffic:
     read on the way: InputError names the folder of that reading. Where ``needs_text`` says what cannot do without, it says how to have it.
     """
     from planner.traffic import Traffic, read
-    from planner.traffic.files import find
+    from planner.traffic.preview import has_texts
     from planner.traffic.reopened import earlier_reading, private_reading
 
     needed = bool(needs_text)
@@ -133,8 +133,7 @@ def traffic_at(log: str, quiet: bool, needs_text: str = "") -> Traffic:
         again = f"planner read {log}{' --text' if needed else ''}"
         fix = f"use {shown}, or read the log as it is with {again} and use the folder that it names"
         raise InputError(f"{log}, which was read into {shown} redacted", "that folder", fix)
-    elif needed:
-        find(log)  # what is not there is said to be missing
+    elif needed and has_texts(log):
         ask = f"planner read {log} --text"
         again = f"{ask} --redact, then give the folder that it names" if private_reading(log) else f"{ask}, then the same command again"
         raise InputError(

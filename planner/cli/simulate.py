@@ -78,7 +78,7 @@ def simulate(
     router = Router.load(bundle) if bundle else None
     arguments = options.arguments()
     home = options.reference or (router.reference if router else None)
-    traffic = _traffic(log, table, home, arguments["expected_output"] or {}, silent)
+    traffic = _traffic(log, table, home, arguments["expected_output"] or {}, bundle is not None, silent)
     dollars = beside(traffic, book_of(options.prices), contract, invoice, invoice_cost, sku)
     table = matched(table, traffic, options.model, router) if table is not None and log else table
     training = training_of(traffic, table, router, arguments, options.prices, silent) if table is not None else None
@@ -92,10 +92,12 @@ def simulate(
     show([*parts[:1], *dollars, *parts[1:], _twice(world)], json)
 
 
-def _traffic(log: str | None, labels: Labels | None, reference: str | None, output: Mapping[str, float], quiet: bool) -> Traffic:
+def _traffic(
+    log: str | None, labels: Labels | None, reference: str | None, output: Mapping[str, float], bundle: bool, quiet: bool
+) -> Traffic:
     """Open the log, or write the labelled requests, answered by ``reference``, as one under ``.planner/``."""
     if log:
-        return traffic_at(log, quiet, "a router")
+        return traffic_at(log, quiet, "a router" if labels or bundle else "")
     if labels is None:
         raise InputError("neither a log nor --labels", "requests to simulate", "for example: planner simulate LOG --labels LABELS")
     if reference is None:

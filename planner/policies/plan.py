@@ -85,13 +85,20 @@ them, or give them different apps.
         """SHA-256 of what the plan does; its name does not count."""
         return hashlib.sha256(json.dumps(self.payload()["levers"], sort_keys=True).encode()).hexdigest()
 
-    def check(self, apps: Collection[str], models: Collection[str], columns: Collection[str], providers: Collection[str] = ()) -> None:
+    def check(
+        self,
+        apps: Collection[str],
+        models: Collection[str],
+        columns: Collection[str],
+        providers: Collection[str] = (),
+        text_left: bool = False,
+    ) -> None:
         """Check the plan against a log and a price book, before anything runs.
 
         Parameters
         ----------
         apps: of the log. models: that have a price or answered in the log. columns: of the log, those that are filled.
-        providers: whose limits a plan may name in place of a model.
+        providers: whose limits a plan may name in place of a model. text_left: the log had texts that were not copied.
 
         A route's apps are those its router was trained for: one of them in the log is enough.
         Raises InputError for an app, PriceError for a model, each with the nearest known names; NeedsError for columns.
@@ -107,7 +114,7 @@ them, or give them different apps.
                     raise PriceError(f"{place} with model {model!r}", "a known model", did_you_mean(model, [*models, *providers]))
             missing = [c.replace("|", " or ") for c in lever.needs if not set(c.split("|")) & set(columns)]
             if missing:
-                text = any("messages" in column for column in missing)
+                text = text_left and any("messages" in column for column in missing)
                 fix = f"leave the lever out{f', or {WITH_TEXT}' if text else ''}"
                 raise NeedsError(f"{place} needs {', '.join(missing)}, which this log does not have", fix=fix)
 

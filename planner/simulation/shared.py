@@ -93,6 +93,8 @@ def _similar(
     place = np.empty(len(asked), np.int64)
     place[asked.row] = np.arange(len(asked))
     mine = np.flatnonzero(covered & (asked.asks[place[at]] >= 0))
+    if not len(mine):
+        return
     found = asked.neighbours(lever.threshold).take(place[at[mine]])
     first = int(key.max(initial=-1)) + 1
     key[mine] = asked.asks[place[at[mine]]] + first

@@ -154,7 +154,8 @@ def _check(world: World, plan: Plan, apps: Sequence[str], logged: Sequence[str],
     shared = [lever.key for lever in plan.levers if lever.key != "retry" or getattr(lever, "budget", None) is not None]
     if world.traffic.meta.get("samples") and (said := needs_every_row(world.traffic, shared)):
         raise NeedsError(" ".join(said), fix="simulate it on the whole log, or leave the lever out")
-    plan.check(apps, {*logged, *(m for m in uses if _has_price(world, m))}, world.traffic.filled(*named), providers)
+    models = {*logged, *(m for m in uses if _has_price(world, m))}
+    plan.check(apps, models, world.traffic.filled(*named), providers, bool(world.traffic.text_left))
 
 
 def _names(traffic: Traffic) -> list[list[str]]:

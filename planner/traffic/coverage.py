@@ -137,6 +137,8 @@ def coverage(traffic: Traffic, cost_usd: NDArray[np.float64] | None = None) -> C
     settings = {**_ANY, **_SETTINGS.get(str(traffic.meta.get("source_format")), {})}
     if traffic.text_left:
         settings |= {_TEXT: WITH_TEXT}
+    elif any(drawn["text_only"] for drawn in traffic.meta.get("samples", ())):
+        settings |= {_TEXT: "read the log without --sample-text"}
     levers = _levers(facts, usd, weight, settings, _refused(traffic))
     if not sampled:
         return Coverage(table, levers, money)
@@ -235,9 +237,10 @@ def _levers(
     if not facts["stream"].any():
         settings = {**settings, "first-token times": f"not streamed today; once streamed, {settings['first-token times']}"}
     failing = facts["requests"] if facts["failed"].any() else ~facts["requests"]
+    repeats = text_gap if not facts["prompt's hash"].any() else "whole prompts"
     needs = {
         "routing": (full & tokens, "full text, tokens", text_gap),
-        "exact cache": (full | facts["cache key"] | facts["prompt's hash"], "full text or cache key", text_gap),
+        "exact cache": (full | facts["cache key"] | facts["prompt's hash"], "full text or cache key", repeats),
         "semantic cache": (full, "full text", text_gap),
         "prompt cache": ((full | facts["prefix blocks"]) & tokens, "full text or prefix blocks, tokens", text_gap),
         "compression": (full & tokens, "full text, tokens", text_gap),

@@ -61,6 +61,14 @@ def preview(source: Source, format: str = "auto", count: int = RECORDS) -> pd.Da
     return pd.DataFrame(rows, columns=["app_from", "apps", "unnamed", "requests", "largest"])
 
 
+def has_texts(source: Source) -> bool:
+    """Say whether any of the first records of a log holds a prompt or an answer; InputError for files that are not there, or no log."""
+    files = find(source)
+    reader, _ = reader_of(files, "auto", Options())
+    rows = (_row(reader, value, None) for value in islice(_values(reader, files), RECORDS))
+    return any(row and (row.get("messages") or row.get("response")) for row in rows)
+
+
 def _values(reader: Reader, files: Any) -> Iterator[Mapping[str, Any]]:
     names = short_names(files)
     every = ((names[path], found) for path in files for found in records(path))

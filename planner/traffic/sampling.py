@@ -55,7 +55,7 @@ def sampled(traffic: Traffic, share: float, out: str | Path | None = None, *, se
     out: folder to write; by default one under ``.planner/traffic/``.
     seed: of the draws; a sample of a sample draws anew.
     text_only: keep every row with its tokens and cost, and drop messages and answers of the others (``text_state`` none): money stays
-        measured on all rows, weights stay as they are.
+        measured on all rows, weights stay as they are. Either way rows that were set aside keep their place and reason alone.
 
     Raises InputError for a share outside (0, 1], and when nothing would be kept; NeedsError for texts that stayed in the log.
     """
@@ -76,7 +76,7 @@ def sampled(traffic: Traffic, share: float, out: str | Path | None = None, *, se
     def change(rows: pa.Table, at: NDArray[np.int64]) -> pa.Table:
         return _without_text(rows, keep[at]) if text_only else _weighted(rows.filter(pa.array(keep[at])), share)
 
-    return rewritten(traffic, folder, change, samples=[*before, about])
+    return rewritten(traffic, folder, change, aside=lambda rows: rows.assign(raw=""), samples=[*before, about])
 
 
 def needs_every_row(traffic: Traffic, levers: Iterable[str]) -> list[str]:

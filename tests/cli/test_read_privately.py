@@ -145,6 +145,19 @@ def test_a_verb_that_needs_prompts_says_how_to_have_them(planner: Callable[..., 
     assert "text" not in again.err
 
 
+def test_a_log_without_any_text_is_not_told_to_be_read_again(planner: Callable[..., Any], tmp_path: Path) -> None:
+    """Where the log itself has no prompts, a lever that needs them is refused for that, with or without --text before."""
+    log = _log(tmp_path / "log.jsonl", 60)
+    records = [{**json.loads(x), "messages": None, "response": None} for x in log.read_text("utf-8").splitlines()]
+    log.write_text("".join(json.dumps(r) + "\n" for r in records), "utf-8")
+    (tmp_path / "plan.yaml").write_text("format: planner.plan\nversion: 1\nname: p\nlevers:\n- {kind: compress, method: rank}\n", "utf-8")
+    for _ in range(2):
+        ran = planner("compare", log, "plan.yaml", cwd=tmp_path)
+        assert ran.code == 2
+        assert "needs messages, which this log does not have. Leave the lever out." in " ".join(ran.err.split())
+        planner("read", log, "--text", cwd=tmp_path)
+
+
 def test_text_of_a_redacted_log_is_asked_for_redacted(planner: Callable[..., Any], tmp_path: Path) -> None:
     """Who read a log redacted is not told to copy it as it is: the command that is named redacts, and its folder is named after it."""
     log = _log(tmp_path / "log.jsonl", 60)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from benchmarks.reader_mutations import Seed, seeds, written
 from planner.errors import InputError
+from planner.schema import TRAFFIC
 from planner.traffic import Traffic, crew, pieces, read
 from planner.traffic.reader import Options, Reader
 from planner.traffic.readers.litellm_payload import READER
@@ -40,9 +41,9 @@ def _log(seed: Seed, at: int, folder: Path, records: int = 150) -> Path:
     return folder / "log"
 
 
-def _read(log: Path, format: str, out: Path) -> tuple[dict[str, Any], bytes, bytes] | str:
+def _read(log: Path, format: str, out: Path, text: bool = True) -> tuple[dict[str, Any], bytes, bytes] | str:
     try:
-        traffic = read(log, format, out=out, text=True)
+        traffic = read(log, format, out=out, text=text)
     except InputError as error:
         return str(error)
     return dict(traffic.meta), (out / "traffic.parquet").read_bytes(), (out / "quarantine.parquet").read_bytes()
@@ -55,27 +56,51 @@ def _small(monkeypatch: pytest.MonkeyPatch, block: int, rows: int) -> None:
 
 @pytest.mark.parametrize("name", _ALL)
 @settings(max_examples=2)
-@given(at=st.integers(0, 2**32), block=st.sampled_from([500, 3_000, 4 << 20]), rows=st.sampled_from([7, 100, 16_384]))
-def test_columns_are_those_of_record_by_record(name: str, at: int, block: int, rows: int) -> None:
+@given(at=st.integers(0, 2**32), block=st.sampled_from([500, 3_000, 4 << 20]), rows=st.sampled_from([7, 100, 16_384]), text=st.booleans())
+def test_columns_are_those_of_record_by_record(name: str, at: int, block: int, rows: int, text: bool) -> None:
     """Of damaged and repeated records, rows, quarantine, reasons and counts are byte for byte those of the plain way, however it is cut."""
     with tempfile.TemporaryDirectory() as where, pytest.MonkeyPatch.context() as patch:
         log = _log(_ALL[name], at, Path(where))
         _small(patch, block, rows)
-        found = _read(log, _ALL[name].format, Path(where) / "fast")
+        patch.setattr("planner.traffic.privacy.SALT", Path(where) / "salt")
+        found = _read(log, _ALL[name].format, Path(where) / "fast", text)
         patch.setattr(pieces, "_may_change", lambda item: True)
-        assert found == _read(log, _ALL[name].format, Path(where) / "plain")
+        assert found == _read(log, _ALL[name].format, Path(where) / "plain", text)
+
+
+@pytest.mark.parametrize("name", _ALL)
+@settings(max_examples=3)
+@given(at=st.integers(0, 2**32))
+def test_leaving_text_leaves_nothing_else_of_damaged_records(name: str, at: int) -> None:
+    """Of damaged and repeated records, those accepted and set aside are the same with text and without, and so are all other columns."""
+    with tempfile.TemporaryDirectory() as where, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("planner.traffic.privacy.SALT", Path(where) / "salt")
+        log, outs = _log(_ALL[name], at, Path(where)), [Path(where) / str(text) for text in (True, False)]
+        told = [_read(log, _ALL[name].format, out, out.name == "True") for out in outs]
+        if isinstance(told[0], str) or isinstance(told[1], str):
+            assert isinstance(told[0], str)
+            assert isinstance(told[1], str)
+            return
+        whole, bare = map(Traffic.open, outs)
+        same = [c for c in TRAFFIC.names if c not in ("messages", "response", "text_state", "cache_key")]
+        assert bare.arrow(*same).equals(whole.arrow(*same))
+        assert bare.quarantine[["file", "line"]].equals(whole.quarantine[["file", "line"]])
+        assert bare.filled("messages", "response") == ()
 
 
 @pytest.mark.parametrize("name", ["litellm_payload.ndjson", "otel.ndjson", "langfuse_export.ndjson"])
-@pytest.mark.parametrize("processors", [2, 4])
-def test_any_number_of_processes_gives_the_same(name: str, processors: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("processors", "text"), [(2, True), (4, True), (3, False)])
+def test_any_number_of_processes_gives_the_same(
+    name: str, processors: int, text: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One process or several, in whatever order they are done: the same bytes, the same header."""
     log = _log(_ALL[name], 1, tmp_path)
+    monkeypatch.chdir(tmp_path)
     _small(monkeypatch, 20_000, 100)
-    alone = _read(log, _ALL[name].format, tmp_path / "alone")
+    alone = _read(log, _ALL[name].format, tmp_path / "alone", text)
     monkeypatch.setattr(crew, "_WORTH_BYTES", 0)
     monkeypatch.setattr(crew, "_processors", lambda: processors)
-    assert _read(log, _ALL[name].format, tmp_path / "together") == alone
+    assert _read(log, _ALL[name].format, tmp_path / "together", text) == alone
 
 
 @pytest.mark.parametrize("lives", [0, 2])

@@ -13,7 +13,7 @@ from support.litellm_records import PAYLOAD
 
 import planner
 from planner.errors import WITH_TEXT, InputError, NeedsError
-from planner.policies import Compress, ExactCache, Plan
+from planner.policies import Compress, ExactCache, Plan, SemanticCache
 from planner.schema import MADE_KEY, PARAMETERS, TRAFFIC
 from planner.traffic import Traffic, coverage, read
 from planner.traffic.prints import prints_of
@@ -260,6 +260,15 @@ def test_what_breaks_a_law_is_left_to_be_refused() -> None:
         row = {"messages": "[]", "text_state": "full", **wrong}
         Door(text=False, salt=b"salt").leave(row)
         assert row == {"messages": "[]", "text_state": "full", **wrong}
+
+
+def test_a_cache_of_similar_questions_serves_nothing_where_no_prompt_is_whole(log: Path) -> None:
+    """Of prompts that the log cut, none is compared with another: the plan costs what today does."""
+    cut = [{"role": "user", "content": "Where is (litellm_truncated 900 chars) parcel?"}]
+    log.write_text("".join(json.dumps({**r, "messages": cut}) + "\n" for r in _records()), "utf-8")
+    whole = read(log, text=True)
+    plan = Plan((SemanticCache(threshold=0.95, ttl_s=3_600),))
+    assert planner.simulate(whole, plan).cost().value == planner.simulate(whole, Plan()).cost().value
 
 
 def test_a_redacted_reading_is_found_by_its_log(log: Path, tmp_path: Path) -> None:
