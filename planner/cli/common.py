@@ -125,15 +125,16 @@ def traffic_at(log: str, quiet: bool, needs_text: str = "") -> Traffic:
     from planner.traffic.preview import has_texts
     from planner.traffic.reopened import earlier_reading, private_reading
 
-    needed = bool(needs_text)
-    if before := Path(log) if (Path(log) / "traffic.json").is_file() else earlier_reading(log, needed):
+    before = Path(log) if (Path(log) / "traffic.json").is_file() else earlier_reading(log, bool(needs_text))
+    wanted = bool(needs_text) and before is None and has_texts(log)
+    if before:
         traffic = Traffic.open(before)
-    elif hidden := private_reading(log, needed):
+    elif hidden := private_reading(log, wanted):
         shown = hidden.relative_to(Path.cwd()) if hidden.is_relative_to(Path.cwd()) else hidden
-        again = f"planner read {log}{' --text' if needed else ''}"
+        again = f"planner read {log}{' --text' if wanted else ''}"
         fix = f"use {shown}, or read the log as it is with {again} and use the folder that it names"
         raise InputError(f"{log}, which was read into {shown} redacted", "that folder", fix)
-    elif needed and has_texts(log):
+    elif wanted:
         ask = f"planner read {log} --text"
         again = f"{ask} --redact, then give the folder that it names" if private_reading(log) else f"{ask}, then the same command again"
         raise InputError(
@@ -142,7 +143,7 @@ def traffic_at(log: str, quiet: bool, needs_text: str = "") -> Traffic:
     else:
         with told_when_broken_off(passing=False), bar("reading", quiet, unit="B") as progress:
             traffic = read(log, progress=progress)
-    if needed:
+    if needs_text:
         traffic.require_text(needs_text)
     warn(traffic)
     return traffic

@@ -158,6 +158,17 @@ def test_a_log_without_any_text_is_not_told_to_be_read_again(planner: Callable[.
         planner("read", log, "--text", cwd=tmp_path)
 
 
+def test_names_of_a_redacted_log_without_text_are_not_copied_either(planner: Callable[..., Any], tmp_path: Path) -> None:
+    """A verb that would read prompts, given a log that has none and was read redacted, names that reading and copies no name."""
+    log = _log(tmp_path / "log.jsonl", 60)
+    records = [{**json.loads(x), "messages": None, "response": None} for x in log.read_text("utf-8").splitlines()]
+    log.write_text("".join(json.dumps(r) + "\n" for r in records), "utf-8")
+    planner("read", log, "--redact", "--out", "hidden", cwd=tmp_path)
+    ran = planner("labels", "sample", log, "--candidate", "gpt-5-mini", "--budget", "0.05", "--out", "work", cwd=tmp_path)
+    assert "which was read into hidden redacted" in " ".join(ran.err.split())
+    assert not (tmp_path / ".planner" / "traffic").exists()
+
+
 def test_text_of_a_redacted_log_is_asked_for_redacted(planner: Callable[..., Any], tmp_path: Path) -> None:
     """Who read a log redacted is not told to copy it as it is: the command that is named redacts, and its folder is named after it."""
     log = _log(tmp_path / "log.jsonl", 60)
