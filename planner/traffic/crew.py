@@ -2,8 +2,8 @@
 
 In: parts of files in order, a reader, options. Out: their pieces in the same order; a piece hangs on its part alone, so that nothing hangs
 on how many processes there are or which of them made it. Each is a new Python that imports this module and nothing of the caller's (no
-``__main__`` runs again); until it has started, and while all are busy, the caller makes pieces itself. One that ends early costs nothing
-but time. Knows nothing of what becomes of pieces.
+``__main__`` runs again); until one has started the caller makes pieces itself. One that ends early costs nothing but time. Knows nothing of
+what becomes of pieces.
 """
 
 from __future__ import annotations
@@ -37,6 +37,11 @@ _AHEAD = 3
 #: It imports this module alone: what the package imports for its users would take longer to import than many parts to convert.
 _PROGRAM = """
 import sys, types
+class NoPandas:  # Arrow would import it, to look whether what it is given is of it
+    def find_spec(self, name, path=None, target=None):
+        if name == "pandas":
+            raise ImportError(name)
+sys.meta_path.insert(0, NoPandas())
 package = types.ModuleType("planner.traffic")
 package.__path__ = [sys.argv[1]]
 sys.modules["planner.traffic"] = package
@@ -73,15 +78,19 @@ def pieces(parts: Iterator[tuple[str, Input]], convert: Converter, kept: Kept, s
                 tasks.append(_Task(number, file, given, elsewhere, piece, kept=piece is not None))
             if not tasks:
                 return
-            piece = _done(tasks, convert)
+            piece = _done(tasks, convert, crew)
             task = tasks.popleft()
             if not task.kept:
                 kept.keep(task.number, piece)
             yield piece, task.given
 
 
-def _done(tasks: deque[_Task], convert: Converter) -> Piece:
-    """Return the piece of the first task; while a process is at it, make those that wait."""
+def _done(tasks: deque[_Task], convert: Converter, crew: _Crew) -> Piece:
+    """Return the piece of the first task; what no process will make, and while none has started also what waits for one, is made here."""
+
+    def is_mine(task: _Task) -> bool:
+        return task.piece is None and (task.elsewhere is None or (not crew.ready and task.elsewhere.cancel()))
+
     first = tasks[0]
     while first.piece is None:
         if first.elsewhere is not None and first.elsewhere.done() and not first.elsewhere.cancelled():
@@ -89,7 +98,7 @@ def _done(tasks: deque[_Task], convert: Converter) -> Piece:
                 return first.elsewhere.result()
             except _LOST:
                 first.elsewhere = None
-        mine = next((t for t in tasks if t.piece is None and (t.elsewhere is None or t.elsewhere.cancel())), None)
+        mine = next(filter(is_mine, tasks), None)
         if mine is not None:
             mine.piece = convert(mine.file, mine.given)
         elif first.elsewhere is not None:
@@ -98,10 +107,15 @@ def _done(tasks: deque[_Task], convert: Converter) -> Piece:
 
 
 def _helpers(reader: Reader, size: int) -> int:
-    """Return how many processes help: none where there is little to read, or where another Python could not know the reader."""
+    """Return how many processes help: none where there is little to read, or where another Python could not know the reader.
+
+    They are as many as there are processors: to store what they make takes the caller a small share of one, and were it to convert, too,
+    its threads that talk to them would wait for it.
+    """
     apart = reader.gather is None or reader.opens is not None
     known = all_readers().get(reader.name) is reader
-    return min(_processors() - 1, _MOST) if size >= _WORTH_BYTES and sys.executable and apart and known else 0
+    worth = size >= _WORTH_BYTES and _processors() > 1 and bool(sys.executable)
+    return min(_processors(), _MOST) if worth and apart and known else 0
 
 
 def _processors() -> int:
@@ -109,12 +123,13 @@ def _processors() -> int:
 
 
 class _Crew:
-    """Processes that make pieces, each with a thread here that talks to it."""
+    """Processes that make pieces, each with a thread here that talks to it; ``ready`` once one has started."""
 
     def __init__(self, count: int, convert: Converter) -> None:
         self._about = convert.reader.name, convert.options, convert.door
         self._processes: list[subprocess.Popen[bytes]] = []
         self._own = threading.local()
+        self.ready = False
         self._threads = ThreadPoolExecutor(max(count, 1), "reading", self._start)
 
     def __enter__(self) -> _Crew:
@@ -141,6 +156,7 @@ class _Crew:
         self._own.process = process
         try:
             self._asked(self._about)
+            self.ready = True
         except _LOST:
             return  # so will every part that is sent there be
 

@@ -47,6 +47,8 @@ _RAISED = re.compile(r"\s*(?:\w+\.)*(\w+(?:Error|Exception|Timeout)|Timeout)\b")
 _STATUS = re.compile(r"\b(?:[Ee]rror code|[Ss]tatus(?:[ _][Cc]ode)?|HTTP(?:/[\d.]+)?)\W{1,3}([45]\d\d)\b")
 _WRITTEN = ("cache_write_5m_tokens", "cache_write_1h_tokens")
 _TIERS = ("5m", "1h")
+#: Fields of a provider's whole answer.
+_WHOLE = frozenset({"choices", "output", "stop_reason"})
 _NOTHING: Record = {}
 _EMPTY: Row = dict.fromkeys(TOKEN_BUCKETS, 0)
 
@@ -63,7 +65,7 @@ def columns(record: Record, options: Options) -> Row:
         "request_id": text(get("id")),
         "user": text(get("userId")),
         "session_id": text(get("sessionId")),
-        "source_cost_usd": number(first(get("totalCost"), as_object(get("costDetails")).get("total")), "totalCost"),
+        "source_cost_usd": number(_cost(record), "totalCost"),
         **prompt_columns(given, body.get("system") or body.get("instructions")),
         **_answer(get("output")),
         **usage_buckets(_usage(record)),
@@ -71,6 +73,11 @@ def columns(record: Record, options: Options) -> Row:
     if get("toolDefinitions") not in (None, "", "{}", {}, []):
         row["has_tools"] = True
     return row
+
+
+def _cost(record: Record) -> Any:
+    cost = record.get("totalCost")
+    return as_object(record.get("costDetails")).get("total") if cost is None or cost == "" else cost
 
 
 def _times(record: Record) -> Row:
@@ -144,6 +151,8 @@ def usage_buckets(usage: Any) -> Row:
     """
     if not isinstance(usage, dict) or not usage:
         return {}
+    if (plain := _plain(usage)) is not None:
+        return plain
     if "prompt_tokens" in usage or any(isinstance(v, dict) for v in usage.values()):
         return provider_usage(usage)
     counts = {key: count(value, key) or 0 for key, value in usage.items()}
@@ -164,6 +173,25 @@ def usage_buckets(usage: Any) -> Row:
         more = f" without {_named(strange)}, which says neither" if strange else ""
         raise Rejected(f"the input and output buckets sum to {known}{more}, the source's total is {total}")
     return row
+
+
+def _plain(usage: dict[str, Any]) -> Row | None:
+    """Return the columns of whole numbers that plainly are buckets and sum to their total; None of what takes a closer look."""
+    row = dict(_EMPTY)
+    for key, bucket in _buckets(tuple(usage)):
+        value = usage[key]
+        if bucket is None or type(value) is not int or value < 0:
+            return None
+        row[bucket] += value
+    total = usage.get("total", row)
+    return row if total is row or (type(total) is int and total == sum(row.values())) else None
+
+
+@lru_cache(maxsize=1024)
+def _buckets(keys: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
+    """Return the columns of usage keys but for the total; None where it hangs on their values which of them count."""
+    sums = "prompt_tokens" in keys or len(_written(keys)) > 1
+    return tuple((key, None if sums else _bucket(key)) for key in keys if key != "total")
 
 
 def _named(keys: Iterable[str]) -> str:
@@ -228,7 +256,7 @@ def _answer(output: Any) -> Row:
     said = unjson(output)
     if isinstance(said, list) and said:
         said = said[0]
-    if isinstance(said, dict) and not said.keys() & {"choices", "output", "stop_reason"} and said.keys() & {"content", "tool_calls"}:
+    if isinstance(said, dict) and ("content" in said or "tool_calls" in said) and _WHOLE.isdisjoint(said):
         return message_columns(said, said.get("finish_reason"))
     row = answer_columns(said)
     return {**row, "response": as_json(said)} if isinstance(said, dict) and row.get("response") is None else row

@@ -43,6 +43,7 @@ _WORDS = tuple(
 #: What shapes an answer besides the messages where a row does not say.
 _DEFAULTS = {c.name: c.default for c in TRAFFIC.columns if c.name in PARAMETERS}
 _STRING = (str, type(None))
+_PLAIN = frozenset(_STRING)
 _SALT_BYTES, _HASH_BYTES = 32, 12
 _Key = TypeVar("_Key")
 #: The names of a row's own user and session, where it has them.
@@ -81,7 +82,14 @@ def hashed(name: str, salt: bytes) -> str:
     >>> hashed("ann", b"a") == hashed("ann", b"a"), hashed("ann", b"a") == hashed("ann", b"b"), len(hashed("ann", b"a"))
     (True, False, 24)
     """
-    return blake2b(name.encode("utf-8", "surrogatepass"), key=salt, digest_size=_HASH_BYTES).hexdigest()
+    state = _keyed(salt).copy()
+    state.update(name.encode("utf-8", "surrogatepass"))
+    return state.hexdigest()
+
+
+@lru_cache(maxsize=16)
+def _keyed(salt: bytes) -> blake2b:
+    return blake2b(key=salt, digest_size=_HASH_BYTES)
 
 
 @dataclass(frozen=True)
@@ -121,11 +129,15 @@ class Door:
         ``prints.Prints.request`` hangs on, where the gateway has not logged a key of its own. What breaks a law of the table stays, so
         that the row is refused.
         """
-        messages, response, key = (_word(row.get(name)) for name in ("messages", "response", "cache_key"))
-        state = row.get("text_state")
-        if all(isinstance(word, _STRING) for word in (messages, response, key)) and (state is None or state in TEXT_STATES):
+        get = row.get
+        messages, response, key, state = get("messages"), get("response"), get("cache_key"), get("text_state")
+        fits = type(messages) in _PLAIN and type(response) in _PLAIN and type(key) in _PLAIN
+        if not fits:
+            messages, response, key = map(_word, (messages, response, key))
+            fits = all(isinstance(word, _STRING) for word in (messages, response, key))
+        if fits and (state is None or state in TEXT_STATES):
             whole = messages if state == "full" else None
-            made = MADE_KEY + self._hash(whole + _told(*map(row.get, PARAMETERS))) if whole else None
+            made = MADE_KEY + self._hash(whole + _told(row)) if whole else None
             row["cache_key"] = self._hash(key) if key else made
             row["messages"], row["response"], row["text_state"] = None, None, TEXT_STATES[-1]
         return bool(messages or response)
@@ -201,10 +213,10 @@ def _word(value: Any) -> Any:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
-def _told(*values: Any) -> str:
-    """Return in words what shapes an answer, the values of PARAMETERS."""
+def _told(row: Row) -> str:
+    """Return in words what shapes the answer of a row, the values of PARAMETERS."""
     try:
-        return _in_words(values)
+        return _in_words(tuple(map(row.get, PARAMETERS)))
     except TypeError:  # a value that a row cannot hold, for which it is refused
         return ""
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from benchmarks.reader_mutations import SEEDS
 from planner.schema import TOKEN_BUCKETS, TRAFFIC
-from planner.traffic import Traffic, read
+from planner.traffic import Traffic, langfuse, read
 from planner.traffic.langfuse import usage_buckets
 from planner.traffic.values import Rejected
 
@@ -72,6 +72,38 @@ def test_any_split_of_keys_sums_to_the_total(plain: int, read: int, five: int, h
     assert [row[b] for b in TOKEN_BUCKETS] == list(usage.values()) == [usage_buckets(usage)[b] for b in TOKEN_BUCKETS]
     with pytest.raises(Rejected, match=f"sum to {sum(usage.values())}, .* {sum(usage.values()) + 1}"):
         usage_buckets({**usage, "total": sum(usage.values()) + 1})
+
+
+_KEYS = (
+    "input",
+    "output",
+    "total",
+    "total_tokens",
+    "input_cached_tokens",
+    "input_cache_creation",
+    "input_cache_creation_5m",
+    "steps",
+    "unit",
+)
+_VALUES = st.one_of(st.integers(-2, 9), st.sampled_from([None, True, 3.0, 2.5, "4", "", {"cached_tokens": 1}]))
+
+
+@given(st.dictionaries(st.sampled_from((*_KEYS, "prompt_tokens")), _VALUES, max_size=5), st.booleans())
+def test_what_is_plain_is_read_as_the_rest_is(usage: dict[str, Any], summed: bool) -> None:
+    """Whole numbers in plain buckets, which are read the short way, give what every other usage goes through, or its refusal."""
+    if summed:
+        usage["total"] = sum(v for k, v in usage.items() if k != "total" and isinstance(v, int))
+
+    def read() -> Any:
+        try:
+            return usage_buckets(usage)
+        except Rejected as error:
+            return str(error)
+
+    short = read()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(langfuse, "_plain", lambda usage: None)
+        assert short == read()
 
 
 @pytest.mark.parametrize(

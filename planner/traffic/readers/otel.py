@@ -96,7 +96,7 @@ def _asked(record: Record) -> Row:
         row["max_tokens"] = limit
     if get("gen_ai.tool.definitions"):
         row["has_tools"] = True
-    if shape := _FORMATS.get(str(get("gen_ai.output.type"))):
+    if (form := get("gen_ai.output.type")) and (shape := _FORMATS.get(str(form))):
         row["response_format"] = shape
     if effort := text(get("gen_ai.request.reasoning_effort")):
         row["reasoning_effort"] = effort
@@ -111,7 +111,7 @@ def _tokens(record: Record) -> Row:
     prompt, completion = count(get(INPUT_TOKENS), INPUT_TOKENS), count(get(OUTPUT_TOKENS), OUTPUT_TOKENS)
     if prompt is None and completion is None:
         return {}
-    read, written, thought = [count(get(name), name) or 0 for name in _PARTS]
+    read, written, thought = [0 if (held := get(name)) is None else count(held, name) or 0 for name in _PARTS]
     total = count(get("gen_ai.usage.total_tokens"), "gen_ai.usage.total_tokens")
     prompt, completion = inclusive(prompt or 0, completion or 0, read + written, thought, total)
     if not (read or written or thought) and (whole := _printed(get("metadata.usage_object"))):
