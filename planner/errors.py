@@ -7,10 +7,11 @@ Knows nothing of logs, models or money.
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Iterable
 
 __all__ = [
-    "WITH_TEXT",
+    "JOIN_WITH_TEXT",
     "BundleError",
     "InputError",
     "MissingExtraError",
@@ -18,10 +19,11 @@ __all__ = [
     "PlannerError",
     "PriceError",
     "did_you_mean",
+    "with_text",
 ]
 
-#: How a log is read whose prompts and answers were not asked for.
-WITH_TEXT = "read the log with its text (planner read LOG --text; in Python planner.read(LOG, text=True))"
+#: How logs are joined with prompts and answers that were not asked for.
+JOIN_WITH_TEXT = "join the logs with their text (planner join A B --text; in Python read both with text=True)"
 
 
 class PlannerError(Exception):
@@ -81,3 +83,14 @@ def did_you_mean(name: str, known: Iterable[str], n: int = 3) -> str:
     """
     near = difflib.get_close_matches(name, list(known), n=n, cutoff=0.5)
     return f"did you mean {', '.join(repr(x) for x in near)}?" if near else ""
+
+
+def with_text(log: str = "", redacted: bool = False) -> str:
+    """Say how ``log`` is read whose prompts and answers were not asked for, and names neither where it was ``redacted``.
+
+    >>> with_text("calls.jsonl")
+    "read the log with its text (planner read calls.jsonl --text; in Python planner.read('calls.jsonl', text=True))"
+    """
+    shell, python = (shlex.quote(log), repr(log)) if log else ("LOG", "LOG")
+    option, argument = (" --redact", ", redact=True") if redacted else ("", "")
+    return f"read the log with its text (planner read {shell} --text{option}; in Python planner.read({python}, text=True{argument}))"

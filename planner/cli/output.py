@@ -18,8 +18,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any, TypeAlias
 
-from planner.errors import WITH_TEXT
-
 __all__ = [
     "WIDTH",
     "Part",
@@ -55,11 +53,11 @@ _SPOKEN = (
     ("base_url=…", "--base-url URL"),
     ("budget_usd=…", "--budget USD"),
     ("redact=True", "--redact"),
-    (WITH_TEXT[1:], WITH_TEXT[1:].partition("; in Python")[0] + ")"),
     ("text=True", "--text"),
 )
 _RENAME = re.compile(r"models=\{'([^']*)': \.\.\.\}")
 _MAPPING = re.compile(r"mapping=\{([^}]*)\}")
+_IN_PYTHON = re.compile(r"; in Python (?:planner\.read\([^)]*\)|read both with text=True)")
 _ARGUMENT = re.compile(r"(?<![-\w])(format|prompt|quality|cost|app_from|out)=(\S|\s)")
 
 
@@ -95,7 +93,11 @@ def spoken(sentence: str) -> str:
     'pass --map request_id=COLUMN --map model==NAME'
     >>> spoken("Got models={'gpt5': ...}; expected a model among gpt-5")
     "Got '--model gpt5=…'; expected a model among gpt-5"
+    >>> from planner.errors import with_text
+    >>> spoken(with_text("calls.jsonl"))
+    'read the log with its text (planner read calls.jsonl --text)'
     """
+    sentence = _IN_PYTHON.sub("", sentence)
     sentence = _RENAME.sub(r"'--model \1=…'", sentence)
     sentence = _MAPPING.sub(lambda m: " ".join(f"--map {_pair(p)}" for p in m[1].split(", ") if ":" in p), sentence)
     for said, option in _SPOKEN:

@@ -121,7 +121,7 @@ def read(
             traffic = shaped(_log(paths, place, asked, quiet or json, place is not None), out, folder, **steps)
     else:
         traffic = _log(paths, out, asked, quiet or json)
-    show(_traffic(traffic, book_of(prices)), json)
+    show(_traffic(traffic, book_of(prices), paths), json)
 
 
 def _preview(paths: list[str], format: str) -> list[Part]:
@@ -179,7 +179,7 @@ def _only_one(paths: list[str], out: Path | None) -> None:
         raise InputError("a label table without --out", "the folder to write", "add --out FOLDER")
 
 
-def _traffic(traffic: Traffic, book: PriceBook) -> list[Part]:
+def _traffic(traffic: Traffic, book: PriceBook, paths: list[str]) -> list[Part]:
     from planner.prices import audit
     from planner.traffic import coverage
 
@@ -213,7 +213,7 @@ def _traffic(traffic: Traffic, book: PriceBook) -> list[Part]:
         Part("total", spent.total, wrap(f"{whole}. {spent.thin}".rstrip()) if spent.sampled else ""),
         Part("coverage", found.table, _coverage(found.table, spent.total.evidence)),
         Part("levers", found.levers, _levers(found.levers)),
-        copied(traffic),
+        copied(traffic, paths),
         Part("unpriced", spent.problems, _unpriced(spent.lacking)),
         Part("next", f"planner audit {traffic.folder}", f"Read into {traffic.folder}\nNext: planner audit {traffic.folder}"),
     ]

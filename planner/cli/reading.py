@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,8 +47,10 @@ def passing() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def copied(traffic: Traffic) -> Part:
-    """Say in a line whether prompts and answers were copied, and how they are had or marked."""
+def copied(traffic: Traffic, source: Sequence[str]) -> Part:
+    """Say in a line whether prompts and answers of ``source`` were copied, and how they are had or marked."""
+    from planner.traffic.reopened import earlier_reading
+
     marked, has = bool(traffic.meta.get("redacted")), bool(traffic.filled("messages", "response"))
     words = ""
     if has:
@@ -59,4 +61,6 @@ def copied(traffic: Traffic) -> Part:
             f"The prompts and answers of {traffic.text_left:,} requests stayed in the log: --text copies them, for routers, similar "
             "questions, prompt caching and compression."
         )
+        if before := earlier_reading(source, text=True):
+            words += f" An earlier reading, {before}, has them."
     return Part("text_copied", has, wrap(words))

@@ -78,7 +78,7 @@ class Context:
     start_ms, ready_ms: (n,) arrival and end since the first arrival [ms].
     text_key: (n,) key of the text, 0 without whole text. request_key: with app, model and parameters.
     prefixes: leading blocks; all empty (size 0) when the log has neither text nor blocks.
-    aside: rows of the source that reading set aside. text_left: of how many rows the text was not copied.
+    aside: rows of the source that reading set aside. with_text: how texts that were not copied are had, empty where there are none.
     units: (n,) codes of what a sample draws whole; None where every row stands for itself.
     thin: why no total of this sample has an interval; empty where totals may have one. untold: what a part of a log cannot tell.
     single: (n,) neither streamed nor in a session of several.
@@ -102,7 +102,7 @@ class Context:
     text_only: NDArray[np.bool_]
     single: NDArray[np.bool_]
     aside: int
-    text_left: int
+    with_text: str
     units: NDArray[np.int64] | None
     thin: str
     untold: Untold
@@ -186,7 +186,7 @@ def context_of(traffic: Traffic, book: PriceBook, apps: Apps, at: dt.date | str,
         pc.equal(more["modalities"], "text").to_numpy(zero_copy_only=False).astype(bool),
         _single(more),
         int(traffic.meta.get("quarantined", 0)),
-        traffic.text_left,
+        traffic.with_text,
         units_of(traffic) if (rows.weight != 1).any() else None,
         too_thin(traffic),
         untold(traffic),

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from planner.comparison.changes_cache import readable
 from planner.comparison.changes_tier import worth_asking
 from planner.comparison.context import Context
-from planner.errors import WITH_TEXT
 from planner.prices.money import usd_sum, weighted
 from planner.prices.provider_rules import prompt_cache
 from planner.schema import STATUSES
@@ -88,8 +87,8 @@ def _unreadable(context: Context) -> Iterator[str]:
     if "response cache" in context.untold.kinds:
         return
     share = _share(context, ~readable(context))
-    if context.text_left:
-        yield f"Prompts stayed in the log, so that no prompt cache and no router can be judged: {WITH_TEXT}."
+    if context.with_text:
+        yield f"Prompts stayed in the log, so that no prompt cache and no router can be judged: {context.with_text}."
     elif not context.prefixes.size.any():
         yield "Prompt caches: this log has neither text nor prefix blocks, so nothing can be said for 100% of spend."
     elif share > 0:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from planner import formats
-from planner.errors import WITH_TEXT, InputError, NeedsError, PriceError, did_you_mean
+from planner.errors import InputError, NeedsError, PriceError, did_you_mean
 from planner.policies.base import Lever, RowLever
 from planner.router import Router
 
@@ -91,14 +91,14 @@ them, or give them different apps.
         models: Collection[str],
         columns: Collection[str],
         providers: Collection[str] = (),
-        text_left: bool = False,
+        with_text: str = "",
     ) -> None:
         """Check the plan against a log and a price book, before anything runs.
 
         Parameters
         ----------
         apps: of the log. models: that have a price or answered in the log. columns: of the log, those that are filled.
-        providers: whose limits a plan may name in place of a model. text_left: the log had texts that were not copied.
+        providers: whose limits a plan may name in place of a model. with_text: how texts that were not copied are had.
 
         A route's apps are those its router was trained for: one of them in the log is enough.
         Raises InputError for an app, PriceError for a model, each with the nearest known names; NeedsError for columns.
@@ -114,8 +114,8 @@ them, or give them different apps.
                     raise PriceError(f"{place} with model {model!r}", "a known model", did_you_mean(model, [*models, *providers]))
             missing = [c.replace("|", " or ") for c in lever.needs if not set(c.split("|")) & set(columns)]
             if missing:
-                text = text_left and any("messages" in column for column in missing)
-                fix = f"leave the lever out{f', or {WITH_TEXT}' if text else ''}"
+                text = with_text if any("messages" in column for column in missing) else ""
+                fix = f"leave the lever out{text and f', or {text}'}"
                 raise NeedsError(f"{place} needs {', '.join(missing)}, which this log does not have", fix=fix)
 
     @classmethod

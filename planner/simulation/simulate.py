@@ -155,7 +155,7 @@ def _check(world: World, plan: Plan, apps: Sequence[str], logged: Sequence[str],
     if world.traffic.meta.get("samples") and (said := needs_every_row(world.traffic, shared)):
         raise NeedsError(" ".join(said), fix="simulate it on the whole log, or leave the lever out")
     models = {*logged, *(m for m in uses if _has_price(world, m))}
-    plan.check(apps, models, world.traffic.filled(*named), providers, bool(world.traffic.text_left))
+    plan.check(apps, models, world.traffic.filled(*named), providers, world.traffic.with_text)
 
 
 def _names(traffic: Traffic) -> list[list[str]]:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from planner.errors import WITH_TEXT, InputError
+from planner.errors import InputError
 from planner.schema import MADE_KEY
 from planner.traffic.handle import Traffic
 from planner.traffic.sampling import heaviest, limits, needs_every_row, too_thin, units_of
@@ -135,8 +135,8 @@ def coverage(traffic: Traffic, cost_usd: NDArray[np.float64] | None = None) -> C
     facts = _facts(frame, traffic.arrow("prefix_blocks")["prefix_blocks"].is_valid().to_numpy())
     table = _table(frame["app"].to_numpy(), usd, weight, facts)
     settings = {**_ANY, **_SETTINGS.get(str(traffic.meta.get("source_format")), {})}
-    if traffic.text_left:
-        settings |= {_TEXT: WITH_TEXT}
+    if traffic.with_text:
+        settings |= {_TEXT: traffic.with_text}
     elif any(drawn["text_only"] for drawn in traffic.meta.get("samples", ())):
         settings |= {_TEXT: "read the log without --sample-text"}
     levers = _levers(facts, usd, weight, settings, _refused(traffic))

@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from planner import formats
-from planner.errors import WITH_TEXT, InputError, NeedsError
+from planner.errors import JOIN_WITH_TEXT, InputError, NeedsError, with_text
 from planner.schema import QUARANTINE, TRAFFIC, Table
 from planner.traffic.contract import complete
 from planner.traffic.derived import Piece, opened, stored
@@ -171,8 +171,8 @@ class Traffic:
         filled = self.filled(*columns)
         empty = [c for c in columns if c not in filled]
         if empty:
-            left = self.text_left and not {"messages", "response"}.isdisjoint(empty)
-            fix = WITH_TEXT if left else "see the coverage table of planner read"
+            text = "" if {"messages", "response"}.isdisjoint(empty) else self.with_text
+            fix = text or "see the coverage table of planner read"
             raise NeedsError(f"{what} needs {', '.join(empty)}, which this log does not have", fix=fix)
 
     @property
@@ -180,10 +180,20 @@ class Traffic:
         """Of how many requests the log had texts that were not copied, since nobody asked for them."""
         return min(int(self.meta.get("text_left", 0 if self.meta.get("text", True) else len(self))), len(self))
 
+    @property
+    def with_text(self) -> str:
+        """How to have the texts that stayed in the log; nothing where there were none."""
+        if not self.text_left:
+            return ""
+        if self.meta.get("source_format") == "join":
+            return JOIN_WITH_TEXT
+        names = list(self.meta.get("files", ()))
+        return with_text(names[0] if len(names) == 1 else "", bool(self.meta.get("redacted")))
+
     def require_text(self, what: str) -> None:
         """Raise NeedsError where texts that ``what`` reads stayed in the log: it would see requests without any."""
         if self.text_left:
-            raise NeedsError(f"{what} reads prompts, which stayed in the log that {self.folder} was read from", fix=WITH_TEXT)
+            raise NeedsError(f"{what} reads prompts, which stayed in the log that {self.folder} was read from", fix=self.with_text)
 
 
 def _checked(positions: NDArray[np.int64], n: int) -> NDArray[np.int64]:

@@ -12,7 +12,7 @@ import pytest
 from support.litellm_records import PAYLOAD
 
 import planner
-from planner.errors import WITH_TEXT, InputError, NeedsError
+from planner.errors import InputError, NeedsError, with_text
 from planner.policies import Compress, ExactCache, Plan, SemanticCache
 from planner.schema import MADE_KEY, PARAMETERS, TRAFFIC
 from planner.traffic import Traffic, coverage, read
@@ -125,7 +125,7 @@ def test_coverage_says_how_to_have_the_rest(log: Path) -> None:
     bare = read(log, text=False)
     levers = coverage(bare).levers.set_index("lever")
     assert levers.loc["routing", "share_rows"] == 0
-    assert levers.loc["routing", "setting"] == WITH_TEXT
+    assert levers.loc["routing", "setting"] == with_text("log.jsonl")
     assert levers.loc["exact cache", "share_rows"] == 1
     with pytest.raises(NeedsError, match="Read the log with its text"):
         bare.require("routing", "messages")
@@ -176,7 +176,7 @@ def test_nothing_is_copied_unless_it_is_asked_for(log: Path) -> None:
     assert "parcel" not in _stored(bare)
     assert (bare.text_left, whole.text_left) == (9, 0)
     whole.require_text("a router")
-    with pytest.raises(NeedsError, match=r"a router reads prompts, which stayed in the log.*planner read LOG --text"):
+    with pytest.raises(NeedsError, match=r"a router reads prompts, which stayed in the log.*planner read log.jsonl --text"):
         bare.require_text("a router")
 
 
@@ -186,13 +186,13 @@ def test_a_log_that_has_no_text_is_not_said_to_have_left_any(log: Path) -> None:
     bare = read(log)
     assert bare.text_left == 0
     bare.require_text("a router")
-    assert WITH_TEXT not in set(coverage(bare).levers["setting"])
+    assert not coverage(bare).levers["setting"].str.contains("--text").any()
 
 
 def test_what_a_router_reads_is_asked_for(log: Path) -> None:
     """A plan that needs prompts, and labels drawn from a log, are refused on a reading that left them, with the way to have them."""
     bare = read(log)
-    with pytest.raises(NeedsError, match="planner read LOG --text"):
+    with pytest.raises(NeedsError, match=r"planner read log\.jsonl --text"):
         planner.simulate(bare, Plan((Compress("rank"),)))
     with pytest.raises(NeedsError, match="what is to be labelled reads prompts"):
         planner.sample_labels(bare, ["gpt-5-mini"], 5.0)
@@ -201,7 +201,7 @@ def test_what_a_router_reads_is_asked_for(log: Path) -> None:
 def test_advice_on_a_log_that_left_its_text_says_so(log: Path) -> None:
     """Recommendations do not call a request whole whose prompt stayed in the log, nor the log one without text."""
     notes = " ".join(planner.recommend(read(log)).notes)
-    assert f"Prompts stayed in the log, so that no prompt cache and no router can be judged: {WITH_TEXT}." in notes
+    assert f"Prompts stayed in the log, so that no prompt cache and no router can be judged: {with_text('log.jsonl')}." in notes
     assert "neither text nor prefix blocks" not in notes
 
 
@@ -222,8 +222,10 @@ def test_a_join_with_a_reading_that_left_its_text_has_left_it(log: Path, tmp_pat
     books = read("books.jsonl", text=True)
     left = planner.join(books, read(log), tmp_path / "left")
     assert (left.has_text, left.text_left) == (False, 9)
+    with pytest.raises(NeedsError, match=r"planner join A B --text"):
+        left.require_text("a router")
     whole = planner.join(books, read(log, text=True), tmp_path / "whole")
-    assert (whole.has_text, whole.text_left) == (True, 0)
+    assert (whole.has_text, whole.text_left, whole.with_text) == (True, 0, "")
 
 
 def test_a_key_is_one_of_the_prompt_or_of_the_gateway(log: Path) -> None:
