@@ -63,13 +63,13 @@ class _Raw(io.RawIOBase):
     """An iterator of blocks as the raw stream that Python's text decoder wants."""
 
     def __init__(self, blocks: Iterator[bytes]) -> None:
-        self.blocks, self.left = blocks, b""
+        self.blocks, self.left = blocks, memoryview(b"")
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        self.left = self.left or next(self.blocks, b"")
+        self.left = self.left or memoryview(next(self.blocks, b""))
         size = min(len(buffer), len(self.left))
         buffer[:size], self.left = self.left[:size], self.left[size:]
         return size

@@ -19,17 +19,18 @@ from numpy.typing import NDArray
 
 from planner.traffic.assemble import assemble
 from planner.traffic.attempts import Item
+from planner.traffic.json_objects import Apart
 from planner.traffic.mapping import mapped
 from planner.traffic.nests import AROUND, Around, Nest
 from planner.traffic.privacy import OPEN, Door
 from planner.traffic.reader import ASSUMED, CALL_ID, Options, Reader, Row
-from planner.traffic.records import JOINED, Found, Lines, Raw, of_line, raw_of
+from planner.traffic.records import JOINED, Found, Lines, Objects, Raw, Unopened, of_line, of_objects, raw_of
 from planner.traffic.values import Rejected
 
 __all__ = ["Again", "Converter", "Input", "Piece", "innermost"]
 
-#: What a piece is made of: lines as they stand in the file, or records.
-Input: TypeAlias = Lines | Sequence[Found]
+#: What a piece is made of: lines or objects as they stand in the file, or records.
+Input: TypeAlias = Unopened | Sequence[Found]
 #: A record on its way: the fields of a Found.
 _Record: TypeAlias = tuple[int, Raw, dict[str, Any] | None, str, int]
 _DAMAGE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError)
@@ -153,6 +154,7 @@ class Again:
     def __init__(self, convert: Converter, piece: Piece, given: Input) -> None:
         self._convert, self._piece, self._given = convert, piece, given
         self._lines: list[bytes] = []
+        self._apart: Apart | None = None
 
     def __call__(self, place: int) -> Item:
         """Return the item at ``place``."""
@@ -162,6 +164,9 @@ class Again:
 
     def _alone(self, source: int) -> Input:
         given = self._given
+        if isinstance(given, Objects):
+            self._apart = self._apart or Apart(given.text)
+            return Objects(given.first + source, self._apart(source))
         if not isinstance(given, Lines):
             return given[source : source + 1]
         self._lines = self._lines or given.text.split(b"\n")
@@ -169,6 +174,9 @@ class Again:
 
 
 def _numbered(given: Input) -> Iterator[tuple[int, Iterable[_Record]]]:
+    if isinstance(given, Objects):
+        yield from enumerate(of_objects(given))
+        return
     if not isinstance(given, Lines):
         yield from ((source, (found,)) for source, found in enumerate(given))
         return

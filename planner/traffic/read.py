@@ -30,7 +30,7 @@ from planner.traffic.nests import Around
 from planner.traffic.pieces import Again, Converter, Input, Piece, innermost
 from planner.traffic.privacy import Door
 from planner.traffic.reader import Options, Reader, all_readers, reader_named
-from planner.traffic.records import Found, Lines, founds, parts, records
+from planner.traffic.records import Found, Unopened, founds, parts, records
 from planner.traffic.reopened import prints_of_files, reopened
 from planner.traffic.unknown import interrupted, other_folder, refused, system_error, unknown
 
@@ -211,19 +211,19 @@ def _parts(
     yield from _gathered(reader.gather(records_of))
 
 
-def _gathered(pairs: Iterator[tuple[str, Lines | Found]]) -> Iterator[tuple[str, Input]]:
-    """Put records that follow one another in a file together; lines are together already."""
-    for (name, lines), found in groupby(pairs, lambda pair: (pair[0], isinstance(pair[1], Lines))):
-        if lines:
-            yield from ((name, part) for _, part in found if isinstance(part, Lines))
-        else:
-            while held := [part for _, part in islice(found, _PART_ROWS) if isinstance(part, Found)]:
+def _gathered(pairs: Iterator[tuple[str, Unopened | Found]]) -> Iterator[tuple[str, Input]]:
+    """Put records that follow one another in a file together; those that are not opened are together already."""
+    for (name, opened), some in groupby(pairs, lambda pair: (pair[0], isinstance(pair[1], Found))):
+        if opened:
+            while held := [part for _, part in islice(some, _PART_ROWS) if isinstance(part, Found)]:
                 yield name, held
+        else:
+            yield from ((name, part) for _, part in some if not isinstance(part, Found))
 
 
 def _named(
     files: Iterable[Path], names: Mapping[Path, str], taken: Acceptance, report: Callable[[int], None]
-) -> Iterator[tuple[str, Lines | Found]]:
+) -> Iterator[tuple[str, Unopened | Found]]:
     before = 0
     for path in files:
         taken.per_file[names[path]] = [0, 0]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import chain, starmap
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 
 from planner.errors import InputError
 from planner.traffic.csv_rows import csv_rows
+from planner.traffic.json_objects import Apart, Objects, first_of, spans, whole
 from planner.traffic.streams import CUT, Watched
 
 __all__ = [
@@ -28,10 +30,13 @@ __all__ = [
     "JOINED",
     "Found",
     "Lines",
+    "Objects",
     "Raw",
+    "Unopened",
     "beginning",
     "founds",
     "of_line",
+    "of_objects",
     "parsed",
     "parts",
     "raw_of",
@@ -47,7 +52,6 @@ JOINED = "joined"
 _BEGINNING_BYTES = 1 << 18
 BOM = b"\xef\xbb\xbf"
 _EMPTY = re.compile(rb"\[\s*\]")
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[{}\[\]"]', re.DOTALL)
 
 
 class Found(NamedTuple):
@@ -72,6 +76,10 @@ class Lines(NamedTuple):
     text: bytes
 
 
+#: Parts of files that any process may open.
+Unopened: TypeAlias = Lines | Objects
+
+
 def raw_text(raw: Raw) -> str:
     """Return a record as text that any file can hold; what is not UTF-8 is escaped, a Parquet row is shown as JSON."""
     raw = raw_of(raw)
@@ -88,13 +96,24 @@ def records(path: Path, done: Callable[[int], None] | None = None) -> Iterator[F
         yield from founds(part)
 
 
-def founds(part: Lines | Found) -> Iterator[Found]:
-    """Yield the records of a part of a file: of each line one, or those of the page that it is."""
+def founds(part: Unopened | Found) -> Iterator[Found]:
+    """Yield the records of a part of a file: of each line or object one, or those of the page that it is."""
     if isinstance(part, Found):
         yield part
+    elif isinstance(part, Objects):
+        for found in of_objects(part):
+            yield from found
     else:
         for number, line in enumerate(part.text.split(b"\n"), part.first):
             yield from of_line(number, line)
+
+
+def of_objects(part: Objects) -> Iterator[Iterator[Found]]:
+    """Yield, of each object, the records: one, or those of the page that it is."""
+    values, apart = part.values(), Apart(part.text)
+    size = len(part.text) // max(len(values), 1)
+    for place, value in enumerate(values):
+        yield _unwrapped(Found(part.first + place, partial(apart, place), value, "", size))
 
 
 def of_line(number: int, line: bytes) -> Iterator[Found]:
@@ -103,8 +122,8 @@ def of_line(number: int, line: bytes) -> Iterator[Found]:
         yield from _unwrapped(Found(number, line, *parsed(line.removeprefix(BOM))))
 
 
-def parts(path: Path, done: Callable[[int], None] | None = None) -> Iterator[Lines | Found]:
-    """Yield the same unopened where there is a record a line, so that another process may open it."""
+def parts(path: Path, done: Callable[[int], None] | None = None) -> Iterator[Unopened | Found]:
+    """Yield the same unopened where there is a record a line, or an array of them, so that another process may open it."""
     with path.open("rb") as file:
         magic = file.read(4)
         file.seek(0)
@@ -114,10 +133,10 @@ def parts(path: Path, done: Callable[[int], None] | None = None) -> Iterator[Lin
         stream = Watched(file, magic, done)
         head = stream.peek()
         for part in _by_content(path, head, stream):
-            if isinstance(part, Lines):
-                yield part
-            else:
+            if isinstance(part, Found):
                 yield from _unwrapped(part)
+            else:
+                yield part
 
 
 def beginning(path: Path) -> bytes:
@@ -137,7 +156,7 @@ def _unwrapped(found: Found) -> Iterator[Found]:
         yield found
 
 
-def _by_content(path: Path, head: bytes, stream: Watched) -> Iterator[Lines | Found]:
+def _by_content(path: Path, head: bytes, stream: Watched) -> Iterator[Unopened | Found]:
     start = head.removeprefix(BOM).lstrip()[:1]
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise InputError(f"{path}: UTF-16 text", "UTF-8", "save it as UTF-8")
@@ -174,7 +193,7 @@ def _second_try(raw: bytes, problem: str) -> tuple[Any, str]:
     return value, ""
 
 
-def _lines(stream: Watched) -> Iterator[Lines | Found]:
+def _lines(stream: Watched) -> Iterator[Unopened | Found]:
     number, rest = 1, b""
     for block in stream:
         end = block.rfind(b"\n")
@@ -193,7 +212,7 @@ def _last(number: int, rest: bytes, stream: Watched) -> Found:
     if stream.problem:
         return Found(number, rest, None, stream.problem)
     value, problem = parsed(rest)
-    begun = value is None and rest.lstrip()[:1] == b"{" and not any(_spans(rest, outer=False))
+    begun = value is None and rest.lstrip()[:1] == b"{" and not any(spans(rest))
     return Found(number, rest, value, _cut(stream) if begun else problem)
 
 
@@ -201,8 +220,8 @@ def _cut(stream: Watched) -> str:
     return f"not JSON: {CUT}, after {stream.size:,} bytes"
 
 
-def _objects(stream: Watched) -> Iterator[Found]:
-    """Cut a JSON array, or objects one after another, at the ends of its top-level objects."""
+def _objects(stream: Watched) -> Iterator[Objects | Found]:
+    """Cut a JSON array, or objects one after another, at the ends of its top-level objects; many at once where they are plainly whole."""
     parts, size, wanted, number = [b""], 0, 0, 0
     outer = stream.head.removeprefix(BOM).lstrip()[:1] == b"["
     for block in chain(stream, [b""]):
@@ -210,8 +229,13 @@ def _objects(stream: Watched) -> Iterator[Found]:
         size += len(block)
         if block and size < wanted:
             continue  # an object larger than what was scanned: scan again only when there is twice as much
-        buffer, used = b"".join(parts), 0
-        for start, end in _spans(buffer, outer):
+        buffer = b"".join(parts)
+        begin = first_of(buffer, outer)
+        used, count = whole(buffer, begin)
+        if count:
+            yield Objects(number + 1, buffer[begin:used])
+            number += count
+        for start, end in spans(buffer, used, outer and not count) if not (count and block) else ():
             number, used = number + 1, end
             yield Found(number, buffer[start:end], *parsed(buffer[start:end]))
         outer = outer and not used
@@ -220,24 +244,6 @@ def _objects(stream: Watched) -> Iterator[Found]:
     empty = outer and _EMPTY.fullmatch(parts[0].removeprefix(BOM).strip())
     if (parts[0].strip(b" \t\r\n,]") and not empty) or stream.problem:
         yield Found(number + 1, parts[0], None, stream.problem or _cut(stream))
-
-
-def _spans(buffer: bytes, outer: bool) -> Iterator[tuple[int, int]]:
-    """Yield where the whole objects of a buffer start and end, by counting brackets outside strings."""
-    depth, start = 0, 0
-    for token in _TOKEN.finditer(buffer):
-        kind = token[0]
-        if kind == b'"':
-            return  # a string that goes on in the next block
-        if outer:
-            outer = False  # the array's own bracket
-        elif kind in (b"{", b"["):
-            start = token.start() if depth == 0 else start
-            depth += 1
-        elif kind in (b"}", b"]") and depth:
-            depth -= 1
-            if depth == 0:
-                yield start, token.end()
 
 
 def _parquet(path: Path, done: Callable[[int], None] | None) -> Iterator[Found]:

@@ -19,6 +19,7 @@ from planner.schema import TRAFFIC
 from planner.traffic import Traffic, crew, pieces, read
 from planner.traffic.reader import Options, Reader
 from planner.traffic.readers.litellm_payload import READER
+from planner.traffic.records import Objects, parsed, parts
 
 _ALL = {seed.name: seed for seed in seeds()}
 _READ = sys.modules["planner.traffic.read"]
@@ -101,6 +102,26 @@ def test_any_number_of_processes_gives_the_same(
     monkeypatch.setattr(crew, "_WORTH_BYTES", 0)
     monkeypatch.setattr(crew, "_processors", lambda: processors)
     assert _read(log, _ALL[name].format, tmp_path / "together", text) == alone
+
+
+@pytest.mark.parametrize("name", ["litellm_payload.ndjson", "otel.ndjson", "langfuse_export.ndjson"])
+def test_an_array_is_read_by_several_processes_as_by_one(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an array holds is cut where objects end, opened by any process, and each record set aside stands as it was written."""
+    lines = [line for path in sorted(_log(_ALL[name], 5, tmp_path).iterdir()) for line in path.read_bytes().split(b"\n")]
+    log = tmp_path / "array"
+    log.mkdir()
+    (log / "log.json").write_bytes(b"[\n" + b",\n".join(line for line in lines if line[:1] == b"{" and parsed(line)[0]) + b"\n]\n")
+    _small(monkeypatch, 20_000, 100)
+    assert sum(isinstance(part, Objects) for part in parts(log / "log.json")) >= 4
+    with monkeypatch.context() as patch:
+        patch.setattr("planner.traffic.records.whole", lambda buffer, start: (0, 0))
+        plain = _read(log, _ALL[name].format, tmp_path / "plain")
+    alone = _read(log, _ALL[name].format, tmp_path / "alone")
+    assert not isinstance(alone, str)
+    assert alone == plain
+    monkeypatch.setattr(crew, "_WORTH_BYTES", 0)
+    monkeypatch.setattr(crew, "_processors", lambda: 3)
+    assert _read(log, _ALL[name].format, tmp_path / "together") == alone
 
 
 @pytest.mark.parametrize("lives", [0, 2])

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from planner.errors import InputError
 from planner.traffic import read
+from planner.traffic import records as records_module
 from planner.traffic import streams as module
 from planner.traffic.records import raw_text, records
 
@@ -57,6 +58,40 @@ def test_arrays_and_objects_are_cut_where_json_says(objects: list[Any], indent: 
     assert _values(scratch / "array") == _values(scratch / "lines") == objects
     if all(objects):  # an empty object is one line, however it is printed
         assert _values(scratch / "pretty") == objects
+
+
+_ODD = st.sampled_from(
+    ["7", "null", "[{}]", "[1, [2]]", '"}, {"', "{} {}", '{"id": NaN}', '{"id": 1', "}", "", '{"data": [{"id": 1}, {"id": 2}]}']
+)
+_PARTS = st.lists(
+    st.one_of(
+        st.tuples(st.integers(0, 99), _JSON).map(lambda two: {"id": two[0], "x": two[1], "calls": [{"id": 1}, {"id": 2}]}),
+        st.dictionaries(st.sampled_from(["id", "other", '"}, {"id"']), _JSON, max_size=3),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@settings(max_examples=200)
+@given(objects=_PARTS, odd=_ODD, at=st.integers(0, 12), block=st.integers(7, 900), indent=st.sampled_from([None, 1]), is_odd=st.booleans())
+def test_many_objects_at_once_are_those_one_by_one(
+    objects: list[Any], odd: str, at: int, block: int, indent: int | None, is_odd: bool, scratch: Path
+) -> None:
+    """Of an array with anything in it, however its blocks fall, what is taken many at once is cut, numbered and refused as one by one."""
+    written = [json.dumps(o, indent=indent) for o in objects]
+    if is_odd:
+        written.insert(at, odd)
+    (scratch / "array").write_text("[" + ",\n".join(written) + "]", "utf-8")
+
+    def found() -> list[Any]:
+        return [(f.line, raw_text(f.raw) if not isinstance(f.raw, dict) else f.raw, f.value, f.problem) for f in records(scratch / "array")]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_BLOCK_BYTES", block)
+        fast = found()
+        patch.setattr(records_module, "whole", lambda buffer, start: (0, 0))
+        assert fast == found()
 
 
 @pytest.mark.parametrize("text", ['{"a": 1}\n{"a": 2}\n', '[{"a": 1}, {"a": 2}]', "a\n1\n2\n"])
