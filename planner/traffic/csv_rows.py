@@ -1,7 +1,7 @@
 """CSV → rows by column name, each with its exact text.
 
-In: blocks of a file. Out: rows in order; one of another number of cells, or that is not UTF-8, with the reason. Where the file ends inside
-a row, that is said. Knows nothing of log formats.
+In: blocks of a file. Out: rows in order, many whole ones together, which another process may open; one of another number of cells, or that
+is not UTF-8, with the reason. Where the file ends inside a row, that is said. Knows nothing of log formats.
 """
 
 from __future__ import annotations
@@ -10,41 +10,73 @@ import csv
 import io
 import sys
 from collections.abc import Iterator
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from planner.traffic.streams import CUT, Watched
 
-__all__ = ["csv_rows"]
+__all__ = ["Rows", "csv_rows", "of_rows"]
+
+#: Characters of rows that are given together.
+_TOGETHER = 2 << 20
 
 #: (number, text, row by column name or None, why there is none).
 Row: TypeAlias = tuple[int, str, dict[str, Any] | None, str]
 
 
-def csv_rows(stream: Watched) -> Iterator[Row]:
-    """Yield (number, text, row by column name or None, why there is none); a cell may hold anything, of any length."""
+class Rows(NamedTuple):
+    """Whole rows of a table: the number of the first, the names of the columns, and the rows' text."""
+
+    first: int
+    header: tuple[str, ...]
+    text: str
+
+
+def csv_rows(stream: Watched) -> Iterator[Rows | Row]:
+    """Yield the rows of a table, those that end with a line together; a cell may hold anything, of any length."""
+    number, first, size = 0, 1, 0
+    held: list[str] = []
+    rows = _cells(_text_lines(stream))
+    header = tuple(next(rows, ([], ""))[0])
+    rest = ""
+    for cells, raw in rows:
+        whole = raw.endswith(("\n", "\r"))
+        if whole:
+            number, size = number + 1, size + len(raw)
+            held.append(raw)
+        if held and (size >= _TOGETHER or not whole):
+            yield Rows(first, header, "".join(held))
+            held, first, size = [], number + 1, 0
+        if not whole and stream.problem:
+            rest = raw
+        elif not whole and cells:
+            number += 1
+            yield _row(number, raw, header, cells, stream.size)
+    if held:
+        yield Rows(first, header, "".join(held))
+    if stream.problem:
+        yield number + 1, rest, None, stream.problem
+
+
+def of_rows(part: Rows) -> Iterator[Row]:
+    """Yield (number, text, row by column name or None, why there is none) of every row that is not empty."""
+    for number, (cells, raw) in enumerate(_cells(io.StringIO(part.text, newline="")), part.first):
+        if cells:
+            yield _row(number, raw, part.header, cells, 0)
+
+
+def _cells(lines: Iterator[str]) -> Iterator[tuple[list[str], str]]:
+    """Yield the cells and the text of every row."""
     kept: list[str] = []
     limit = csv.field_size_limit(sys.maxsize)
     try:
-        rows = csv.reader(_remember(_text_lines(stream), kept))
-        header = next(rows, [])
-        kept.clear()
-        number, rest = 0, ""
-        for cells in rows:
-            raw = "".join(kept)
+        for cells in csv.reader(_remember(lines, kept)):
+            yield cells, "".join(kept)
             kept.clear()
-            if stream.problem and not raw.endswith(("\n", "\r")):
-                rest = raw
-                break
-            number += 1
-            if cells:
-                yield _row(number, raw, header, cells, stream.size)
-        if stream.problem:
-            yield number + 1, rest, None, stream.problem
     finally:
         csv.field_size_limit(limit)
 
 
-def _row(number: int, raw: str, header: list[str], cells: list[str], size: int) -> Row:
+def _row(number: int, raw: str, header: tuple[str, ...], cells: list[str], size: int) -> Row:
     if len(cells) != len(header):
         begun = len(cells) < len(header) and not raw.endswith(("\n", "\r"))
         cut = f": {CUT}, after {size:,} bytes" if begun else ""

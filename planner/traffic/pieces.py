@@ -19,17 +19,18 @@ from numpy.typing import NDArray
 
 from planner.traffic.assemble import assemble
 from planner.traffic.attempts import Item
+from planner.traffic.csv_rows import of_rows
 from planner.traffic.json_objects import Apart
 from planner.traffic.mapping import mapped
 from planner.traffic.nests import AROUND, Around, Nest
 from planner.traffic.privacy import OPEN, Door
 from planner.traffic.reader import ASSUMED, CALL_ID, Options, Reader, Row
-from planner.traffic.records import JOINED, Found, Lines, Objects, Raw, Unopened, of_line, of_objects, raw_of
+from planner.traffic.records import JOINED, Found, Lines, Objects, Raw, Rows, Unopened, of_line, of_objects, raw_of
 from planner.traffic.values import Rejected
 
 __all__ = ["Again", "Converter", "Input", "Piece", "innermost"]
 
-#: What a piece is made of: lines or objects as they stand in the file, or records.
+#: What a piece is made of: lines, objects or rows as they stand in the file, or records.
 Input: TypeAlias = Unopened | Sequence[Found]
 #: A record on its way: the fields of a Found.
 _Record: TypeAlias = tuple[int, Raw, dict[str, Any] | None, str, int]
@@ -155,6 +156,7 @@ class Again:
         self._convert, self._piece, self._given = convert, piece, given
         self._lines: list[bytes] = []
         self._apart: Apart | None = None
+        self._rows: list[tuple[int, str]] = []
 
     def __call__(self, place: int) -> Item:
         """Return the item at ``place``."""
@@ -167,6 +169,9 @@ class Again:
         if isinstance(given, Objects):
             self._apart = self._apart or Apart(given.text)
             return Objects(given.first + source, self._apart(source))
+        if isinstance(given, Rows):
+            self._rows = self._rows or [(number, raw) for number, raw, _, _ in of_rows(given)]
+            return Rows(self._rows[source][0], given.header, self._rows[source][1])
         if not isinstance(given, Lines):
             return given[source : source + 1]
         self._lines = self._lines or given.text.split(b"\n")
@@ -176,6 +181,9 @@ class Again:
 def _numbered(given: Input) -> Iterator[tuple[int, Iterable[_Record]]]:
     if isinstance(given, Objects):
         yield from enumerate(of_objects(given))
+        return
+    if isinstance(given, Rows):
+        yield from ((source, ((*row, 0),)) for source, row in enumerate(of_rows(given)))
         return
     if not isinstance(given, Lines):
         yield from ((source, (found,)) for source, found in enumerate(given))

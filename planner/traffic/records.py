@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from planner.errors import InputError
-from planner.traffic.csv_rows import csv_rows
+from planner.traffic.csv_rows import Rows, csv_rows, of_rows
 from planner.traffic.json_objects import Apart, Objects, first_of, spans, whole
 from planner.traffic.streams import CUT, Watched
 
@@ -32,6 +32,7 @@ __all__ = [
     "Lines",
     "Objects",
     "Raw",
+    "Rows",
     "Unopened",
     "beginning",
     "founds",
@@ -77,7 +78,7 @@ class Lines(NamedTuple):
 
 
 #: Parts of files that any process may open.
-Unopened: TypeAlias = Lines | Objects
+Unopened: TypeAlias = Lines | Objects | Rows
 
 
 def raw_text(raw: Raw) -> str:
@@ -97,12 +98,14 @@ def records(path: Path, done: Callable[[int], None] | None = None) -> Iterator[F
 
 
 def founds(part: Unopened | Found) -> Iterator[Found]:
-    """Yield the records of a part of a file: of each line or object one, or those of the page that it is."""
+    """Yield the records of a part of a file: of each line, object or row one, or those of the page that it is."""
     if isinstance(part, Found):
         yield part
     elif isinstance(part, Objects):
         for found in of_objects(part):
             yield from found
+    elif isinstance(part, Rows):
+        yield from starmap(Found, of_rows(part))
     else:
         for number, line in enumerate(part.text.split(b"\n"), part.first):
             yield from of_line(number, line)
@@ -123,7 +126,7 @@ def of_line(number: int, line: bytes) -> Iterator[Found]:
 
 
 def parts(path: Path, done: Callable[[int], None] | None = None) -> Iterator[Unopened | Found]:
-    """Yield the same unopened where there is a record a line, or an array of them, so that another process may open it."""
+    """Yield the same unopened where there is a record a line, an array or a table of them, so that another process may open it."""
     with path.open("rb") as file:
         magic = file.read(4)
         file.seek(0)
@@ -162,7 +165,9 @@ def _by_content(path: Path, head: bytes, stream: Watched) -> Iterator[Unopened |
         raise InputError(f"{path}: UTF-16 text", "UTF-8", "save it as UTF-8")
     if start == b"[" or (start == b"{" and not _one_a_line(head)):
         return _objects(stream)
-    return _lines(stream) if start == b"{" else starmap(Found, csv_rows(stream))
+    if start == b"{":
+        return _lines(stream)
+    return (part if isinstance(part, Rows) else Found(*part) for part in csv_rows(stream))
 
 
 def _one_a_line(head: bytes) -> bool:

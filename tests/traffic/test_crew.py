@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import random
 import subprocess
 import sys
@@ -13,13 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.reader_mutations import Seed, seeds, written
+from benchmarks.reader_mutations import SEEDS, Seed, seeds, written
 from planner.errors import InputError
 from planner.schema import TRAFFIC
 from planner.traffic import Traffic, crew, pieces, read
 from planner.traffic.reader import Options, Reader
 from planner.traffic.readers.litellm_payload import READER
-from planner.traffic.records import Objects, parsed, parts
+from planner.traffic.records import Objects, Rows, parsed, parts
 
 _ALL = {seed.name: seed for seed in seeds()}
 _READ = sys.modules["planner.traffic.read"]
@@ -122,6 +124,32 @@ def test_an_array_is_read_by_several_processes_as_by_one(name: str, tmp_path: Pa
     monkeypatch.setattr(crew, "_WORTH_BYTES", 0)
     monkeypatch.setattr(crew, "_processors", lambda: 3)
     assert _read(log, _ALL[name].format, tmp_path / "together") == alone
+
+
+def test_a_table_is_read_by_several_processes_as_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of a CSV, those with line ends in cells and those set aside too, come out the same from one process and from several."""
+    seed = json.loads((SEEDS / "litellm_payload.ndjson").read_text("utf-8").splitlines()[0])
+    cells = {"request_id": "", "ts": "2026-11-03T09:00:00Z", "model": "gpt-5", "tin": "5", "said": json.dumps(seed, indent=1)}
+    log = tmp_path / "log"
+    log.mkdir()
+    with (log / "log.csv").open("w", newline="", encoding="utf-8") as file:
+        rows = csv.DictWriter(file, cells)
+        rows.writeheader()
+        rows.writerows({**cells, "request_id": f"r{i % 290}", "tin": "x" if i % 50 == 7 else str(i)} for i in range(300))
+        file.write("only,two\n\n")
+    mapping = {"request_id": "request_id", "timestamp": "ts", "model": "model", "input_tokens": "tin", "messages": "said"}
+    monkeypatch.setattr("planner.traffic.csv_rows._TOGETHER", 20_000)
+    assert sum(isinstance(part, Rows) for part in parts(log / "log.csv")) > 5
+
+    def found(out: Path) -> tuple[dict[str, Any], bytes, bytes]:
+        traffic = read(log, "table", out=out, mapping=mapping, text=True)
+        return dict(traffic.meta), (out / "traffic.parquet").read_bytes(), (out / "quarantine.parquet").read_bytes()
+
+    alone = found(tmp_path / "alone")
+    assert (alone[0]["accepted"], alone[0]["quarantined"]) == (285, 16)  # 6 are no counts, 9 come again, one has two cells
+    monkeypatch.setattr(crew, "_WORTH_BYTES", 0)
+    monkeypatch.setattr(crew, "_processors", lambda: 3)
+    assert found(tmp_path / "together") == alone
 
 
 @pytest.mark.parametrize("lives", [0, 2])

@@ -94,6 +94,22 @@ def test_many_objects_at_once_are_those_one_by_one(
         assert fast == found()
 
 
+@settings(max_examples=300)
+@given(text=st.text('ab",\r\n;é', max_size=60), end=st.sampled_from(["", "\n", "\r\n"]), together=st.integers(1, 30))
+def test_rows_are_those_of_the_whole_table(text: str, end: str, together: int, scratch: Path) -> None:
+    """Whatever stands in a table, stray quotes and empty lines included, rows opened in parts are those that csv reads of it whole."""
+    whole = f"a,b\n{text}{end}"
+    (scratch / "table").write_bytes(whole.encode())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("planner.traffic.csv_rows._TOGETHER", together)
+        found = list(records(scratch / "table"))
+    expected = list(enumerate(csv.reader(io.StringIO(whole, newline="")), 0))[1:]
+    assert [f.line for f in found] == [number for number, cells in expected if cells]
+    assert [f.value for f in found] == [dict(zip("ab", c, strict=True)) if len(c) == 2 else None for _, c in expected if c]
+    if all(cells for _, cells in expected):
+        assert "a,b\n" + "".join(str(f.raw) for f in found) == whole
+
+
 @pytest.mark.parametrize("text", ['{"a": 1}\n{"a": 2}\n', '[{"a": 1}, {"a": 2}]', "a\n1\n2\n"])
 @pytest.mark.parametrize("how", ["plain", "gzip", "two gzips", "zstd", "two zstds", "bom"])
 def test_compression_and_byte_order_marks_change_nothing(text: str, how: str, tmp_path: Path) -> None:
