@@ -19,7 +19,8 @@ import pyarrow as pa
 
 from planner.traffic.files import owned_file, owned_folder
 from planner.traffic.nests import Nest
-from planner.traffic.pieces import Again, Converter, Input, Piece
+from planner.traffic.opening import Input
+from planner.traffic.pieces import Again, Converter, Piece
 from planner.traffic.reader import CALL_ID
 
 __all__ = ["PARTS", "Kept", "keeps"]

@@ -7,33 +7,26 @@ same request may succeed. It hangs on nothing but its input, so that any process
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from io import BytesIO
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from planner.traffic.assemble import assemble
 from planner.traffic.attempts import Item
-from planner.traffic.csv_rows import of_rows
-from planner.traffic.json_objects import Apart
 from planner.traffic.mapping import mapped
 from planner.traffic.nests import AROUND, Around, Nest
+from planner.traffic.opening import Input, Only, Opened, numbered
 from planner.traffic.privacy import OPEN, Door
 from planner.traffic.reader import ASSUMED, CALL_ID, Options, Reader, Row
-from planner.traffic.records import JOINED, Found, Lines, Objects, Raw, Rows, Unopened, of_line, of_objects, raw_of
+from planner.traffic.records import JOINED, Found, raw_of
 from planner.traffic.values import Rejected
 
-__all__ = ["Again", "Converter", "Input", "Piece", "innermost"]
+__all__ = ["Again", "Converter", "Piece", "innermost"]
 
-#: What a piece is made of: lines, objects or rows as they stand in the file, or records.
-Input: TypeAlias = Unopened | Sequence[Found]
-#: A record on its way: the fields of a Found.
-_Record: TypeAlias = tuple[int, Raw, dict[str, Any] | None, str, int]
 _DAMAGE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError)
 
 
@@ -125,10 +118,10 @@ class Converter:
         items.update((settled[i], again(settled[i])) for i in unsound)
         return piece
 
-    def _opened(self, given: Input) -> Iterator[tuple[int, Iterable[_Record], Nest | None]]:
+    def _opened(self, given: Input) -> Iterator[tuple[int, Iterable[Opened], Nest | None]]:
         """Yield the lines or records of ``given`` by number, each with the records in it and how they lie in each other."""
         opens = self.reader.opens
-        for source, every in _numbered(given):
+        for source, every in numbered(given):
             if opens is None:
                 yield source, every, None
             else:
@@ -153,54 +146,13 @@ class Again:
     """The records of a piece once more, each as an item by its place; ``given`` is what the piece was made of."""
 
     def __init__(self, convert: Converter, piece: Piece, given: Input) -> None:
-        self._convert, self._piece, self._given = convert, piece, given
-        self._lines: list[bytes] = []
-        self._apart: Apart | None = None
-        self._rows: list[tuple[int, str]] = []
+        self._convert, self._piece, self._only = convert, piece, Only(given)
 
     def __call__(self, place: int) -> Item:
         """Return the item at ``place``."""
         source = int(self._piece.sources[place])
         before = int(np.searchsorted(self._piece.sources, source))
-        return self._convert(self._piece.file, self._alone(source), one_by_one=True).items[place - before]
-
-    def _alone(self, source: int) -> Input:
-        given = self._given
-        if isinstance(given, Objects):
-            self._apart = self._apart or Apart(given.text)
-            return Objects(given.first + source, self._apart(source))
-        if isinstance(given, Rows):
-            self._rows = self._rows or [(number, raw) for number, raw, _, _ in of_rows(given)]
-            return Rows(self._rows[source][0], given.header, self._rows[source][1])
-        if not isinstance(given, Lines):
-            return given[source : source + 1]
-        self._lines = self._lines or given.text.split(b"\n")
-        return Lines(given.first + source, self._lines[source])
-
-
-def _numbered(given: Input) -> Iterator[tuple[int, Iterable[_Record]]]:
-    if isinstance(given, Objects):
-        yield from enumerate(of_objects(given))
-        return
-    if isinstance(given, Rows):
-        yield from ((source, ((*row, 0),)) for source, row in enumerate(of_rows(given)))
-        return
-    if not isinstance(given, Lines):
-        yield from ((source, (found,)) for source, found in enumerate(given))
-        return
-    for source, ended in enumerate(BytesIO(given.text)):  # one at a time: each is where the one before was
-        line, number = ended.removesuffix(b"\n"), given.first + source
-        value = _object(line)
-        yield source, of_line(number, line) if value is None else ((number, line, value, "", 0),)
-
-
-def _object(line: bytes) -> dict[str, Any] | None:
-    """Return the record of a line that plainly holds one; None of all others, which take a closer look."""
-    try:
-        value = orjson.loads(line)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) and not isinstance(value.get("data"), list) else None
+        return self._convert(self._piece.file, self._only(source), one_by_one=True).items[place - before]
 
 
 def _may_change(row: Row) -> bool:

@@ -27,7 +27,8 @@ from planner.traffic.join_formats import refuse_formats
 from planner.traffic.kept import PARTS, Kept
 from planner.traffic.mapping import compiled
 from planner.traffic.nests import Around
-from planner.traffic.pieces import Again, Converter, Input, Piece, innermost
+from planner.traffic.opening import Input
+from planner.traffic.pieces import Again, Converter, Piece, innermost
 from planner.traffic.privacy import Door
 from planner.traffic.reader import Options, Reader, all_readers, reader_named
 from planner.traffic.records import Found, Unopened, founds, parts, records

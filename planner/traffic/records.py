@@ -28,6 +28,7 @@ __all__ = [
     "BOM",
     "CUT",
     "JOINED",
+    "Batch",
     "Found",
     "Lines",
     "Objects",
@@ -36,6 +37,7 @@ __all__ = [
     "Unopened",
     "beginning",
     "founds",
+    "of_batch",
     "of_line",
     "of_objects",
     "parsed",
@@ -50,7 +52,7 @@ Raw: TypeAlias = bytes | str | dict[str, Any] | Callable[[], bytes]
 
 #: The ``problem`` of a record that is a part of another one, in which it counts.
 JOINED = "joined"
-_BEGINNING_BYTES = 1 << 18
+_BEGINNING_BYTES, _BATCH_ROWS = 1 << 18, 2_048
 BOM = b"\xef\xbb\xbf"
 _EMPTY = re.compile(rb"\[\s*\]")
 
@@ -77,8 +79,15 @@ class Lines(NamedTuple):
     text: bytes
 
 
+class Batch(NamedTuple):
+    """Rows of a Parquet file, and the number of the first."""
+
+    first: int
+    rows: pa.RecordBatch
+
+
 #: Parts of files that any process may open.
-Unopened: TypeAlias = Lines | Objects | Rows
+Unopened: TypeAlias = Lines | Objects | Rows | Batch
 
 
 def raw_text(raw: Raw) -> str:
@@ -106,6 +115,8 @@ def founds(part: Unopened | Found) -> Iterator[Found]:
             yield from found
     elif isinstance(part, Rows):
         yield from starmap(Found, of_rows(part))
+    elif isinstance(part, Batch):
+        yield from of_batch(part)
     else:
         for number, line in enumerate(part.text.split(b"\n"), part.first):
             yield from of_line(number, line)
@@ -117,6 +128,11 @@ def of_objects(part: Objects) -> Iterator[Iterator[Found]]:
     size = len(part.text) // max(len(values), 1)
     for place, value in enumerate(values):
         yield _unwrapped(Found(part.first + place, partial(apart, place), value, "", size))
+
+
+def of_batch(part: Batch) -> Iterator[Found]:
+    """Yield the rows of a part of a Parquet file."""
+    return (Found(number, value, value) for number, value in enumerate(part.rows.to_pylist(), part.first))
 
 
 def of_line(number: int, line: bytes) -> Iterator[Found]:
@@ -251,15 +267,14 @@ def _objects(stream: Watched) -> Iterator[Objects | Found]:
         yield Found(number + 1, parts[0], None, stream.problem or _cut(stream))
 
 
-def _parquet(path: Path, done: Callable[[int], None] | None) -> Iterator[Found]:
+def _parquet(path: Path, done: Callable[[int], None] | None) -> Iterator[Batch]:
     try:
         file = pq.ParquetFile(path)
     except pa.ArrowException as error:
         raise InputError(f"{path}: a damaged Parquet file ({error})", "a whole one", "write it again") from error
     number, size = 0, path.stat().st_size
-    for batch in file.iter_batches(8192):
-        for value in batch.to_pylist():
-            number += 1
-            yield Found(number, value, value)
+    for batch in file.iter_batches(_BATCH_ROWS):
+        yield Batch(number + 1, batch)
+        number += len(batch)
         if done:
             done(size * number // max(file.metadata.num_rows, 1))

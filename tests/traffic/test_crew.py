@@ -11,6 +11,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,7 +23,7 @@ from planner.schema import TRAFFIC
 from planner.traffic import Traffic, crew, pieces, read
 from planner.traffic.reader import Options, Reader
 from planner.traffic.readers.litellm_payload import READER
-from planner.traffic.records import Objects, Rows, parsed, parts
+from planner.traffic.records import Batch, Objects, Rows, parsed, parts
 
 _ALL = {seed.name: seed for seed in seeds()}
 _READ = sys.modules["planner.traffic.read"]
@@ -126,27 +128,33 @@ def test_an_array_is_read_by_several_processes_as_by_one(name: str, tmp_path: Pa
     assert _read(log, _ALL[name].format, tmp_path / "together") == alone
 
 
-def test_a_table_is_read_by_several_processes_as_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows of a CSV, those with line ends in cells and those set aside too, come out the same from one process and from several."""
+@pytest.mark.parametrize("kind", [Rows, Batch])
+def test_a_table_is_read_by_several_processes_as_by_one(kind: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of CSV and Parquet, those with line ends in cells and those set aside too, come out the same from one process and several."""
     seed = json.loads((SEEDS / "litellm_payload.ndjson").read_text("utf-8").splitlines()[0])
     cells = {"request_id": "", "ts": "2026-11-03T09:00:00Z", "model": "gpt-5", "tin": "5", "said": json.dumps(seed, indent=1)}
+    made = [{**cells, "request_id": f"r{i % 290}", "tin": "x" if i % 50 == 7 else str(i)} for i in range(300)]
     log = tmp_path / "log"
     log.mkdir()
-    with (log / "log.csv").open("w", newline="", encoding="utf-8") as file:
-        rows = csv.DictWriter(file, cells)
-        rows.writeheader()
-        rows.writerows({**cells, "request_id": f"r{i % 290}", "tin": "x" if i % 50 == 7 else str(i)} for i in range(300))
-        file.write("only,two\n\n")
+    if kind is Batch:
+        pq.write_table(pa.Table.from_pylist(made), log / "log.parquet")
+    else:
+        with (log / "log.csv").open("w", newline="", encoding="utf-8") as file:
+            rows = csv.DictWriter(file, cells)
+            rows.writeheader()
+            rows.writerows(made)
+            file.write("only,two\n\n")
     mapping = {"request_id": "request_id", "timestamp": "ts", "model": "model", "input_tokens": "tin", "messages": "said"}
     monkeypatch.setattr("planner.traffic.csv_rows._TOGETHER", 20_000)
-    assert sum(isinstance(part, Rows) for part in parts(log / "log.csv")) > 5
+    monkeypatch.setattr("planner.traffic.records._BATCH_ROWS", 50)
+    assert sum(isinstance(part, kind) for part in parts(next(log.iterdir()))) > 5
 
     def found(out: Path) -> tuple[dict[str, Any], bytes, bytes]:
         traffic = read(log, "table", out=out, mapping=mapping, text=True)
         return dict(traffic.meta), (out / "traffic.parquet").read_bytes(), (out / "quarantine.parquet").read_bytes()
 
     alone = found(tmp_path / "alone")
-    assert (alone[0]["accepted"], alone[0]["quarantined"]) == (285, 16)  # 6 are no counts, 9 come again, one has two cells
+    assert (alone[0]["accepted"], alone[0]["quarantined"]) == (285, 15 + (kind is Rows))  # 6 are no counts, 9 come again, one is short
     monkeypatch.setattr(crew, "_WORTH_BYTES", 0)
     monkeypatch.setattr(crew, "_processors", lambda: 3)
     assert found(tmp_path / "together") == alone
