@@ -81,7 +81,9 @@ def _row(number: int, raw: str, header: tuple[str, ...], cells: list[str], size:
         begun = len(cells) < len(header) and not raw.endswith(("\n", "\r"))
         cut = f": {CUT}, after {size:,} bytes" if begun else ""
         return number, raw, None, f"{len(cells)} cells in a table of {len(header)} columns{cut}"
-    if not raw.isascii() and any("\udc80" <= c <= "\udcff" for c in raw):
+    try:
+        raw.encode()
+    except UnicodeEncodeError:  # bytes that are not UTF-8 stand escaped
         return number, raw, None, "not UTF-8"
     return number, raw, dict(zip(header, cells, strict=True)), ""
 

@@ -31,7 +31,7 @@ from planner.traffic.opening import Input
 from planner.traffic.pieces import Again, Converter, Piece, innermost
 from planner.traffic.privacy import Door
 from planner.traffic.reader import Options, Reader, all_readers, reader_named
-from planner.traffic.records import Found, Unopened, founds, parts, records
+from planner.traffic.records import Found, Unopened, founds, parts, records, text_bytes
 from planner.traffic.reopened import prints_of_files, reopened
 from planner.traffic.unknown import interrupted, other_folder, refused, system_error, unknown
 
@@ -124,7 +124,7 @@ def _read(
         taken = Acceptance(writer, door, rows_done)
         convert = Converter(reader, options, door)
         parts = _parts(files, names, reader, taken, partial(_report, progress, size))
-        for block in _blocks(pieces(parts, convert, kept, size), convert, taken):
+        for block in _blocks(pieces(parts, convert, kept, sum(map(text_bytes, files))), convert, taken):
             taken.add(block)
         taken.add((), last=True)
         if not taken.accepted:

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from planner.errors import InputError
 from planner.traffic.csv_rows import Rows, csv_rows, of_rows
 from planner.traffic.json_objects import Apart, Objects, first_of, spans, whole
-from planner.traffic.streams import CUT, Watched
+from planner.traffic.streams import CUT, Watched, is_packed
 
 __all__ = [
     "BOM",
@@ -45,6 +45,7 @@ __all__ = [
     "raw_of",
     "raw_text",
     "records",
+    "text_bytes",
 ]
 
 #: A record as it stood: bytes of a JSON file, text of a CSV file, a Parquet row, or how to get it where it was a part of a record.
@@ -53,6 +54,8 @@ Raw: TypeAlias = bytes | str | dict[str, Any] | Callable[[], bytes]
 #: The ``problem`` of a record that is a part of another one, in which it counts.
 JOINED = "joined"
 _BEGINNING_BYTES, _BATCH_ROWS = 1 << 18, 2_048
+#: How a Parquet file begins; how many times its size a compressed log holds, at least.
+_PARQUET, _PACKED = b"PAR1", 4
 BOM = b"\xef\xbb\xbf"
 _EMPTY = re.compile(rb"\[\s*\]")
 
@@ -146,7 +149,7 @@ def parts(path: Path, done: Callable[[int], None] | None = None) -> Iterator[Uno
     with path.open("rb") as file:
         magic = file.read(4)
         file.seek(0)
-        if magic == b"PAR1":
+        if magic == _PARQUET:
             yield from _parquet(path, done)
             return
         stream = Watched(file, magic, done)
@@ -156,6 +159,13 @@ def parts(path: Path, done: Callable[[int], None] | None = None) -> Iterator[Uno
                 yield from _unwrapped(part)
             else:
                 yield part
+
+
+def text_bytes(path: Path) -> int:
+    """Return about how many bytes of text a file holds; what is compressed, as Parquet is, several times its own."""
+    with path.open("rb") as file:
+        magic = file.read(4)
+    return path.stat().st_size * (_PACKED if is_packed(magic) or magic == _PARQUET else 1)
 
 
 def beginning(path: Path) -> bytes:

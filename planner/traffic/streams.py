@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from planner.traffic.pg_copy import Halved, is_copied
 
-__all__ = ["CUT", "DAMAGED", "Watched"]
+__all__ = ["CUT", "DAMAGED", "Watched", "is_packed"]
 
 #: What the problem of a record says where the rest of its file is missing: of a compressed one, and of text.
 DAMAGED, CUT = "the compressed file ends early or is damaged", "the file ends inside this record"
@@ -23,10 +23,18 @@ DAMAGED, CUT = "the compressed file ends early or is damaged", "the file ends in
 _BLOCK_BYTES, _STEP_BYTES = 4 << 20, 1 << 16
 
 
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+
+
+def is_packed(magic: bytes) -> bool:
+    """Say whether a file that begins so is compressed."""
+    return magic.startswith((_GZIP, _ZSTD))
+
+
 def _opened(file: BinaryIO, magic: bytes) -> Any:
-    if magic[:2] == b"\x1f\x8b":
+    if magic.startswith(_GZIP):
         return gzip.GzipFile(fileobj=file)
-    if magic == b"\x28\xb5\x2f\xfd":
+    if magic.startswith(_ZSTD):
         return pa.CompressedInputStream(pa.PythonFile(file, "r"), "zstd")
     return file
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.reading import FORMATS, written
+from benchmarks.reading_logs import CONTAINERS, FORMATS, written
 from planner.schema import TRAFFIC
 from planner.traffic import read
 
@@ -36,6 +36,19 @@ def test_the_formats_hold_the_same_calls(tmp_path: Path) -> None:
     same = ["user", "input_tokens", "cache_read_tokens", "output_tokens", "messages", "response", "timestamp", "model", "latency_ms"]
     frames = [read(written(tmp_path / f"{n}.jsonl", n, 50), out=tmp_path / n, text=True).frame(*same) for n in FORMATS]
     assert all(frame.equals(frames[0]) for frame in frames[1:])
+
+
+@pytest.mark.parametrize("container", list(CONTAINERS))
+@pytest.mark.parametrize("name", ["litellm_spend", "langfuse_export"])
+def test_a_container_holds_the_same_calls(name: str, container: str, tmp_path: Path) -> None:
+    """In lines, an array, CSV or Parquet, a format's calls are recognised and read as the same rows."""
+    found = (
+        read(written(tmp_path / f"log.{CONTAINERS[kind]}", name, 50, container=kind), out=tmp_path / kind, text=True)
+        for kind in ("lines", container)
+    )
+    lines, other = (traffic.frame(*TRAFFIC.names) for traffic in found)
+    assert len(lines) == 50
+    assert other.equals(lines)
 
 
 def test_every_promised_number_is_there() -> None:

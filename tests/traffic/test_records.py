@@ -21,7 +21,7 @@ from planner.errors import InputError
 from planner.traffic import read
 from planner.traffic import records as records_module
 from planner.traffic import streams as module
-from planner.traffic.records import raw_text, records
+from planner.traffic.records import raw_text, records, text_bytes
 
 _JSON = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(-(2**53), 2**53), st.text(st.characters(exclude_categories=["Cs"]))),
@@ -126,6 +126,17 @@ def test_compression_and_byte_order_marks_change_nothing(text: str, how: str, tm
     }
     path.write_bytes(packed[how])
     assert [str(v["a"]) for v in _values(path)] == ["1", "2"]
+
+
+def test_a_compressed_log_weighs_more_than_its_file(tmp_path: Path) -> None:
+    """What is worth several processes is told by the text that a file holds, about: packed or not."""
+    lines = b'{"a": 1, "b": "some words of some length"}\n' * 2_000
+    (tmp_path / "plain").write_bytes(lines)
+    assert text_bytes(tmp_path / "plain") == len(lines)
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "log.parquet")
+    (tmp_path / "packed").write_bytes(gzip.compress(lines))
+    for name in ("log.parquet", "packed"):
+        assert text_bytes(tmp_path / name) > 2 * (tmp_path / name).stat().st_size
 
 
 @pytest.mark.parametrize("kind", ["json", "csv"])
