@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from planner.traffic import Traffic
 
 __all__ = ["At", "Json", "Labelled", "Log", "Out", "Prices", "Prompt", "QualityColumns", "Quiet", "book_of", "day", "labels_at", "numbers"]
-__all__ += ["AppsFile", "Renames", "pairs", "traffic_at"]
+__all__ += ["AppsFile", "Renames", "pairs", "text_of", "traffic_at"]
 
 Log = Annotated[
     str, typer.Argument(metavar="LOG", help="A log file, a glob, a folder of logs, or a folder that [bold]planner read[/bold] wrote.")
@@ -147,6 +147,15 @@ def traffic_at(log: str, quiet: bool, needs_text: str = "") -> Traffic:
         traffic.require_text(needs_text)
     warn(traffic)
     return traffic
+
+
+def text_of(log: str) -> str:
+    """Say how the texts are had that stayed in the log when it was read; nothing where it has them, had none, or was not read."""
+    from planner.traffic import Traffic
+    from planner.traffic.reopened import earlier_reading
+
+    before = Path(log) if (Path(log) / "traffic.json").is_file() else earlier_reading(log)
+    return Traffic.open(before).with_text if before else ""
 
 
 def labels_at(path: str, prompt: str | None = None, quality: str | None = None, models: Sequence[str] | None = None) -> Labels:

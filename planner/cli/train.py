@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from planner.cli.common import Json, Labelled, Out, Quiet
+from planner.cli.common import Json, Labelled, Out, Quiet, text_of
 from planner.cli.options import LogBeside, TrainingOptions, with_training_options
-from planner.cli.output import Part, show, wrap
+from planner.cli.output import Part, show, spoken, wrap
 from planner.cli.training import methods, trained
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def train(*, labels: Labelled, out: Out, log: LogBeside = None, options: Trainin
     following = f"planner simulate {log or 'LOG'} --labels {labels} --bundle {folder}"
     if found.verdict.method in found.rules:
         following = f"planner export {labels} {f'--log {log} ' if log else ''}--method {found.verdict.method!r} --out ANOTHER_FOLDER"
+    first = f"\n{wrap(f'It compares prompts: before it, {spoken(lacking)}.')}" if log and (lacking := text_of(log)) else ""
     parts = [
         Part("folder", folder),
         Part("text", found.text, "\n".join(wrap(line) for line in found.text.splitlines())),
@@ -48,7 +49,7 @@ def train(*, labels: Labelled, out: Out, log: LogBeside = None, options: Trainin
         Part("guarantee", _certificate(found)),
         Part("harm", _harm(found)),
         Part("notes", found.notes),
-        Part("next", following, f"{wrap(done)}.\nNext: {following}"),
+        Part("next", following, f"{wrap(done)}.\nNext: {following}{first}"),
     ]
     show(parts, json)
 

@@ -33,8 +33,8 @@ __all__ = ["pieces", "work"]
 
 #: Fewer bytes are read before another process has started; more processes than these wait for the one that stores what they make.
 _WORTH_BYTES, _MOST = 64 << 20, 7
-#: Parts on their way per process: one in work, one that waits, one that is done.
-_AHEAD = 3
+#: Parts on their way per process: one in work, one that waits.
+_AHEAD = 2
 #: It imports this module alone: what the package imports for its users would take longer to import than many parts to convert.
 _PROGRAM = """
 import sys, types

@@ -87,6 +87,17 @@ def test_stated_costs_are_written_as_people_do(
     assert not re.search(r"\de[-+]\d", out)
 
 
+def test_what_reads_prompts_next_is_told_how_to_have_them(desk: Any, inside: Callable[..., Any], tmp_path: Path) -> None:
+    """Training beside a reading that left its text says, before the next step, what that step needs; beside one with text, nothing."""
+    code, _, err = inside("read", desk.log, "--out", tmp_path / "bare")
+    assert code == 0, err
+    for log, told in ((tmp_path / "bare", True), (desk.traffic, False)):
+        code, out, err = inside("train", desk.labels, "--log", log, "--out", tmp_path / f"router-{told}")
+        assert code == 0, err
+        asked = "It compares prompts: before it, read the log with its text (planner read sample_log.jsonl --text)."
+        assert (asked in " ".join(out.split())) == told
+
+
 def test_what_a_wrong_answer_costs_is_set_beside_the_saving(desk: Any, inside: Callable[..., Any], tmp_path: Path) -> None:
     """What apps.yaml states of one app is multiplied with its wrong answers, by train and by simulate, in words and as values."""
     file = tmp_path / "apps.yaml"
