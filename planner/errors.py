@@ -7,7 +7,6 @@ Knows nothing of logs, models or money.
 from __future__ import annotations
 
 import difflib
-import shlex
 from collections.abc import Iterable
 
 __all__ = [
@@ -85,12 +84,12 @@ def did_you_mean(name: str, known: Iterable[str], n: int = 3) -> str:
     return f"did you mean {', '.join(repr(x) for x in near)}?" if near else ""
 
 
-def with_text(log: str = "", redacted: bool = False) -> str:
-    """Say how ``log`` is read whose prompts and answers were not asked for, and names neither where it was ``redacted``.
+def with_text(file: str = "", redacted: bool = False) -> str:
+    """Say how a log, of one ``file`` where it is named, is read whose prompts and answers were not asked for; ``redacted`` as it was.
 
     >>> with_text("calls.jsonl")
-    "read the log with its text (planner read calls.jsonl --text; in Python planner.read('calls.jsonl', text=True))"
+    'read the log calls.jsonl with its text (planner read LOG --text; in Python planner.read(LOG, text=True))'
     """
-    shell, python = (shlex.quote(log), repr(log)) if log else ("LOG", "LOG")
+    log = f"the log {file}" if file else "the log"
     option, argument = (" --redact", ", redact=True") if redacted else ("", "")
-    return f"read the log with its text (planner read {shell} --text{option}; in Python planner.read({python}, text=True{argument}))"
+    return f"read {log} with its text (planner read LOG --text{option}; in Python planner.read(LOG, text=True{argument}))"

@@ -95,7 +95,7 @@ def spoken(sentence: str) -> str:
     "Got '--model gpt5=…'; expected a model among gpt-5"
     >>> from planner.errors import with_text
     >>> spoken(with_text("calls.jsonl"))
-    'read the log with its text (planner read calls.jsonl --text)'
+    'read the log calls.jsonl with its text (planner read LOG --text)'
     """
     sentence = _IN_PYTHON.sub("", sentence)
     sentence = _RENAME.sub(r"'--model \1=…'", sentence)

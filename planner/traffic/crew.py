@@ -152,19 +152,19 @@ class _Crew:
         """Start this thread's process, and wait until it has imported what it needs."""
         known = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
         pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        process = subprocess.Popen([sys.executable, "-c", _PROGRAM, str(Path(__file__).parent)], env=known, **pipes)
-        self._processes.append(process)
-        self._own.process = process
+        self._own.process = None
         try:
+            self._own.process = subprocess.Popen([sys.executable, "-c", _PROGRAM, str(Path(__file__).parent)], env=known, **pipes)
+            self._processes.append(self._own.process)
             self._asked(self._about)
             self.ready = True
         except _LOST:
             return  # so will every part that is sent there be
 
     def _asked(self, question: Any) -> Any:
-        process: subprocess.Popen[bytes] = self._own.process
-        if process.stdin is None or process.stdout is None:
-            raise OSError("a process without pipes")
+        process: subprocess.Popen[bytes] | None = self._own.process
+        if process is None or process.stdin is None or process.stdout is None:
+            raise OSError("no process, or one without pipes")
         pickle.dump(question, process.stdin, protocol=5)
         process.stdin.flush()
         return pickle.load(process.stdout)

@@ -17,9 +17,9 @@ _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[{}\[\]"]', re.DOTALL)
 #: How an object begins, up to its first key.
 _BEGINNING = re.compile(rb'\{\s*"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _INSIDE, _OUTSIDE = re.compile(rb"[\s,]*(?=\{)"), re.compile(rb"(?:\xef\xbb\xbf)?\s*\[\s*(?=\{)")
-_SPACE = b" \t\r\n"
+_SPACE, _STEP = b" \t\r\n", 4_096
 #: Beginnings that are tried, from the last one on: one inside of an object may look the same.
-_TRIES = 8
+_TRIES = 2
 
 
 class Objects(NamedTuple):
@@ -94,18 +94,22 @@ def whole(buffer: bytes, start: int) -> tuple[int, int]:
         at = buffer.rfind(head[0], start + 1, at)
         if at < 0:
             break
-        end = _before(buffer, at)
-        if buffer[end - 1 : end] == b",":
+        comma = _before(buffer, at) - 1
+        if buffer[comma : comma + 1] == b",":
+            end = _before(buffer, comma)
             try:
-                values = Objects(0, buffer[start : end - 1]).values()
+                values = Objects(0, buffer[start:end]).values()
             except ValueError:
                 continue
-            return (end - 1, len(values)) if all(type(v) is dict for v in values) else (0, 0)
+            return (end, len(values)) if all(type(v) is dict for v in values) else (0, 0)
     return 0, 0
 
 
 def _before(buffer: bytes, at: int) -> int:
     """Return the end of what stands before ``at``, space apart."""
-    while at and buffer[at - 1] in _SPACE:
-        at -= 1
-    return at
+    while at:
+        part = buffer[max(0, at - _STEP) : at]
+        if held := part.rstrip(_SPACE):
+            return at - len(part) + len(held)
+        at -= len(part)
+    return 0

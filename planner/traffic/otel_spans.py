@@ -9,7 +9,7 @@ with the reason. Many tools put a span around the call they make, with the same 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -105,8 +105,8 @@ def spans_of(request: Found) -> tuple[list[Found], Nest | None]:
         return [Found(line, raw, None, "resourceSpans, scopeSpans and spans are not the lists that OTLP has")], None
     if not spans:
         return [Found(line, raw, None, _without_spans(value))], None
-    source = raw if isinstance(raw, bytes) else value
-    size = len(source) // len(spans) + 1
+    source = value if isinstance(raw, str | dict) else raw
+    size = (request.size or (0 if callable(raw) else len(raw))) // len(spans) + 1
     flat = [_flat(span, resource) for span, resource in spans]
     found: list[Found] = []
     calls: dict[int, str] = {}
@@ -224,9 +224,10 @@ def _nested(kind: str, value: Any) -> Any:
     return [v if k in _PLAIN else _nested(k, v) for inner in value.get("values") or () for k, v in inner.items()]
 
 
-def _span_at(source: bytes | dict[str, Any], place: int) -> bytes:
+def _span_at(source: bytes | dict[str, Any] | Callable[[], bytes], place: int) -> bytes:
     """Return one span of an export request as JSON; held is the request's text, which is far smaller than what is decoded from it."""
-    value = parsed(source.removeprefix(BOM))[0] if isinstance(source, bytes) else source
+    held = source() if callable(source) else source
+    value = parsed(held.removeprefix(BOM))[0] if isinstance(held, bytes) else held
     return _dumped(next(islice(_spans(value or {}), place, None))[0])
 
 

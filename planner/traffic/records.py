@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from itertools import chain, starmap
 from pathlib import Path
@@ -97,7 +98,10 @@ def raw_text(raw: Raw) -> str:
     """Return a record as text that any file can hold; what is not UTF-8 is escaped, a Parquet row is shown as JSON."""
     raw = raw_of(raw)
     if isinstance(raw, dict):
-        raw = json.dumps(raw, default=str, ensure_ascii=False).encode("utf-8", "backslashreplace")
+        try:
+            raw = json.dumps(raw, default=str, ensure_ascii=False).encode("utf-8", "backslashreplace")
+        except RecursionError:
+            raw = b"(nested too deeply to be written again)"
     elif isinstance(raw, str):
         raw = raw.encode("utf-8", "surrogateescape")
     return raw.decode("utf-8", "backslashreplace")
@@ -277,14 +281,29 @@ def _objects(stream: Watched) -> Iterator[Objects | Found]:
         yield Found(number + 1, parts[0], None, stream.problem or _cut(stream))
 
 
-def _parquet(path: Path, done: Callable[[int], None] | None) -> Iterator[Batch]:
+def _decoded(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return rows without dictionaries, each of which holds the words of many batches, and times in µs where that loses nothing."""
+    for place, (name, column) in enumerate(zip(batch.schema.names, batch.columns, strict=True)):
+        if isinstance(column, pa.DictionaryArray):
+            batch = batch.set_column(place, name, column.dictionary_decode())
+        elif pa.types.is_timestamp(column.type) and column.type.unit == "ns":
+            with suppress(pa.ArrowInvalid):  # nanoseconds that are not whole µs
+                batch = batch.set_column(place, name, column.cast(pa.timestamp("us", column.type.tz)))
+    return batch
+
+
+def _parquet(path: Path, done: Callable[[int], None] | None) -> Iterator[Batch | Found]:
     try:
         file = pq.ParquetFile(path)
     except pa.ArrowException as error:
         raise InputError(f"{path}: a damaged Parquet file ({error})", "a whole one", "write it again") from error
     number, size = 0, path.stat().st_size
     for batch in file.iter_batches(_BATCH_ROWS):
-        yield Batch(number + 1, batch)
+        part = Batch(number + 1, _decoded(batch))
+        if any("[ns" in str(column.type) for column in part.rows.columns):
+            yield from of_batch(part)  # Arrow needs pandas to write nanoseconds, which other processes do not load
+        else:
+            yield part
         number += len(batch)
         if done:
             done(size * number // max(file.metadata.num_rows, 1))

@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeAlias
 import orjson
 
 from planner.traffic.reader import Gather, Record
-from planner.traffic.records import BOM, JOINED, Found, parsed
+from planner.traffic.records import BOM, JOINED, Found, parsed, raw_of
 
 __all__ = ["ABOUT", "MORE", "Part", "more", "together"]
 
@@ -210,10 +210,11 @@ def _same(found: list[_Stored]) -> list[_Stored]:
 
 def _kept(found: Found) -> tuple[bytes | None, bytes | None]:
     """Return a record as it is stored: JSON by its text alone, a row of a CSV by its text and its value, any other by its value."""
-    if isinstance(found.raw, bytes):
-        return found.raw, None
+    raw = raw_of(found.raw)
+    if isinstance(raw, bytes):
+        return raw, None
     value = orjson.dumps(found.value, default=str, option=orjson.OPT_NON_STR_KEYS)
-    return (found.raw.encode("utf-8", "surrogatepass") if isinstance(found.raw, str) else None), value
+    return (raw.encode("utf-8", "surrogatepass") if isinstance(raw, str) else None), value
 
 
 def _value(stored: _Stored) -> dict[str, Any]:

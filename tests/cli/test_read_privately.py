@@ -139,11 +139,11 @@ def test_a_verb_that_needs_prompts_says_how_to_have_them(planner: Callable[..., 
     assert planner("read", log, "--out", "bare", cwd=tmp_path).code == 0
     refused = planner("labels", "sample", "bare", *draw[3:], cwd=tmp_path)
     assert refused.code == 2
-    assert "Read the log with its text (planner read log.jsonl --text)." in " ".join(refused.err.split())
+    assert "Read the log log.jsonl with its text (planner read LOG --text)." in " ".join(refused.err.split())
     hidden = planner("read", log, "--redact", "--out", "hidden", cwd=tmp_path)
     assert "An earlier reading" not in hidden.out
     refused = planner("labels", "sample", "hidden", *draw[3:], cwd=tmp_path)
-    assert "(planner read log.jsonl --text --redact)." in " ".join(refused.err.split())
+    assert "(planner read LOG --text --redact)." in " ".join(refused.err.split())
     assert planner("read", log, "--text", cwd=tmp_path).code == 0
     assert "An earlier reading, .planner/traffic/" in " ".join(planner("read", log, "--out", "later", cwd=tmp_path).out.split())
     again = planner(*draw, cwd=tmp_path)

@@ -94,7 +94,7 @@ def test_what_reads_prompts_next_is_told_how_to_have_them(desk: Any, inside: Cal
     for log, told in ((tmp_path / "bare", True), (desk.traffic, False)):
         code, out, err = inside("train", desk.labels, "--log", log, "--out", tmp_path / f"router-{told}")
         assert code == 0, err
-        asked = "It compares prompts: before it, read the log with its text (planner read sample_log.jsonl --text)."
+        asked = "It compares prompts: before it, read the log sample_log.jsonl with its text (planner read LOG --text)."
         assert (asked in " ".join(out.split())) == told
 
 

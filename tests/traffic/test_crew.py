@@ -8,9 +8,11 @@ import random
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -21,9 +23,10 @@ from benchmarks.reader_mutations import SEEDS, Seed, seeds, written
 from planner.errors import InputError
 from planner.schema import TRAFFIC
 from planner.traffic import Traffic, crew, pieces, read
-from planner.traffic.reader import Options, Reader
+from planner.traffic.pieces import Piece
+from planner.traffic.reader import Options, Reader, all_readers
 from planner.traffic.readers.litellm_payload import READER
-from planner.traffic.records import Batch, Objects, Rows, parsed, parts
+from planner.traffic.records import Batch, Objects, Rows, parts
 
 _ALL = {seed.name: seed for seed in seeds()}
 _READ = sys.modules["planner.traffic.read"]
@@ -52,6 +55,43 @@ def _read(log: Path, format: str, out: Path, text: bool = True) -> tuple[dict[st
     except InputError as error:
         return str(error)
     return dict(traffic.meta), (out / "traffic.parquet").read_bytes(), (out / "quarantine.parquet").read_bytes()
+
+
+@pytest.fixture
+def helped(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[Piece]]:
+    """Return a function that lets so many processes make all that they can, and tells what they made."""
+    made: list[Piece] = []
+
+    class Ready(crew._Crew):
+        """A crew that nobody helps, however small the log is."""
+
+        @property
+        def ready(self) -> bool:
+            return True
+
+        @ready.setter
+        def ready(self, value: bool) -> None:
+            pass
+
+        def _asked(self, question: Any) -> Any:
+            answer = super()._asked(question)
+            made.extend([answer] if isinstance(answer, Piece) else [])
+            return answer
+
+    def start(processors: int) -> list[Piece]:
+        monkeypatch.setattr(crew, "_WORTH_BYTES", 0)
+        monkeypatch.setattr(crew, "_processors", lambda: processors)
+        monkeypatch.setattr(crew, "_Crew", Ready)
+        return made
+
+    return start
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(orjson.loads(line), dict)
+    except ValueError:
+        return False
 
 
 def _small(monkeypatch: pytest.MonkeyPatch, block: int, rows: int) -> None:
@@ -96,25 +136,27 @@ def test_leaving_text_leaves_nothing_else_of_damaged_records(name: str, at: int)
 @pytest.mark.parametrize("name", ["litellm_payload.ndjson", "otel.ndjson", "langfuse_export.ndjson"])
 @pytest.mark.parametrize(("processors", "text"), [(2, True), (4, True), (3, False)])
 def test_any_number_of_processes_gives_the_same(
-    name: str, processors: int, text: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, processors: int, text: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, helped: Callable[[int], list[Piece]]
 ) -> None:
     """One process or several, in whatever order they are done: the same bytes, the same header."""
     log = _log(_ALL[name], 1, tmp_path)
     monkeypatch.chdir(tmp_path)
     _small(monkeypatch, 20_000, 100)
     alone = _read(log, _ALL[name].format, tmp_path / "alone", text)
-    monkeypatch.setattr(crew, "_WORTH_BYTES", 0)
-    monkeypatch.setattr(crew, "_processors", lambda: processors)
+    made = helped(processors)
     assert _read(log, _ALL[name].format, tmp_path / "together", text) == alone
+    assert len(made) > 5
 
 
 @pytest.mark.parametrize("name", ["litellm_payload.ndjson", "otel.ndjson", "langfuse_export.ndjson"])
-def test_an_array_is_read_by_several_processes_as_by_one(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_array_is_read_by_several_processes_as_by_one(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, helped: Callable[[int], list[Piece]]
+) -> None:
     """What an array holds is cut where objects end, opened by any process, and each record set aside stands as it was written."""
     lines = [line for path in sorted(_log(_ALL[name], 5, tmp_path).iterdir()) for line in path.read_bytes().split(b"\n")]
     log = tmp_path / "array"
     log.mkdir()
-    (log / "log.json").write_bytes(b"[\n" + b",\n".join(line for line in lines if line[:1] == b"{" and parsed(line)[0]) + b"\n]\n")
+    (log / "log.json").write_bytes(b"[\n" + b",\n".join(line for line in lines if _is_object(line)) + b"\n]\n")
     _small(monkeypatch, 20_000, 100)
     assert sum(isinstance(part, Objects) for part in parts(log / "log.json")) >= 4
     with monkeypatch.context() as patch:
@@ -123,13 +165,32 @@ def test_an_array_is_read_by_several_processes_as_by_one(name: str, tmp_path: Pa
     alone = _read(log, _ALL[name].format, tmp_path / "alone")
     assert not isinstance(alone, str)
     assert alone == plain
-    monkeypatch.setattr(crew, "_WORTH_BYTES", 0)
-    monkeypatch.setattr(crew, "_processors", lambda: 3)
+    made = helped(3)
     assert _read(log, _ALL[name].format, tmp_path / "together") == alone
+    assert len(made) >= 4
+
+
+_TOGETHER = sorted(name for name, seed in _ALL.items() if (reader := all_readers()[seed.format]).gather and not reader.opens)
+
+
+@pytest.mark.parametrize("name", _TOGETHER)
+def test_parts_that_belong_together_may_stand_in_arrays(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests and answers that are joined by id are joined, and told apart from copies, where many objects of an array are cut at once."""
+    (tmp_path / "arrays").mkdir()
+    for path in _log(_ALL[name], 6, tmp_path).iterdir():
+        lines = [line for line in path.read_bytes().split(b"\n") if _is_object(line)]
+        if lines:
+            (tmp_path / "arrays" / f"{path.name}.json").write_bytes(b"[" + b",  ".join(lines) + b"]")
+    _small(monkeypatch, 5_000, 100)
+    fast = _read(tmp_path / "arrays", _ALL[name].format, tmp_path / "fast")
+    monkeypatch.setattr("planner.traffic.records.whole", lambda buffer, start: (0, 0))
+    assert fast == _read(tmp_path / "arrays", _ALL[name].format, tmp_path / "plain")
 
 
 @pytest.mark.parametrize("kind", [Rows, Batch])
-def test_a_table_is_read_by_several_processes_as_by_one(kind: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_is_read_by_several_processes_as_by_one(
+    kind: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, helped: Callable[[int], list[Piece]]
+) -> None:
     """Rows of CSV and Parquet, those with line ends in cells and those set aside too, come out the same from one process and several."""
     seed = json.loads((SEEDS / "litellm_payload.ndjson").read_text("utf-8").splitlines()[0])
     cells = {"request_id": "", "ts": "2026-11-03T09:00:00Z", "model": "gpt-5", "tin": "5", "said": json.dumps(seed, indent=1)}
@@ -155,24 +216,40 @@ def test_a_table_is_read_by_several_processes_as_by_one(kind: type, tmp_path: Pa
 
     alone = found(tmp_path / "alone")
     assert (alone[0]["accepted"], alone[0]["quarantined"]) == (285, 15 + (kind is Rows))  # 6 are no counts, 9 come again, one is short
-    monkeypatch.setattr(crew, "_WORTH_BYTES", 0)
-    monkeypatch.setattr(crew, "_processors", lambda: 3)
+    made = helped(3)
     assert found(tmp_path / "together") == alone
+    assert len(made) > 5
 
 
-@pytest.mark.parametrize("lives", [0, 2])
-def test_a_process_that_ends_early_costs_only_time(lives: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("lives", [0, 2, 5])
+def test_a_process_that_ends_early_costs_only_time(
+    lives: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, helped: Callable[[int], list[Piece]]
+) -> None:
     """Whether it never starts or ends after some parts, what it leaves is made here."""
     name = "litellm_payload.ndjson"
     log = _log(_ALL[name], 2, tmp_path)
     _small(monkeypatch, 20_000, 100)
     alone = _read(log, "litellm_payload", tmp_path / "alone")
-    monkeypatch.setattr(crew, "_WORTH_BYTES", 0)
-    monkeypatch.setattr(crew, "_processors", lambda: 3)
+    made = helped(3)
     dies = f"import pickle, os\nloads, left = pickle.load, [{lives}]\n"
     dies += "def load(file):\n    left[0] -= 1\n    return loads(file) if left[0] >= 0 else os._exit(1)\npickle.load = load\n"
     monkeypatch.setattr(crew, "_PROGRAM", dies + crew._PROGRAM)
     assert _read(log, "litellm_payload", tmp_path / "together") == alone
+    assert bool(made) == (lives > 1)
+    assert len(made) <= 3 * max(0, lives - 1)
+
+
+def test_where_no_process_can_start_the_log_is_read_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, helped: Callable[[int], list[Piece]]
+) -> None:
+    """A machine that gives no process away costs only time, too."""
+    log = _log(_ALL["litellm_payload.ndjson"], 2, tmp_path)
+    _small(monkeypatch, 20_000, 100)
+    alone = _read(log, "litellm_payload", tmp_path / "alone")
+    made = helped(3)
+    monkeypatch.setattr(crew.sys, "executable", str(tmp_path / "no python"))
+    assert _read(log, "litellm_payload", tmp_path / "together") == alone
+    assert not made
 
 
 def test_a_script_needs_no_guard(tmp_path: Path) -> None:

@@ -176,7 +176,7 @@ def test_nothing_is_copied_unless_it_is_asked_for(log: Path) -> None:
     assert "parcel" not in _stored(bare)
     assert (bare.text_left, whole.text_left) == (9, 0)
     whole.require_text("a router")
-    with pytest.raises(NeedsError, match=r"a router reads prompts, which stayed in the log.*planner read log.jsonl --text"):
+    with pytest.raises(NeedsError, match=r"a router reads prompts, which stayed in the log.*planner read LOG --text"):
         bare.require_text("a router")
 
 
@@ -192,7 +192,7 @@ def test_a_log_that_has_no_text_is_not_said_to_have_left_any(log: Path) -> None:
 def test_what_a_router_reads_is_asked_for(log: Path) -> None:
     """A plan that needs prompts, and labels drawn from a log, are refused on a reading that left them, with the way to have them."""
     bare = read(log)
-    with pytest.raises(NeedsError, match=r"planner read log\.jsonl --text"):
+    with pytest.raises(NeedsError, match=r"planner read LOG --text"):
         planner.simulate(bare, Plan((Compress("rank"),)))
     with pytest.raises(NeedsError, match="what is to be labelled reads prompts"):
         planner.sample_labels(bare, ["gpt-5-mini"], 5.0)

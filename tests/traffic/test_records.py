@@ -11,6 +11,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -21,7 +22,7 @@ from planner.errors import InputError
 from planner.traffic import read
 from planner.traffic import records as records_module
 from planner.traffic import streams as module
-from planner.traffic.records import raw_text, records, text_bytes
+from planner.traffic.records import Batch, Found, parts, raw_text, records, text_bytes
 
 _JSON = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(-(2**53), 2**53), st.text(st.characters(exclude_categories=["Cs"]))),
@@ -137,6 +138,31 @@ def test_a_compressed_log_weighs_more_than_its_file(tmp_path: Path) -> None:
     (tmp_path / "packed").write_bytes(gzip.compress(lines))
     for name in ("log.parquet", "packed"):
         assert text_bytes(tmp_path / name) > 2 * (tmp_path / name).stat().st_size
+
+
+def test_a_part_of_a_parquet_file_hangs_on_nothing_but_itself(tmp_path: Path) -> None:
+    """Words stand in their rows, not in a dictionary of all, times in µs; what only pandas could write is opened here."""
+    when = np.array(["2026-11-03T09:00:00.000001", "2026-11-03T09:00:01"] * 1_500, "datetime64[ns]")
+    words = pa.array([f"word {i}" for i in range(3_000)])
+    pq.write_table(pa.table({"word": words.dictionary_encode(), "when": when}), tmp_path / "plain.parquet")
+    pq.write_table(pa.table({"word": words, "when": when + np.timedelta64(1, "ns")}), tmp_path / "fine.parquet")
+    given = list(parts(tmp_path / "plain.parquet"))
+    assert [part.rows.schema.types for part in given if isinstance(part, Batch)] == [[pa.string(), pa.timestamp("us")]] * 2
+    assert [f.value for f in records(tmp_path / "plain.parquet")] == [
+        {"word": f"word {i}", "when": at} for i, at in enumerate(when.astype("datetime64[us]").tolist())
+    ]
+    assert all(isinstance(part, Found) for part in parts(tmp_path / "fine.parquet"))
+    assert len(_values(tmp_path / "fine.parquet")) == 3_000
+
+
+def test_a_page_nested_too_deeply_is_set_aside(tmp_path: Path) -> None:
+    """A record of a page that cannot be written again is set aside with its place, and nothing else is lost."""
+    deep = b"[" * 1_000 + b"]" * 1_000
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b'{"data": [{"id": "a", "deep": ' + deep + b"}]}\n" + b'{"id": "b", "ts": 1762160400, "model": "m"}\n')
+    mapping = {"request_id": "id", "timestamp": "ts", "model": "model"}
+    traffic = read(path, "table", mapping=mapping, out=tmp_path / "out", text=True)
+    assert (traffic.meta["accepted"], traffic.meta["quarantined"]) == (1, 1)
 
 
 @pytest.mark.parametrize("kind", ["json", "csv"])
