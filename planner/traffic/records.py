@@ -10,19 +10,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from functools import partial
 from itertools import chain, starmap
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from planner.errors import InputError
 from planner.traffic.csv_rows import Rows, csv_rows, of_rows
 from planner.traffic.json_objects import Apart, Objects, first_of, spans, whole
+from planner.traffic.parquet_rows import MAGIC, Batch, batches
 from planner.traffic.streams import CUT, Watched, is_packed
 
 __all__ = [
@@ -54,9 +52,9 @@ Raw: TypeAlias = bytes | str | dict[str, Any] | Callable[[], bytes]
 
 #: The ``problem`` of a record that is a part of another one, in which it counts.
 JOINED = "joined"
-_BEGINNING_BYTES, _BATCH_ROWS = 1 << 18, 2_048
-#: How a Parquet file begins; how many times its size a compressed log holds, at least.
-_PARQUET, _PACKED = b"PAR1", 4
+_BEGINNING_BYTES = 1 << 18
+#: How many times its size a compressed log holds, at least.
+_PACKED = 4
 BOM = b"\xef\xbb\xbf"
 _EMPTY = re.compile(rb"\[\s*\]")
 
@@ -81,13 +79,6 @@ class Lines(NamedTuple):
 
     first: int
     text: bytes
-
-
-class Batch(NamedTuple):
-    """Rows of a Parquet file, and the number of the first."""
-
-    first: int
-    rows: pa.RecordBatch
 
 
 #: Parts of files that any process may open.
@@ -153,8 +144,9 @@ def parts(path: Path, done: Callable[[int], None] | None = None) -> Iterator[Uno
     with path.open("rb") as file:
         magic = file.read(4)
         file.seek(0)
-        if magic == _PARQUET:
-            yield from _parquet(path, done)
+        if magic == MAGIC:
+            for batch in batches(path, done):
+                yield from (batch,) if batch.is_plain else of_batch(batch)
             return
         stream = Watched(file, magic, done)
         head = stream.peek()
@@ -169,7 +161,7 @@ def text_bytes(path: Path) -> int:
     """Return about how many bytes of text a file holds; what is compressed, as Parquet is, several times its own."""
     with path.open("rb") as file:
         magic = file.read(4)
-    return path.stat().st_size * (_PACKED if is_packed(magic) or magic == _PARQUET else 1)
+    return path.stat().st_size * (_PACKED if is_packed(magic) or magic == MAGIC else 1)
 
 
 def beginning(path: Path) -> bytes:
@@ -279,31 +271,3 @@ def _objects(stream: Watched) -> Iterator[Objects | Found]:
     empty = outer and _EMPTY.fullmatch(parts[0].removeprefix(BOM).strip())
     if (parts[0].strip(b" \t\r\n,]") and not empty) or stream.problem:
         yield Found(number + 1, parts[0], None, stream.problem or _cut(stream))
-
-
-def _decoded(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Return rows without dictionaries, each of which holds the words of many batches, and times in µs where that loses nothing."""
-    for place, (name, column) in enumerate(zip(batch.schema.names, batch.columns, strict=True)):
-        if isinstance(column, pa.DictionaryArray):
-            batch = batch.set_column(place, name, column.dictionary_decode())
-        elif pa.types.is_timestamp(column.type) and column.type.unit == "ns":
-            with suppress(pa.ArrowInvalid):  # nanoseconds that are not whole µs
-                batch = batch.set_column(place, name, column.cast(pa.timestamp("us", column.type.tz)))
-    return batch
-
-
-def _parquet(path: Path, done: Callable[[int], None] | None) -> Iterator[Batch | Found]:
-    try:
-        file = pq.ParquetFile(path)
-    except pa.ArrowException as error:
-        raise InputError(f"{path}: a damaged Parquet file ({error})", "a whole one", "write it again") from error
-    number, size = 0, path.stat().st_size
-    for batch in file.iter_batches(_BATCH_ROWS):
-        part = Batch(number + 1, _decoded(batch))
-        if any("[ns" in str(column.type) for column in part.rows.columns):
-            yield from of_batch(part)  # Arrow needs pandas to write nanoseconds, which other processes do not load
-        else:
-            yield part
-        number += len(batch)
-        if done:
-            done(size * number // max(file.metadata.num_rows, 1))

@@ -207,7 +207,7 @@ def test_a_table_is_read_by_several_processes_as_by_one(
             file.write("only,two\n\n")
     mapping = {"request_id": "request_id", "timestamp": "ts", "model": "model", "input_tokens": "tin", "messages": "said"}
     monkeypatch.setattr("planner.traffic.csv_rows._TOGETHER", 20_000)
-    monkeypatch.setattr("planner.traffic.records._BATCH_ROWS", 50)
+    monkeypatch.setattr("planner.traffic.parquet_rows._ROWS", 50)
     assert sum(isinstance(part, kind) for part in parts(next(log.iterdir()))) > 5
 
     def found(out: Path) -> tuple[dict[str, Any], bytes, bytes]:
