@@ -127,7 +127,7 @@ def test_coverage_says_how_to_have_the_rest(log: Path) -> None:
     assert levers.loc["routing", "share_rows"] == 0
     assert levers.loc["routing", "setting"] == with_text("log.jsonl")
     assert levers.loc["exact cache", "share_rows"] == 1
-    with pytest.raises(NeedsError, match="Read the log log.jsonl with its text"):
+    with pytest.raises(NeedsError, match=r"Read the log log\.jsonl with its text"):
         bare.require("routing", "messages")
 
 
