@@ -58,7 +58,7 @@ _SPOKEN = (
 _RENAME = re.compile(r"models=\{'([^']*)': \.\.\.\}")
 _MAPPING = re.compile(r"mapping=\{([^}]*)\}")
 _IN_PYTHON = re.compile(r"; in Python (?:planner\.read\([^)]*\)|read both with text=True)")
-_ARGUMENT = re.compile(r"(?<![-\w])(format|prompt|quality|cost|app_from|out)=(\S|\s)")
+_ARGUMENT = re.compile(r"(?<![-\w])(?<!--map )(format|prompt|quality|cost|app_from|out)=(\S|\s)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,8 @@ def spoken(sentence: str) -> str:
     'Pass --format or --map if this is another kind of log'
     >>> spoken("pass mapping={'request_id': COLUMN, 'model': '=NAME', ...}")
     'pass --map request_id=COLUMN --map model==NAME'
+    >>> spoken("take it: mapping={'quality': 'NAME.0'}")
+    'take it: --map quality=NAME.0'
     >>> spoken("Got models={'gpt5': ...}; expected a model among gpt-5")
     "Got '--model gpt5=…'; expected a model among gpt-5"
     >>> from planner.errors import with_text

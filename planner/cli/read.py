@@ -264,7 +264,7 @@ def _levers(levers: Any) -> str:
     }
     lines = ["What this log can answer:", grid(levers, columns)]
     for setting in dict.fromkeys(s for s in levers["setting"] if s):
-        lines.append(wrap(f"To open the rest of {', '.join(levers['lever'][levers['setting'] == setting])}: {setting}"))
+        lines.append(wrap(f"To open the rest of {', '.join(levers['lever'][levers['setting'] == setting])}: {spoken(setting)}"))
     return "\n".join(lines)
 
 

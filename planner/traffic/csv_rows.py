@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import sys
+from collections import deque
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeAlias
 
@@ -40,18 +41,23 @@ def csv_rows(stream: Watched) -> Iterator[Rows | Row]:
     rest = ""
     for cells, raw in rows:
         whole = raw.endswith(("\n", "\r"))
-        if whole:
-            number, size = number + 1, size + len(raw)
-            held.append(raw)
         if held and (size >= _TOGETHER or not whole):
             yield Rows(first, header, "".join(held))
             held, first, size = [], number + 1, 0
-        if not whole and stream.problem:
+        if whole:
+            number, size = number + 1, size + len(raw)
+            held.append(raw)
+        elif stream.problem:
             rest = raw
-        elif not whole and cells:
+        elif cells:
             number += 1
             yield _row(number, raw, header, cells, stream.size)
-    if held:
+    if held and _is_open(held[-1]):
+        last = _row(number, held.pop(), header, cells, stream.size)
+        if held:
+            yield Rows(first, header, "".join(held))
+        yield last
+    elif held:
         yield Rows(first, header, "".join(held))
     if stream.problem:
         yield number + 1, rest, None, stream.problem
@@ -81,11 +87,22 @@ def _row(number: int, raw: str, header: tuple[str, ...], cells: list[str], size:
         begun = len(cells) < len(header) and not raw.endswith(("\n", "\r"))
         cut = f": {CUT}, after {size:,} bytes" if begun else ""
         return number, raw, None, f"{len(cells)} cells in a table of {len(header)} columns{cut}"
+    if size and _is_open(raw):
+        return number, raw, None, f"a cell that does not end: {CUT}, after {size:,} bytes"
     try:
         raw.encode()
     except UnicodeEncodeError:  # bytes that are not UTF-8 stand escaped
         return number, raw, None, "not UTF-8"
     return number, raw, dict(zip(header, cells, strict=True)), ""
+
+
+def _is_open(raw: str) -> bool:
+    """Say whether the last cell of a row begins with a quote and does not end."""
+    try:
+        deque(csv.reader(io.StringIO(raw, newline=""), strict=True), 0)
+    except csv.Error as error:
+        return "unexpected end" in str(error)
+    return False
 
 
 def _text_lines(stream: Watched) -> Iterator[str]:

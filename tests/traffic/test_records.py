@@ -106,7 +106,9 @@ def test_rows_are_those_of_the_whole_table(text: str, end: str, together: int, s
         found = list(records(scratch / "table"))
     expected = list(enumerate(csv.reader(io.StringIO(whole, newline="")), 0))[1:]
     assert [f.line for f in found] == [number for number, cells in expected if cells]
-    assert [f.value for f in found] == [dict(zip("ab", c, strict=True)) if len(c) == 2 else None for _, c in expected if c]
+    is_open = sum(1 for _ in csv.reader(io.StringIO(whole + "\nq,r", newline=""))) == len(expected) + 1  # what follows is of its last cell
+    values = [dict(zip("ab", c, strict=True)) if len(c) == 2 else None for _, c in expected if c]
+    assert [f.value for f in found] == [*values[: len(values) - is_open], *[None] * is_open]
     if all(cells for _, cells in expected):
         assert "a,b\n" + "".join(str(f.raw) for f in found) == whole
 
@@ -192,19 +194,24 @@ def test_a_compressed_file_of_which_nothing_is_left_is_no_empty_one(packed: Any,
         read(path, out=tmp_path / "out", text=True)
 
 
-@pytest.mark.parametrize("cut", ["plain", "between rows"])
+_CUT_ROWS = {"a row": "4,5", "a last cell": '4,5,"6', "a last cell of lines": '4,5,"6\n'}
+
+
+@pytest.mark.parametrize("cut", [*_CUT_ROWS, "between rows"])
 def test_a_cut_csv_is_said_to_be_cut(cut: str, tmp_path: Path) -> None:
-    """A last row that ends before its last column says so; a compressed file that is cut between two rows has one record more."""
+    """A last row that ends before its last column, or within it, says so; a compressed file cut between two has one more."""
     path = tmp_path / "log.csv"
-    if cut == "plain":
-        path.write_text("a,b,c\n1,2,3\n4,5", "utf-8")
+    if cut in _CUT_ROWS:
+        path.write_text(f"a,b,c\n1,2,3\n{_CUT_ROWS[cut]}", "utf-8")
     else:
         packer = zlib.compressobj(wbits=31)
         path.write_bytes(packer.compress(b"a,b,c\n1,2,3\n") + packer.flush(zlib.Z_FULL_FLUSH))
     first, last = records(path)
     assert first.value == {"a": "1", "b": "2", "c": "3"}
     expected = {
-        "plain": "2 cells in a table of 3 columns: the file ends inside this record, after 15 bytes",
+        "a row": "2 cells in a table of 3 columns: the file ends inside this record, after 15 bytes",
+        "a last cell": "a cell that does not end: the file ends inside this record, after 18 bytes",
+        "a last cell of lines": "a cell that does not end: the file ends inside this record, after 19 bytes",
         "between rows": "the compressed file ends early or is damaged, after 12 bytes of text",
     }
     assert last.problem.startswith(expected[cut])
