@@ -123,9 +123,9 @@ def traffic_at(log: str, quiet: bool, needs_text: str = "") -> Traffic:
     """
     from planner.traffic import Traffic, read
     from planner.traffic.preview import has_texts
-    from planner.traffic.reopened import earlier_reading, private_reading
+    from planner.traffic.reopened import private_reading
 
-    before = Path(log) if (Path(log) / "traffic.json").is_file() else earlier_reading(log, bool(needs_text))
+    before = _read_before(log, bool(needs_text))
     wanted = bool(needs_text) and before is None and has_texts(log)
     if before:
         traffic = Traffic.open(before)
@@ -152,10 +152,16 @@ def traffic_at(log: str, quiet: bool, needs_text: str = "") -> Traffic:
 def text_of(log: str) -> str:
     """Say how the texts are had that stayed in the log when it was read; nothing where it has them, had none, or was not read."""
     from planner.traffic import Traffic
+
+    before = _read_before(log)
+    return Traffic.open(before).with_text if before else ""
+
+
+def _read_before(log: str, text: bool = False) -> Path | None:
+    """Return the folder that a log is, or into which it was read (with its ``text``); None where there is none."""
     from planner.traffic.reopened import earlier_reading
 
-    before = Path(log) if (Path(log) / "traffic.json").is_file() else earlier_reading(log)
-    return Traffic.open(before).with_text if before else ""
+    return Path(log) if (Path(log) / "traffic.json").is_file() else earlier_reading(log, text)
 
 
 def labels_at(path: str, prompt: str | None = None, quality: str | None = None, models: Sequence[str] | None = None) -> Labels:

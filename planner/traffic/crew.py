@@ -27,7 +27,7 @@ from planner.traffic.kept import Kept
 from planner.traffic.opening import Input
 from planner.traffic.pieces import Converter, Piece
 from planner.traffic.reader import Reader, all_readers, reader_named
-from planner.traffic.records import Batch, Lines, Objects, Rows
+from planner.traffic.records import Unopened
 
 __all__ = ["pieces", "work"]
 
@@ -146,7 +146,7 @@ class _Crew:
 
     def started(self, file: str, given: Input) -> Future[Piece] | None:
         """Give a part to the process that is free next; None where it is records, which do not travel well."""
-        return self._threads.submit(self._asked, (file, given)) if isinstance(given, Lines | Objects | Rows | Batch) else None
+        return self._threads.submit(self._asked, (file, given)) if isinstance(given, Unopened) else None
 
     def _start(self) -> None:
         """Start this thread's process, and wait until it has imported what it needs."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections import deque
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeAlias
 
@@ -97,12 +96,12 @@ def _row(number: int, raw: str, header: tuple[str, ...], cells: list[str], size:
 
 
 def _is_open(raw: str) -> bool:
-    """Say whether the last cell of a row begins with a quote and does not end."""
-    try:
-        deque(csv.reader(io.StringIO(raw, newline=""), strict=True), 0)
-    except csv.Error as error:
-        return "unexpected end" in str(error)
-    return False
+    """Say whether the last cell of a row does not end: what follows on a line of its own would be of it.
+
+    >>> _is_open('4,5,"6'), _is_open('4,5,6"')
+    (True, False)
+    """
+    return sum(1 for _ in _cells(io.StringIO(f"{raw}\nnext", newline=""))) == 1
 
 
 def _text_lines(stream: Watched) -> Iterator[str]:

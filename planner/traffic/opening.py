@@ -14,7 +14,7 @@ import orjson
 
 from planner.traffic.csv_rows import of_rows
 from planner.traffic.json_objects import Apart
-from planner.traffic.records import Batch, Found, Lines, Objects, Raw, Rows, Unopened, of_batch, of_line, of_objects
+from planner.traffic.records import Batch, Found, Lines, Objects, Raw, Rows, Unopened, inside, of_line
 
 __all__ = ["Input", "Only", "Opened", "numbered"]
 
@@ -28,12 +28,10 @@ def numbered(given: Input) -> Iterator[tuple[int, Iterable[Opened]]]:
     """Yield (number, the records in it) of every line, object or row of a part, counted from 0."""
     if isinstance(given, Lines):
         yield from _of_lines(given)
-    elif isinstance(given, Objects):
-        yield from enumerate(of_objects(given))
-    elif isinstance(given, Rows):
-        yield from ((source, ((*row, 0),)) for source, row in enumerate(of_rows(given)))
+    elif isinstance(given, Unopened):
+        yield from enumerate(inside(given))
     else:
-        yield from ((source, (found,)) for source, found in enumerate(of_batch(given) if isinstance(given, Batch) else given))
+        yield from ((source, (found,)) for source, found in enumerate(given))
 
 
 def _of_lines(given: Lines) -> Iterator[tuple[int, Iterable[Opened]]]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import chain, starmap
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -36,9 +36,8 @@ __all__ = [
     "Unopened",
     "beginning",
     "founds",
-    "of_batch",
+    "inside",
     "of_line",
-    "of_objects",
     "parsed",
     "parts",
     "raw_of",
@@ -105,31 +104,30 @@ def records(path: Path, done: Callable[[int], None] | None = None) -> Iterator[F
 
 
 def founds(part: Unopened | Found) -> Iterator[Found]:
-    """Yield the records of a part of a file: of each line, object or row one, or those of the page that it is."""
-    if isinstance(part, Found):
-        yield part
+    """Yield the records of a part of a file."""
+    return iter((part,)) if isinstance(part, Found) else chain.from_iterable(inside(part))
+
+
+def inside(part: Unopened) -> Iterator[Iterable[Found]]:
+    """Yield, of every line, object or row of a part, the records: none, one, or those of the page that it is."""
+    if isinstance(part, Lines):
+        yield from (of_line(number, line) for number, line in enumerate(part.text.split(b"\n"), part.first))
     elif isinstance(part, Objects):
-        for found in of_objects(part):
-            yield from found
+        yield from _of_objects(part)
     elif isinstance(part, Rows):
-        yield from starmap(Found, of_rows(part))
-    elif isinstance(part, Batch):
-        yield from of_batch(part)
+        yield from ((Found(*row),) for row in of_rows(part))
     else:
-        for number, line in enumerate(part.text.split(b"\n"), part.first):
-            yield from of_line(number, line)
+        yield from ((found,) for found in _of_batch(part))
 
 
-def of_objects(part: Objects) -> Iterator[Iterator[Found]]:
-    """Yield, of each object, the records: one, or those of the page that it is."""
+def _of_objects(part: Objects) -> Iterator[Iterator[Found]]:
     values, apart = part.values(), Apart(part.text)
     size = len(part.text) // max(len(values), 1)
     for place, value in enumerate(values):
         yield _unwrapped(Found(part.first + place, partial(apart, place), value, "", size))
 
 
-def of_batch(part: Batch) -> Iterator[Found]:
-    """Yield the rows of a part of a Parquet file."""
+def _of_batch(part: Batch) -> Iterator[Found]:
     return (Found(number, value, value) for number, value in enumerate(part.rows.to_pylist(), part.first))
 
 
@@ -146,7 +144,7 @@ def parts(path: Path, done: Callable[[int], None] | None = None) -> Iterator[Uno
         file.seek(0)
         if magic == MAGIC:
             for batch in batches(path, done):
-                yield from (batch,) if batch.is_plain else of_batch(batch)
+                yield from (batch,) if batch.is_plain else _of_batch(batch)
             return
         stream = Watched(file, magic, done)
         head = stream.peek()
