@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from planner.cli.output import bar
-from planner.cli.read_errors import told_when_broken_off, warn
+from planner.cli.read_errors import say_otherwise, told_when_broken_off, warn
 from planner.errors import InputError
 
 if TYPE_CHECKING:
@@ -123,14 +123,16 @@ def traffic_at(log: str, quiet: bool, needs_text: str = "") -> Traffic:
     """
     from planner.traffic import Traffic, read
     from planner.traffic.preview import has_texts
-    from planner.traffic.reopened import private_reading
+    from planner.traffic.reopened import private_reading, told_otherwise
 
     before = _read_before(log, bool(needs_text))
     wanted = bool(needs_text) and before is None and has_texts(log)
+    if before != Path(log) and (otherwise := told_otherwise(log)):
+        say_otherwise(log, Traffic.open(otherwise), _shown(otherwise))
     if before:
         traffic = Traffic.open(before)
     elif hidden := private_reading(log, wanted):
-        shown = hidden.relative_to(Path.cwd()) if hidden.is_relative_to(Path.cwd()) else hidden
+        shown = _shown(hidden)
         again = f"planner read {log}{' --text' if wanted else ''}"
         fix = f"use {shown}, or read the log as it is with {again} and use the folder that it names"
         raise InputError(f"{log}, which was read into {shown} redacted", "that folder", fix)
@@ -147,6 +149,10 @@ def traffic_at(log: str, quiet: bool, needs_text: str = "") -> Traffic:
         traffic.require_text(needs_text)
     warn(traffic)
     return traffic
+
+
+def _shown(folder: Path) -> Path:
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
 def text_of(log: str) -> str:

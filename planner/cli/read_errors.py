@@ -1,4 +1,4 @@
-"""What ``planner read`` must say beside its result: that a file ended early, that no app has a name, that the reading was broken off.
+"""What must be said of a reading beside results: a file ended early, no app has a name, it was broken off, it was read otherwise before.
 
 In: the log that was read, or the interrupt that ended its reading. Out: one line each on stderr, however quiet the rest is. Knows nothing
 of formats.
@@ -12,9 +12,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from planner.traffic import Traffic
 
-__all__ = ["told_when_broken_off", "warn"]
+__all__ = ["say_otherwise", "told_when_broken_off", "warn"]
 
 _SHOWN = 8
 
@@ -40,6 +42,13 @@ def warn(traffic: Traffic) -> None:
         _say(f"WARNING: {ended.file} ENDS EARLY ({ended.why}). {rows} read, and every total is of that part only. {fix}.")
     if nameless(traffic):
         _say(f"WARNING: --app-from {traffic.meta['app_from']} names the app of no request: all are in 'default'. {_instead(traffic)}")
+
+
+def say_otherwise(log: str, told: Traffic, folder: Path) -> None:
+    """Say that a verb takes ``log`` as it is, though it was read into ``folder`` with its apps or columns ``told``."""
+    options = [f"--app-from {told.meta['app_from']}"] if told.meta.get("app_from") else []
+    options += [f"--map {ours}={theirs}" for ours, theirs in told.meta.get("mapping", {}).items()]
+    _say(f"NOTE: {log} is taken as it is here; it was read with {' '.join(options)} into {folder}. Give that folder to go on with it.")
 
 
 def _instead(traffic: Traffic) -> str:

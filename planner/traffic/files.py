@@ -17,7 +17,7 @@ from typing import TypeAlias
 from planner.errors import InputError
 from planner.traffic.reader import Options
 
-__all__ = ["SUFFIXES", "Source", "find", "identity", "owned_file", "owned_folder", "refuse_foreign", "short_names"]
+__all__ = ["SUFFIXES", "Source", "find", "identity", "owned_file", "owned_folder", "print_of", "refuse_foreign", "short_names"]
 
 Source: TypeAlias = str | Path | Sequence[str | Path]
 SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".parquet", ".gz", ".zst")
@@ -83,13 +83,21 @@ def short_names(files: Sequence[Path]) -> dict[Path, str]:
 
 def identity(files: Sequence[Path], format: str, options: Options) -> str:
     """Hash the sources' identity, the options, and this package's own code, which decides what is read from them."""
-    stamps = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
     code = [p.read_bytes() for p in sorted(Path(__file__).parent.rglob("*.py"))]
     asked = (options.mapping, options.app_from, options.redact, options.text, options.allow_twice)
-    digest = hashlib.sha256(json.dumps([stamps, format, asked]).encode())
+    digest = hashlib.sha256(json.dumps([_stamps(files), format, asked]).encode())
     for module in code:
         digest.update(module)
     return digest.hexdigest()[:16]
+
+
+def print_of(files: Sequence[Path]) -> str:
+    """Return what tells these files, as they are now, from all others, without naming them."""
+    return hashlib.sha256(json.dumps(_stamps(files)).encode()).hexdigest()[:16]
+
+
+def _stamps(files: Sequence[Path]) -> list[tuple[str, int, int]]:
+    return [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
 
 
 def owned_folder(path: Path) -> Path:

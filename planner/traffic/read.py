@@ -21,7 +21,7 @@ from planner.errors import InputError
 from planner.schema import TOKEN_BUCKETS
 from planner.traffic.accept import Acceptance, Share
 from planner.traffic.crew import pieces
-from planner.traffic.files import Source, find, identity, refuse_foreign, short_names
+from planner.traffic.files import Source, find, identity, print_of, refuse_foreign, short_names
 from planner.traffic.handle import Traffic, TrafficWriter
 from planner.traffic.join_formats import refuse_formats
 from planner.traffic.kept import PARTS, Kept
@@ -181,6 +181,7 @@ def _meta(reader: Reader, options: Options, detected: str, files: Sequence[Path]
         "redacted": options.redact,
         "text": options.text,
         "allow_twice": options.allow_twice,
+        "log": print_of(files),
         "private": prints_of_files(files) if options.redact else [],
     }
 

@@ -1,7 +1,7 @@
 """A log that was read before: its folder is opened as it is, and what was kept out of it is not copied behind its owner's back.
 
 In: a folder that ``read`` wrote, or the files of a log, and what is asked for. Out: the Traffic; the folder of an earlier reading of the
-same files, and of one that left names in the log. Knows nothing of formats.
+same files, of one with other options, and of one that left names in the log. Knows nothing of formats.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from planner.errors import InputError
-from planner.traffic.files import Source, find, identity
+from planner.traffic.files import Source, find, identity, print_of
 from planner.traffic.handle import Traffic
 from planner.traffic.reader import Options
 from planner.traffic.written import HOME, listed
 
-__all__ = ["earlier_reading", "prints_of_files", "private_reading", "reopened"]
+__all__ = ["earlier_reading", "prints_of_files", "private_reading", "reopened", "told_otherwise"]
 
 _PRINT_CHARS, _MOST_FILES = 16, 1_000
 
@@ -61,17 +61,35 @@ def earlier_reading(source: Source, text: bool = False) -> Path | None:
     return next((folder for folder in found if not (text and Traffic.open(folder).text_left)), None)
 
 
+def told_otherwise(source: Source) -> Path | None:
+    """Return the folder of the last reading of ``source``, as its files are now, that was told where its apps or columns are.
+
+    None where there is none: then a reading as it is, is what its owner saw.
+    """
+    try:
+        wanted = print_of(find(source))
+    except InputError:
+        return None
+    told = [folder for folder in _folders() if (h := _header(folder)).get("log") == wanted and (h.get("app_from") or h.get("mapping"))]
+    return max(told, key=lambda folder: (folder / "traffic.json").stat().st_mtime_ns, default=None)
+
+
 def private_reading(source: Source, text: bool = False) -> Path | None:
     """Return a folder into which any file of ``source`` was read redacted (with its ``text``), None where there is none."""
     try:
         wanted = set(prints_of_files(find(source)))
     except InputError:
         return None
-    for folder in (*sorted((HOME / "traffic").glob("*")), *listed()):
+    for folder in _folders():
         header = _header(folder)
         if header.get("redacted") and wanted.intersection(header.get("private", ())) and (header.get("text") or not text):
             return folder
     return None
+
+
+def _folders() -> list[Path]:
+    """Return every folder that a reading was written to, whether it is still there or not."""
+    return [*sorted((HOME / "traffic").glob("*")), *listed()]
 
 
 def _header(folder: Path) -> dict[str, Any]:

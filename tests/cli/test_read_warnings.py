@@ -51,6 +51,25 @@ def test_a_file_that_ends_early_is_said_aloud(tmp_path: Path, container: str, op
     assert "cut.jsonl ENDS EARLY (" in Traffic.open(tmp_path / "out").text
 
 
+def test_a_verb_says_that_a_log_was_read_with_other_apps_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A verb that is given the log names the last reading that was told where apps are; not of a log that has changed since."""
+    monkeypatch.chdir(tmp_path)
+    (log := tmp_path / "calls.jsonl").write_text("\n".join(_LINES), "utf-8")
+    app = typer.Typer()
+    app.command()(audit)
+    assert "NOTE" not in CliRunner().invoke(app, ["calls.jsonl"], catch_exceptions=False).stderr
+    _run("calls.jsonl", "--app-from", "tag:bot", "--out", "first")
+    _run("calls.jsonl", "--app-from", "tag:bot", "--map", "user==ann", "--out", "second")
+    said = CliRunner().invoke(app, ["calls.jsonl"], catch_exceptions=False).stderr
+    assert said.splitlines() == [
+        "NOTE: calls.jsonl is taken as it is here; it was read with --app-from tag:bot --map user==ann into second. "
+        "Give that folder to go on with it."
+    ]
+    assert CliRunner().invoke(app, ["second"], catch_exceptions=False).stderr == ""
+    log.write_text("\n".join(_LINES[1:]), "utf-8")
+    assert "NOTE" not in CliRunner().invoke(app, ["calls.jsonl"], catch_exceptions=False).stderr
+
+
 def test_other_verbs_say_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A verb that reads a log on its way says that the log ends early, each time that its numbers are shown."""
     monkeypatch.chdir(tmp_path)
