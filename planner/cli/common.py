@@ -115,27 +115,25 @@ def book_of(prices: Path | None) -> PriceBook:
     return PriceBook.load(prices)
 
 
-def traffic_at(log: str, quiet: bool, needs_text: str = "") -> Traffic:
+def traffic_at(log: str, quiet: bool, needs_text: str = "", *, copies: bool = False) -> Traffic:
     """Open a Traffic folder, or read a raw log without its text into ``.planner/``, once.
 
-    What was read before is opened: a reading with text stands before one without. A log that was read redacted, and not otherwise, is not
-    read on the way: InputError names the folder of that reading. Where ``needs_text`` says what cannot do without, it says how to have it.
+    What was read before is opened: a reading with text stands before one without, but for a verb that ``copies`` what it is given. A log
+    that was read redacted, and not otherwise, is not read on the way: InputError names the folder of that reading. Where ``needs_text``
+    says what cannot do without, it says how to have it.
     """
     from planner.traffic import Traffic, read
     from planner.traffic.preview import has_texts
     from planner.traffic.reopened import private_reading, told_otherwise
 
-    before = _read_before(log, bool(needs_text))
+    before = _read_before(log, True if needs_text else False if copies else None)
     wanted = bool(needs_text) and before is None and has_texts(log)
     if before != Path(log) and (otherwise := told_otherwise(log)):
         say_otherwise(log, Traffic.open(otherwise), _shown(otherwise))
     if before:
         traffic = Traffic.open(before)
     elif hidden := private_reading(log, wanted):
-        shown = _shown(hidden)
-        again = f"planner read {log}{' --text' if wanted else ''}"
-        fix = f"use {shown}, or read the log as it is with {again} and use the folder that it names"
-        raise InputError(f"{log}, which was read into {shown} redacted", "that folder", fix)
+        raise _was_redacted(log, *hidden, f"planner read {log}{' --text' if wanted else ''}")
     elif wanted:
         ask = f"planner read {log} --text"
         again = f"{ask} --redact, then give the folder that it names" if private_reading(log) else f"{ask}, then the same command again"
@@ -151,6 +149,15 @@ def traffic_at(log: str, quiet: bool, needs_text: str = "") -> Traffic:
     return traffic
 
 
+def _was_redacted(log: str, folder: Path, whole: bool, again: str) -> InputError:
+    shown = _shown(folder)
+    other = f"read the log as it is with {again} and use the folder that it names"
+    if whole:
+        return InputError(f"{log}, which was read into {shown} redacted", "that folder", f"use {shown}, or {other}")
+    got = f"{log}, some files of which were read into {shown} redacted, and some not"
+    return InputError(got, "one reading of all of them", f"use the folder that {again} --redact names, or {other}")
+
+
 def _shown(folder: Path) -> Path:
     return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
@@ -163,8 +170,8 @@ def text_of(log: str) -> str:
     return Traffic.open(before).with_text if before else ""
 
 
-def _read_before(log: str, text: bool = False) -> Path | None:
-    """Return the folder that a log is, or into which it was read (with its ``text``); None where there is none."""
+def _read_before(log: str, text: bool | None = None) -> Path | None:
+    """Return the folder that a log is, or into which it was read (with or without its ``text``); None where there is none."""
     from planner.traffic.reopened import earlier_reading
 
     return Path(log) if (Path(log) / "traffic.json").is_file() else earlier_reading(log, text)

@@ -37,31 +37,33 @@ def join(
     window: Annotated[
         float, typer.Option("--window", metavar="SECONDS", help="How far apart the logs may see the same call begin, where no id tells.")
     ] = 5.0,
+    apart: Annotated[bool, typer.Option("--apart", help="The logs may be of different calls: none need be in both.")] = False,
     text: Annotated[bool, typer.Option("--text", help="Read both logs as [bold]planner read --text[/bold] does.")] = False,
     redact: Annotated[bool, typer.Option("--redact", help="Read both logs as [bold]planner read --redact[/bold] does.")] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Two logs of the same calls as one log, in which every call stands once.
+    """Two logs of the same calls (or of different ones, --apart) as one log, in which every call stands once.
 
     [bold]Examples[/bold]
 
         planner join litellm.jsonl.zst langfuse.jsonl --out november
         planner join litellm-november langfuse-november --window 2
         planner join litellm.jsonl.zst langfuse.jsonl --text --redact --out november
+        planner join litellm-of-search langfuse-of-support --apart
     """
     from planner.traffic.join import join as joined
 
     silent = quiet or json
     first, second = (_read(path, text, redact, silent) for path in (books, content))
     with bar("joining", silent, unit=" rows") as progress:
-        found = joined(first, second, out, window_s=window, progress=progress)
+        found = joined(first, second, out, window_s=window, apart=apart, progress=progress)
     show(_parts(found), json)
 
 
 def _read(path: str, text: bool, redact: bool, silent: bool) -> Traffic:
     if not (text or redact):
-        return traffic_at(path, silent)
+        return traffic_at(path, silent, copies=True)
     from planner.traffic import read
 
     with bar("reading", silent, unit="B") as progress:

@@ -3,7 +3,7 @@
 In: two Traffic, of a gateway and of a tracer say, and a time window. Out: a Traffic folder: every row of the first log, joined with its
 partner in the second where it has one; what only the second log knows; and the counts, which add up. A row of the second log that could
 be several of the first is set aside, so that no call is summed twice. Each field keeps its source (``sources``). Two logs without a
-common call are refused, and so are two that were not drawn alike. Knows nothing of source formats.
+common call are refused unless they are said to be apart, and so are two that were not drawn alike. Knows nothing of source formats.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ _WRITTEN = ("traffic.json", "traffic.parquet", "quarantine.parquet", "derived")
 _KINDS = ("by id", "by model, time and tokens", "ambiguous", "only in a", "only in b")
 
 
-def join(a: Traffic, b: Traffic, out: str | Path | None = None, *, window_s: float = 5.0, progress: Progress | None = None) -> Traffic:
+def join(
+    a: Traffic, b: Traffic, out: str | Path | None = None, *, window_s: float = 5.0, apart: bool = False, progress: Progress | None = None
+) -> Traffic:
     r"""Join two logs of the same calls into one.
 
     Rows are partners by a shared id (also where LiteLLM wrote it into Langfuse behind the time of day), else by model, input and output
@@ -58,12 +60,13 @@ def join(a: Traffic, b: Traffic, out: str | Path | None = None, *, window_s: flo
     b: the log that knows the content: its text, prompt version, scores, users and sessions hold.
     out: folder to write; by default one under ``.planner/traffic/``.
     window_s: how far apart [s] the two logs may see the same call begin.
+    apart: the logs may be of different calls, so that none need be in both.
     progress: called with rows done and in all.
 
     Raises
     ------
     InputError: the same log twice, a log that holds its calls twice, one that is redacted and one that is not, rows that were not sampled
-        by the same draw, two logs without a common call, or ``out`` that holds others' files.
+        by the same draw, two logs without a common call where they are not ``apart``, or ``out`` that holds others' files.
 
     Examples
     --------
@@ -83,7 +86,7 @@ def join(a: Traffic, b: Traffic, out: str | Path | None = None, *, window_s: flo
     _check(a, b, folder, window_s)
     sides = Side.of(a), Side.of(b)
     found = match(*sides, window_s)
-    if not (found.partner >= 0).any():
+    if not (apart or (found.partner >= 0).any()):
         raise _strangers(a, b, *sides, found)
     refuse_other_draws(a, b, found.partner)
     told = _Told(found)
@@ -180,7 +183,7 @@ def _strangers(a: Traffic, b: Traffic, one: Side, two: Side, found: Match) -> In
     return InputError(
         f"{len(a):,} and {len(b):,} requests, and no call that is surely in both{told}",
         "two logs of the same calls",
-        "logs of different calls are read together: planner.read([A, B])",
+        "where they are of different calls, say so: planner.join(a, b, apart=True), in the shell planner join A B --apart",
     )
 
 

@@ -34,5 +34,5 @@ def refuse_formats(files: Sequence[Path], names: Mapping[Path, str], reader: Rea
             raise InputError(
                 f"{names[path]}, which is {other}, beside {names[files[0]]}, which is {reader.name}",
                 "files of one format",
-                "read the logs one by one; where they are of the same calls, join them: planner.join(a, b), in the shell planner join A B",
+                "read the logs one by one and join them: planner.join(a, b), in the shell planner join A B (--apart if no call is in both)",
             )

@@ -33,7 +33,7 @@ from planner.traffic.privacy import Door
 from planner.traffic.reader import Options, Reader, all_readers, reader_named
 from planner.traffic.records import Found, Unopened, founds, parts, records, text_bytes
 from planner.traffic.reopened import prints_of_files, reopened
-from planner.traffic.unknown import interrupted, other_folder, refused, system_error, unknown
+from planner.traffic.unknown import interrupted, other_folder, read_before, refused, system_error, unknown
 
 __all__ = ["read", "reader_of"]
 
@@ -106,6 +106,8 @@ def _read(
             return reopened(Path(source), format if isinstance(format, str) else format.name, out, options)
         if other := other_folder(Path(source)):
             raise other
+    elif folder := next((p for p in map(Path, source) if (p / "traffic.json").is_file()), None):
+        raise read_before(folder)
     files = find(source)
     if out is None:
         out = Path(".planner") / "traffic" / identity(files, format if isinstance(format, str) else format.name, options)

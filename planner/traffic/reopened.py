@@ -47,16 +47,18 @@ def prints_of_files(files: Sequence[Path]) -> list[str]:
     return [hashlib.sha256(str(f.resolve()).encode("utf-8", "surrogatepass")).hexdigest()[:_PRINT_CHARS] for f in files[:_MOST_FILES]]
 
 
-def earlier_reading(source: Source, text: bool = False) -> Path | None:
+def earlier_reading(source: Source, text: bool | None = None) -> Path | None:
     """Return the folder in ``.planner/traffic/`` into which ``source``, as its files are now, was read as it is.
 
-    A reading with text stands before one without, which is none where ``text`` is needed and there was some. None, too, without files.
+    A reading with text stands before one without. With ``text`` one is wanted that has all texts that there were, without (False) one for
+    which none was copied. None where there is none, and without files.
     """
     try:
         files = find(source)
     except InputError:  # reading says it better
         return None
-    places = (HOME / "traffic" / identity(files, "auto", Options(text=copied)) for copied in (True, False))
+    kinds = (True, False) if text is not False else (False,)
+    places = (HOME / "traffic" / identity(files, "auto", Options(text=copied)) for copied in kinds)
     found = (folder for folder in places if (folder / "traffic.json").is_file())
     return next((folder for folder in found if not (text and Traffic.open(folder).text_left)), None)
 
@@ -74,17 +76,24 @@ def told_otherwise(source: Source) -> Path | None:
     return max(told, key=lambda folder: (folder / "traffic.json").stat().st_mtime_ns, default=None)
 
 
-def private_reading(source: Source, text: bool = False) -> Path | None:
-    """Return a folder into which any file of ``source`` was read redacted (with its ``text``), None where there is none."""
+def private_reading(source: Source, text: bool = False) -> tuple[Path, bool] | None:
+    """Return a folder into which files of ``source`` were read redacted (with their ``text``), and whether all of them were.
+
+    One that holds them all stands before others. None where no file was.
+    """
     try:
         wanted = set(prints_of_files(find(source)))
     except InputError:
         return None
+    part = None
     for folder in _folders():
         header = _header(folder)
-        if header.get("redacted") and wanted.intersection(header.get("private", ())) and (header.get("text") or not text):
-            return folder
-    return None
+        held = wanted.intersection(header.get("private", ()))
+        if header.get("redacted") and held and (header.get("text") or not text):
+            if held == wanted:
+                return folder, True
+            part = part or (folder, False)
+    return part
 
 
 def _folders() -> list[Path]:

@@ -39,7 +39,7 @@ class Part:
     Parameters
     ----------
     kind: ``row`` makes the row; ``more`` goes into the rows that share one of its keys; ``about`` tells of whole files: of those whose name
-        holds one of ``names``, and where no name fits, of the files with one of ``counts`` rows.
+        holds one of ``names``, and where no name fits, of the file with one of ``counts`` rows, before all others the one beside it.
     keys: what the parts of a request share.
     alone: a row takes one record of this key. Of several that differ it is that of the file which holds all keys of the row's file.
     stands: a ``more`` part that makes the row where none has its key, but other parts do.
@@ -98,9 +98,11 @@ class _Heap:
         self._db.executescript(f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY; BEGIN; {_TABLES}")
         self._parts: list[tuple[Any, ...]] = []
         self._keys: list[tuple[Any, ...]] = []
-        self._abouts: list[tuple[Part, int, dict[str, Any]]] = []
+        self._abouts: list[tuple[Part, int, int, dict[str, Any]]] = []
         self._files: dict[str, int] = {}
         self._names: list[str] = []
+        self._sizes: dict[int, int] = {}
+        self._folders: list[str] = []
         self._about_of: dict[int, dict[str, Any] | None] = {}
         self._partner_of: dict[int, int | None] = {}
         #: Of every part: 0 no row took it, 1 one did, 2 one could not tell it from another, 3 it is the row itself.
@@ -118,7 +120,7 @@ class _Heap:
         self._parts.append((part.kind, file, found.line, part.alone, part.stands, *_kept(found)))
         self._keys += [(k, part.kind, number, file) for k in dict.fromkeys(part.keys)]
         if part.kind == "about":
-            self._abouts.append((part, number, found.value or {}))
+            self._abouts.append((part, number, file, found.value or {}))
         if len(self._parts) >= _BATCH:
             self._flush()
 
@@ -132,6 +134,8 @@ class _Heap:
         self._flush()
         self._db.execute("CREATE INDEX by_key ON keys (key, kind)")
         self._db.execute("CREATE INDEX by_part ON keys (part)")
+        self._sizes = dict(self._db.execute("SELECT file, COUNT(*) FROM parts WHERE kind = 'row' GROUP BY file"))
+        self._folders = list(map(_folder, self._names))
         for stored in self._db.execute(f"SELECT {_COLUMNS} FROM parts WHERE kind = 'row' ORDER BY rowid"):
             yield self._row(stored)
         for stored in self._db.execute(f"SELECT {_COLUMNS} FROM parts WHERE stands ORDER BY rowid"):
@@ -184,23 +188,33 @@ class _Heap:
             sql = """SELECT more.file, COUNT(DISTINCT more.key) FROM keys AS own JOIN keys AS more ON more.key = own.key
                      WHERE own.kind = 'row' AND own.file = ? AND more.kind = 'more' GROUP BY more.file"""
             files = [file for file, count in self._db.execute(sql, (own,)) if count == wanted]
-            told = next((a.names for a, _, value in self._abouts if value is self._about(own)), ())
+            told = next((a.names for a, _, _, value in self._abouts if value is self._about(own)), ())
             named = [f for f in files if any(n in self._names[f] for n in told)] or files
-            near = [f for f in named if _folder(self._names[f]) == _folder(self._names[own])] if len(named) > 1 else named
+            near = [f for f in named if self._folders[f] == self._folders[own]] if len(named) > 1 else named
             self._partner_of[own] = near[0] if len(near) == 1 else None
         return self._partner_of[own]
 
     def _about(self, file: int) -> dict[str, Any] | None:
-        """Return the record that tells of a file: by its name, else the only one that counts as many rows as it has."""
+        """Return the record that tells of a file: by its name, else the only one that counts as many rows as it has.
+
+        One in its folder stands before all others; one beside another file of so many rows tells of that one.
+        """
         if file not in self._about_of:
-            (rows,) = self._db.execute("SELECT COUNT(*) FROM parts WHERE kind = 'row' AND file = ?", (file,)).fetchone()
             named = [a for a in self._abouts if any(n and n in self._names[file] for n in a[0].names)]
-            counted = [a for a in self._abouts if rows in a[0].counts]
-            found = named[:1] or (counted if len(counted) == 1 else [])
-            for _, number, _ in found:
+            counted = [a for a in self._abouts if self._sizes.get(file) in a[0].counts]
+            near = [a for a in counted if self._folders[a[2]] == self._folders[file]]
+            free = [a for a in counted if not self._has_own(a)]
+            fits = near or free
+            found = named[:1] or (fits if len(fits) == 1 else [])
+            for _, number, _, _ in found:
                 self._fate[number] = 1
-            self._about_of[file] = found[0][2] if found else None
+            self._about_of[file] = found[0][3] if found else None
         return self._about_of[file]
+
+    def _has_own(self, about: tuple[Part, int, int, dict[str, Any]]) -> bool:
+        """Say whether a file of as many rows as a record counts lies beside it."""
+        where = self._folders[about[2]]
+        return any(size in about[0].counts and self._folders[file] == where for file, size in self._sizes.items())
 
 
 def _same(found: list[_Stored]) -> list[_Stored]:

@@ -22,7 +22,7 @@ from planner.traffic.reader import all_readers
 from planner.traffic.records import beginning, records
 from planner.traffic.streams import DAMAGED
 
-__all__ = ["interrupted", "other_folder", "refused", "system_error", "unknown"]
+__all__ = ["interrupted", "other_folder", "read_before", "refused", "system_error", "unknown"]
 
 _COLUMNS, _NAME_CHARS = 8, 24
 _HEAD_BYTES, _FOREIGN_SHARE = 4_096, 0.3
@@ -57,6 +57,12 @@ def other_folder(path: Path) -> InputError | None:
         if (path / name).is_file():
             return InputError(f"{path}, which is {what}", "a log of requests", f"use it with: {verb} {path}")
     return None
+
+
+def read_before(folder: Path) -> InputError:
+    """Return the error for a ``folder`` that a reading wrote, given beside other logs."""
+    fix = "join what was read: planner.join(a, b), in the shell planner join A B (--apart if no call is in both)"
+    return InputError(f"{folder}, which was read before, beside others", "logs, or one such folder", fix)
 
 
 def refused(files: Sequence[Path], why: str, looks_like: str) -> InputError:

@@ -239,3 +239,33 @@ def test_a_terminal_shows_rows_a_second_and_the_time_left(tmp_path: Path) -> Non
         assert "60,000 requests accepted" in process.stdout.read()
     os.close(ours)
     assert re.search(rb"\d\d:\d\d<\d\d:\d\d.*[\d,]+ rows/s", shown), shown[-300:]
+
+
+def test_prompts_of_an_earlier_reading_are_not_joined_unless_asked_for(planner: Callable[..., Any], tmp_path: Path) -> None:
+    """``planner join`` without --text takes no prompt along that an earlier ``read --text`` copied; with it, it does."""
+    log = _log(tmp_path / "log.jsonl", 3)
+    (tmp_path / "scores.csv").write_text(
+        "request_id,timestamp,model,quality\n" + "".join(f"r{i},2025-11-03T09:00:00Z,gpt-5,1\n" for i in range(3)), "utf-8"
+    )
+    assert planner("read", log, "--text", cwd=tmp_path).code == 0
+    for options, copied in (((), 0), (("--text",), 3)):
+        ran = planner("join", log, "scores.csv", *options, "--out", "both", cwd=tmp_path)
+        assert ran.code == 0, ran.err
+        joined = Traffic.open(tmp_path / "both")
+        assert (joined.frame("messages")["messages"].notna().sum(), joined.meta["text"]) == (copied, bool(copied))
+
+
+def test_a_folder_of_which_one_file_was_read_redacted_is_not_that_reading(planner: Callable[..., Any], tmp_path: Path) -> None:
+    """Where a part of the files was read redacted, no name is copied, and the advice is a reading of all of them, not the part's."""
+    (tmp_path / "logs").mkdir()
+    _log(tmp_path / "logs" / "a.jsonl", 3)
+    assert planner("read", "logs/a.jsonl", "--redact", "--out", "hidden", cwd=tmp_path).code == 0
+    lines = _log(tmp_path / "logs" / "b.jsonl", 5).read_text("utf-8").splitlines(keepends=True)
+    (tmp_path / "logs" / "b.jsonl").write_text("".join(lines[3:]), "utf-8")
+    ran = planner("audit", "logs", cwd=tmp_path)
+    said = " ".join(ran.err.split())
+    assert (ran.code, (tmp_path / ".planner" / "traffic").exists()) == (2, False)
+    assert "logs, some files of which were read into hidden redacted, and some not" in said
+    assert "Use the folder that planner read logs --redact names" in said
+    assert planner("read", "logs", "--redact", "--out", "all", cwd=tmp_path).code == 0
+    assert "logs, which was read into all redacted" in " ".join(planner("audit", "logs", cwd=tmp_path).err.split())

@@ -199,3 +199,45 @@ def test_results_find_their_batch_by_count_and_have_no_time_without_it(tmp_path:
     assert "another kind of log" not in str(caught.value)
     dated = read(tmp_path / "log", out=tmp_path / "dated", mapping={"timestamp": "=2026-11-03T09:00:00Z"}, text=True)
     assert len(dated) == 8
+
+
+def _batch(path: Path, created: int, counts: int) -> None:
+    about = {"object": "batch", "id": f"batch_{created}", "created_at": created, "request_counts": {"total": counts, "completed": counts}}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(about), "utf-8")
+
+
+def test_a_batch_object_tells_of_the_output_in_its_folder(tmp_path: Path) -> None:
+    """Batches of one size, saved a folder each under names of one's own, are each dated by the object beside their output."""
+    for number, name in enumerate(("monday", "tuesday")):
+        _lines(tmp_path / "log" / name / "out.jsonl", [_answered(f"r-{i}", 10 * number + i) for i in range(2)])
+        _batch(tmp_path / "log" / name / "batch.json", 1762150400 + number, 2)
+    times = {k: int(r["timestamp"].timestamp()) - 1762150400 for k, r in _rows(read(tmp_path / "log", out=tmp_path / "out")).items()}
+    assert times == {"batch_req_0": 0, "batch_req_1": 0, "batch_req_10": 1, "batch_req_11": 1}
+
+
+def test_a_batch_object_of_a_neighbour_dates_no_other_output(tmp_path: Path) -> None:
+    """An output without a batch object takes no object that counts as many rows where that has an output of so many beside it."""
+    for number, name in enumerate(("monday", "tuesday")):
+        _lines(tmp_path / "log" / name / "out.jsonl", [_answered(f"r-{i}", 10 * number + i) for i in range(2)])
+    _batch(tmp_path / "log" / "monday" / "batch.json", 1762150400, 2)
+    times = {k: int(r["timestamp"].timestamp()) - 1762150400 for k, r in _rows(read(tmp_path / "log", out=tmp_path / "out")).items()}
+    assert times == {"batch_req_0": 0, "batch_req_1": 0, "batch_req_10": 10000, "batch_req_11": 10000}
+
+
+def test_batch_objects_in_a_folder_of_their_own_are_told_by_their_count(tmp_path: Path) -> None:
+    """Objects kept apart from outputs still date the one file that has as many rows as they count."""
+    for count, name in ((1, "monday"), (2, "tuesday")):
+        _lines(tmp_path / "log" / name / "out.jsonl", [_answered(f"r-{i}", 10 * count + i) for i in range(count)])
+        _batch(tmp_path / "log" / "batches" / f"{name}.json", 1762150400 + count, count)
+    times = {k: int(r["timestamp"].timestamp()) - 1762150400 for k, r in _rows(read(tmp_path / "log", out=tmp_path / "out")).items()}
+    assert times == {"batch_req_10": 1, "batch_req_20": 2, "batch_req_21": 2}
+
+
+def test_a_batch_that_began_after_an_answer_is_not_its_batch(tmp_path: Path) -> None:
+    """An object that counts as many rows but was created after the answers were is another batch's: answers date themselves."""
+    _lines(tmp_path / "log" / "out.jsonl", [_answered("r-1", 1)])
+    for later, expected in ((59, 1762160459), (3600, 1762160400)):
+        _batch(tmp_path / "log" / "batch.json", 1762160400 + later, 1)
+        row = _rows(read(tmp_path / "log", out=tmp_path / f"out-{later}"))["batch_req_1"]
+        assert int(row["timestamp"].timestamp()) == expected

@@ -327,7 +327,7 @@ def test_what_is_refused(planted: Planted, tmp_path: Path) -> None:
     stranger = traffic_of(tmp_path / "s", {"model": "gpt-5-mini", "input_tokens": [1, 2]})
     with pytest.raises(InputError, match=r"the same log twice"):
         join(planted.gateway, planted.gateway, tmp_path / "out")
-    with pytest.raises(InputError, match=r"no call that is surely in both.*planner\.read"):
+    with pytest.raises(InputError, match=r"no call that is surely in both.*apart=True"):
         join(planted.gateway, stranger, tmp_path / "out")
     with pytest.raises(InputError, match=r"window_s=-1"):
         join(planted.gateway, planted.tracer, tmp_path / "out", window_s=-1)

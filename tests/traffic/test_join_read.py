@@ -14,7 +14,7 @@ from support.small import prompt, traffic_of
 import planner
 from planner.errors import InputError, NeedsError
 from planner.policies import ExactCache, Plan, Retry, Timeout
-from planner.traffic import sampled
+from planner.traffic import sampled, sources
 
 
 def _lines(path: Path, records: list[dict[str, Any]]) -> Path:
@@ -53,6 +53,23 @@ def test_two_formats_are_not_read_as_one_log(tmp_path: Path) -> None:
     files = [_lines(tmp_path / "a.jsonl", [spend] * 60), _lines(tmp_path / "b.jsonl", [traced])]
     with pytest.raises(InputError, match=r"b.jsonl, which is langfuse_export, beside a.jsonl, which is litellm_spend"):
         planner.read(files, out=tmp_path / "both", text=True)
+
+
+def test_logs_of_different_calls_become_one_where_that_is_said(tmp_path: Path) -> None:
+    """Two logs that share no call are one with ``apart``, all rows and dollars of both in it; what was read is not read again beside."""
+    spend = {"request_id": "a", "spend": 0.5, "startTime": "2026-11-03T09:00:00Z", "call_type": "acompletion", "model": "gpt-5"}
+    spend |= {"prompt_tokens": 3, "completion_tokens": 4}
+    traced = {"id": "o", "traceId": "t", "type": "GENERATION", "startTime": "2026-11-04T09:00:00Z", "level": "DEFAULT", "model": "gpt-5"}
+    traced |= {"usageDetails": {"input": 3, "output": 4}, "costDetails": {"total": 0.25}}
+    files = [_lines(tmp_path / "a.jsonl", [spend]), _lines(tmp_path / "b.jsonl", [traced])]
+    a, b = (planner.read(f, out=tmp_path / f.stem, text=True) for f in files)
+    with pytest.raises(InputError, match=r"a, which was read before, beside others.*planner join A B \(--apart"):
+        planner.read([a.folder, b.folder])
+    with pytest.raises(InputError, match=r"no call that is surely in both"):
+        planner.join(a, b, tmp_path / "joined")
+    joined = planner.join(a, b, tmp_path / "joined", apart=True)
+    assert (len(joined), joined.meta["joined"], joined.frame("source_cost_usd").sum().item()) == (2, 0, 0.75)
+    assert sources(joined)["matched"].tolist() == ["only in a", "only in b"]
 
 
 def test_levers_that_need_every_row_refuse_a_sample(tmp_path: Path) -> None:

@@ -280,11 +280,11 @@ def test_a_redacted_reading_is_found_by_its_log(log: Path, tmp_path: Path) -> No
     read(log, out=tmp_path / "bare")
     assert private_reading(log) is None
     read(log, out=tmp_path / "hidden", redact=True)
-    assert private_reading(log) == private_reading([tmp_path / "log.jsonl"]) == (tmp_path / "hidden").resolve()
+    assert private_reading(log) == private_reading([tmp_path / "log.jsonl"]) == ((tmp_path / "hidden").resolve(), True)
     assert private_reading("nothing-*.jsonl") is None
     assert private_reading(log, text=True) is None
     read(log, out=tmp_path / "marked", redact=True, text=True)
-    assert private_reading(log, text=True) == (tmp_path / "marked").resolve()
+    assert private_reading(log, text=True) == ((tmp_path / "marked").resolve(), True)
 
 
 def test_an_earlier_reading_is_found_by_its_log(log: Path) -> None:
@@ -296,6 +296,7 @@ def test_an_earlier_reading_is_found_by_its_log(log: Path) -> None:
     assert earlier_reading(log) == bare.folder
     whole = read(log, text=True)
     assert earlier_reading(log) == whole.folder
+    assert earlier_reading(log, text=False) == bare.folder
     shutil.rmtree(whole.folder)
     assert earlier_reading(log) == bare.folder
     log.write_text(log.read_text("utf-8") + "\n", "utf-8")

@@ -18,6 +18,8 @@ from planner.traffic.usage import provider_usage
 from planner.traffic.values import Rejected, count, dig, micros, text
 
 _CANCELLED = "batch_cancelled"
+#: How far clocks of one provider may differ [s].
+_CLOCKS_S = 60
 _UNDATED = (
     "no time: this line states none; add the batch object (GET /v1/batches/ID, saved as JSON) to what is read, or say when its requests "
     "were sent: --map timestamp==2026-11-03T00:00:00Z"
@@ -56,8 +58,9 @@ def _convert(record: Record, options: Options) -> Row:
         raise Rejected("no custom_id with a response: no line of a batch's output")
     asked = dig(next(iter(more(record, record["custom_id"])), None), "body")
     asked = asked if isinstance(asked, dict) else {}
-    about, body = record.get(ABOUT), dig(record["response"], "body")
+    body = dig(record["response"], "body")
     body = body if isinstance(body, dict) else {}
+    about = _about(record, body)
     return {
         "request_id": text(first(record.get("id"), record["custom_id"])),
         "timestamp": _time(first(dig(about, "created_at"), body.get("created"), body.get("created_at")), options),
@@ -73,6 +76,13 @@ def _convert(record: Record, options: Options) -> Row:
         **_outcome(record, body),
         "service_tier": "batch",
     }
+
+
+def _about(record: Record, body: Record) -> Any:
+    """Return the batch object; none where it began after the answer was made, since then it is another batch's."""
+    about = record.get(ABOUT)
+    began, made = dig(about, "created_at"), first(body.get("created"), body.get("created_at"))
+    return None if isinstance(began, int | float) and isinstance(made, int | float) and made < began - _CLOCKS_S else about
 
 
 def _time(stated: Any, options: Options) -> int | None:
