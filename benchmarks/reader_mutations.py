@@ -39,6 +39,7 @@ _IDS = frozenset(
     (
         *("id", "request_id", "litellm_call_id", "spanId", "parentSpanId", "generation_id", "custom_id", "requestId", "CorrelationId"),
         *("correlationId", "correlation_id", "traceId", "trace_id", "Global Index", "global_index"),
+        *("span_id", "parent_id", "context.span_id", "context.trace_id"),
     )
 )
 _JUNK: tuple[Any, ...] = (

@@ -1,9 +1,9 @@
-"""OTLP JSON → one flat record per span, and which spans are calls of a model.
+"""Spans in OTLP JSON, or as Phoenix exports them → one flat record per span, and which spans are calls of a model.
 
-In: export requests as OpenTelemetry's file exporters write them (one a line, many spans each). Out: per span its attributes over those
-of its resource, by name and by the conventions' name for the same, beside the span's own fields; spans that are no calls are set aside
-with the reason. Many tools put a span around the call they make, with the same usage: the innermost span with usage is the call
-(``nests``). Knows nothing of columns.
+In: export requests as OpenTelemetry's file exporters write them (one a line, many spans each), or single spans. Out: per span its
+attributes over those of its resource, by name and by the conventions' name for the same, beside the span's own fields; spans that are no
+calls are set aside with the reason. Many tools put a span around the call they make, with the same usage: the innermost span with usage is
+the call (``nests``). Knows nothing of columns.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 
+from planner.traffic import phoenix
 from planner.traffic.nests import AROUND, Around, Nest
 from planner.traffic.reader import Record
 from planner.traffic.records import BOM, Found, parsed
@@ -99,6 +100,8 @@ def spans_of(request: Found) -> tuple[list[Found], Nest | None]:
     line, raw, value = request.line, request.raw, request.value
     if value is None:
         return [request], None
+    if "resourceSpans" not in value and phoenix.is_span(value):
+        return _one(request, value)
     try:
         spans = list(_spans(value))
     except _DAMAGE:
@@ -118,6 +121,17 @@ def spans_of(request: Found) -> tuple[list[Found], Nest | None]:
             calls[place] = _key(record, "spanId")
             found.append(Found(line, partial(_span_at, source, place), record, size=size))
     return found, _nest([r for r in flat if r], calls)
+
+
+def _one(request: Found, span: Mapping[str, Any]) -> tuple[list[Found], Nest | None]:
+    """Return the span that a record is, and where it lies."""
+    try:
+        record = _named(phoenix.flat(span))
+    except _DAMAGE:
+        return [Found(request.line, request.raw, None, "a span whose attributes are nested too deeply")], None
+    why = _no_call(record)
+    found = Found(request.line, request.raw, None, why) if why else request._replace(value=record)
+    return [found], _nest([record], {} if why else {0: _key(record, "spanId")})
 
 
 def vocabularies(value: Mapping[str, Any]) -> set[str]:
@@ -189,12 +203,18 @@ def _flat(span: Mapping[str, Any], resource: Mapping[str, Any]) -> dict[str, Any
         events = [_event(e) for e in listed] if (listed := span.get("events")) else []
     except _DAMAGE:
         return None
+    _named(record)
+    record |= zip(_OWN, map(span.get, _OWN), strict=True)
+    record["events"] = events
+    return record
+
+
+def _named(record: dict[str, Any]) -> dict[str, Any]:
+    """Return ``record`` with what others call something under the conventions' name, too."""
     if not _SAME.keys().isdisjoint(record):
         for other in sorted(record.keys() & _SAME.keys(), key=_RANK.__getitem__):
             if record[other] is not None and record[other] != "":
                 record.setdefault(_SAME[other], record[other])
-    record |= zip(_OWN, map(span.get, _OWN), strict=True)
-    record["events"] = events
     return record
 
 

@@ -139,13 +139,16 @@ def _call(call: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _openinference(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a message in OpenAI's shape, its fields in one order whatever order its attributes come in."""
     found = {k: message[k] for k in ("role", "content", "tool_call_id", "name") if k in message}
     contents = message.get("contents")
     if isinstance(contents, list):
-        found["content"] = [c["message_content"] for c in contents if isinstance(c, dict) and isinstance(c.get("message_content"), dict)]
+        said = [c["message_content"] for c in contents if isinstance(c, dict) and isinstance(c.get("message_content"), dict)]
+        found["content"] = [dict(sorted(part.items(), key=lambda field: (field[0] != "type", field[0]))) for part in said]
     calls = message.get("tool_calls")
     if isinstance(calls, list):
-        found["tool_calls"] = [{"type": "function", **c["tool_call"]} for c in calls if isinstance(c, dict) and "tool_call" in c]
+        asked = [c["tool_call"] for c in calls if isinstance(c, dict) and isinstance(c.get("tool_call"), dict)]
+        found["tool_calls"] = [_call({"id": a.get("id"), **f}) for a in asked if isinstance(f := a.get("function") or {}, dict)]
     return found
 
 

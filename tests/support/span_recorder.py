@@ -1,8 +1,10 @@
-"""Real clients that write spans, against an upstream on loopback: OpenTelemetry's openai instrumentation, and Langfuse's SDK.
+"""Real clients that write spans, against an upstream on loopback: OpenTelemetry's openai instrumentation, Langfuse's SDK, OpenInference's.
 
-Run as a script it writes OTLP JSON, one export request a line. The first needs opentelemetry-instrumentation-openai-v2 2.4b0 beside
-opentelemetry-util-genai 0.4b0 and opentelemetry-exporter-otlp-json-file, the second langfuse. Recorded with versions of November 2026 by
-``python tests/support/span_recorder.py otel tests/data/otel_openai.jsonl`` and ``… langfuse tests/data/langfuse_sdk.jsonl``.
+Run as a script it writes OTLP JSON, one export request a line; of the third what a Phoenix server on loopback exports, a span a line, and
+beside it (``.frame.jsonl``) its dataframe of the same spans. The first needs opentelemetry-instrumentation-openai-v2 2.4b0 beside
+opentelemetry-util-genai 0.4b0 and opentelemetry-exporter-otlp-json-file, the second langfuse, the third arize-phoenix and
+openinference-instrumentation-openai. Recorded with versions of November 2026 by ``python tests/support/span_recorder.py otel
+tests/data/otel_openai.jsonl``, ``… langfuse tests/data/langfuse_sdk.jsonl`` and ``… phoenix tests/data/phoenix.jsonl``.
 """
 
 from __future__ import annotations
@@ -11,13 +13,19 @@ import base64
 import gzip
 import json
 import os
+import socket
+import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -25,8 +33,12 @@ from support.upstream import ANSWER, serving, upstream, words
 
 DATA = Path(__file__).parents[1] / "data"
 #: Recorder → the modules it needs.
-_MODULES = {"otel": ("opentelemetry.instrumentation.openai_v2", "opentelemetry.exporter.otlp.json.file"), "langfuse": ("langfuse",)}
-RECORDED = {"otel": DATA / "otel_openai.jsonl", "langfuse": DATA / "langfuse_sdk.jsonl"}
+_MODULES = {
+    "otel": ("opentelemetry.instrumentation.openai_v2", "opentelemetry.exporter.otlp.json.file"),
+    "langfuse": ("langfuse",),
+    "phoenix": ("phoenix.server", "openinference.instrumentation.openai"),
+}
+RECORDED = {"otel": DATA / "otel_openai.jsonl", "langfuse": DATA / "langfuse_sdk.jsonl", "phoenix": DATA / "phoenix.jsonl"}
 SYSTEM = "You are terse."
 MODEL = "gpt-5-mini"
 _TOOL = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object", "properties": {}}}}
@@ -65,7 +77,7 @@ def expected(call: Call, recorder: str) -> dict[str, Any]:
         if recorder == "otel":
             row |= {"input_tokens": row["input_tokens"] + read, "output_tokens": row["output_tokens"] + thought}
             row |= {"cache_read_tokens": 0, "reasoning_tokens": 0}
-    return row if recorder == "langfuse" else {**row, "stream": False}
+    return {**row, "stream": False} if recorder == "otel" else row
 
 
 def can_record(recorder: str) -> bool:
@@ -134,6 +146,61 @@ def record_langfuse(url: str, out: Path) -> None:
         langfuse.shutdown()
 
 
+def record_phoenix(url: str, out: Path) -> None:
+    """Send the calls with an openai client that OpenInference instruments, within a span of a chain; ``out`` is what Phoenix exports."""
+    with TemporaryDirectory() as folder, _phoenix(folder) as server:
+        import openai
+        from openinference.instrumentation import using_attributes
+        from openinference.instrumentation.openai import OpenAIInstrumentor
+        from phoenix.client import Client
+        from phoenix.otel import register
+
+        provider = register(endpoint=f"{server}/v1/traces", project_name="recorder", batch=False, verbose=False)
+        OpenAIInstrumentor().instrument(tracer_provider=provider)
+        about = {"session_id": "sess-1", "user_id": "u-7", "tags": ["app:recorder", "beta"], "metadata": {"team": "red"}}
+        with (
+            openai.OpenAI(base_url=f"{url}/v1", api_key="x", max_retries=1) as client,
+            using_attributes(**about, prompt_template="Say {x}", prompt_template_version="v3", prompt_template_variables={"x": "1"}),
+            provider.get_tracer("recorder").start_as_current_span("handle", openinference_span_kind="chain"),
+        ):
+            _send(client)
+        provider.shutdown()
+        spans = Client(base_url=server).spans
+        while len(every := spans.get_spans(project_identifier="recorder", limit=100)) <= len(CALLS):
+            time.sleep(0.2)
+        frame = spans.get_spans_dataframe(project_identifier="recorder", limit=100)
+    rows = json.loads(frame.to_json(orient="records", date_format="iso", date_unit="us"))
+    for path, listed in ((out, every), (out.with_suffix(".frame.jsonl"), rows)):
+        for event in (e for span in listed for e in span["events"]):
+            event["attributes"].pop("exception.stacktrace", None)  # it names places of this machine
+        path.write_text("".join(json.dumps(span) + "\n" for span in listed), "utf-8")
+
+
+@contextmanager
+def _phoenix(folder: str) -> Iterator[str]:
+    """Run a Phoenix server that keeps its database in ``folder``; yield its address."""
+    ports = []
+    for _ in range(2):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            ports.append(str(free.getsockname()[1]))
+    own = {"PHOENIX_WORKING_DIR": folder, "PHOENIX_HOST": "127.0.0.1", "PHOENIX_PORT": ports[0], "PHOENIX_GRPC_PORT": ports[1]}
+    own |= {"PHOENIX_TELEMETRY_ENABLED": "false", "PHOENIX_ALLOW_EXTERNAL_RESOURCES": "false"}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([sys.executable, "-m", "phoenix.server.main", "serve"], env=os.environ | own, **quiet) as process:
+        try:
+            server = f"http://127.0.0.1:{ports[0]}"
+            for _ in range(600):
+                try:
+                    urllib.request.urlopen(f"{server}/healthz", timeout=1).close()
+                    break
+                except urllib.error.URLError:
+                    time.sleep(0.2)
+            yield server
+        finally:
+            process.kill()
+
+
 @contextmanager
 def _sink(out: Path) -> Iterator[str]:
     """Receive OTLP over HTTP, and write it as OTLP JSON."""
@@ -173,7 +240,7 @@ def main() -> None:
     recorder, out = sys.argv[1], Path(sys.argv[2])
     out.unlink(missing_ok=True)
     with upstream() as (url, _):
-        {"otel": record_otel, "langfuse": record_langfuse}[recorder](url, out)
+        {"otel": record_otel, "langfuse": record_langfuse, "phoenix": record_phoenix}[recorder](url, out)
 
 
 if __name__ == "__main__":

@@ -275,11 +275,11 @@ def _mismatches(recorder: str, traffic: Traffic) -> list[str]:
 
 @pytest.mark.parametrize("recorder", RECORDED)
 def test_what_a_real_client_recorded_is_read_as_it_was_sent(recorder: str, tmp_path: Path) -> None:
-    """The recordings in tests/data, of OpenTelemetry's openai instrumentation and of the Langfuse SDK, say what was sent, once a call."""
+    """The recordings in tests/data, of OpenTelemetry's instrumentation, the Langfuse SDK and Phoenix, say what was sent, once a call."""
     traffic = read(RECORDED[recorder], out=tmp_path / "out", text=True)
     assert traffic.meta["source_format"] == "otel"
     assert _mismatches(recorder, traffic) == []
-    assert len(traffic.quarantine) == 1  # the agent around the calls
+    assert len(traffic.quarantine) == 1  # the agent or chain around the calls
     frame = traffic.frame("latency_ms", "ttft_ms", "stream")
     assert (frame["latency_ms"] > 0).all()
     assert not (frame["ttft_ms"] > frame["latency_ms"]).any()

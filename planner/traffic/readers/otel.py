@@ -1,4 +1,4 @@
-"""OpenTelemetry's GenAI spans: OTLP JSON as file exporters and collectors write it, current and legacy ``gen_ai.*``, OpenInference.
+"""OpenTelemetry's GenAI spans: OTLP JSON as exporters and collectors write it, current and legacy names, OpenInference, Phoenix's exports.
 
 Spans of the Langfuse SDK are read as Langfuse's observations. The conventions know no cost; LiteLLM's and OpenInference's names of it are
 read. What is in a log record instead of a span (messages as log events) is not joined.
@@ -15,6 +15,7 @@ from planner.traffic.failures import failure_kind
 from planner.traffic.litellm import app_of, tags_of
 from planner.traffic.otel_spans import INPUT_TOKENS, OUTPUT_TOKENS, opened, spans_of, vocabularies
 from planner.traffic.otel_text import text_columns
+from planner.traffic.phoenix import is_span
 from planner.traffic.providers import provider_name
 from planner.traffic.reader import Options, Reader, Record, Row
 from planner.traffic.repeating import repeating
@@ -33,7 +34,8 @@ _FORMATS = {"json": "json_object", "text": "text"}
 def _sniff(sample: Sequence[Record]) -> str | None:
     spans = [r for r in sample if "resourceSpans" in r]
     if not spans:
-        return None
+        exported = any(map(is_span, sample))
+        return "spans as Phoenix exports them (context.span_id, span_kind, attributes)" if exported else None
     names = sorted(set().union(*map(vocabularies, spans)))
     return f"OTLP JSON (resourceSpans) with names {', '.join(names) or 'of other conventions'}"
 
@@ -74,12 +76,13 @@ def _columns(record: Record, app_from: str | None) -> Row:
 def _repeated(record: Record, app_from: str | None) -> Row:
     """Return what does not hang on texts, times and counts."""
     asked = unjson(record["llm.invocation_parameters"])
+    wanted = text(dig(asked, "model"))
     tags = tags_of(record["tag.tags"])
     return {
         **(request_columns(asked) if asked else {}),
         "stream": bool(flag(record["gen_ai.request.stream"], "stream")),
-        "model": _model(record),
-        "model_requested": text(record["gen_ai.request.model"]),
+        "model": _model(record) or wanted,  # a failed span of OpenInference names none
+        "model_requested": wanted or text(record["gen_ai.request.model"]),
         "provider": provider_name(record["gen_ai.provider.name"]),
         "prompt_version": _prompt_version(record),
         "purpose": "overhead" if record["litellm.request.purpose"] else "user",
@@ -222,7 +225,7 @@ def _observation(record: Record) -> dict[str, Any]:
 
 READER = Reader(
     "otel",
-    "OpenTelemetry GenAI spans as OTLP JSON (resourceSpans), one export request or object a line",
+    "OpenTelemetry GenAI spans as OTLP JSON (resourceSpans), one export request or object a line, or as Phoenix exports them",
     _sniff,
     _convert,
     (
