@@ -16,7 +16,7 @@ __all__ = ["MIGRATIONS", "VERSIONS", "header", "migrate"]
 
 #: What is written today. A change to a saved layout raises its number and, but for REMADE, adds a step to MIGRATIONS.
 VERSIONS: Mapping[str, int] = {
-    "traffic": 1,
+    "traffic": 2,
     "apps": 1,
     "labels": 1,
     "label_work": 1,
@@ -34,14 +34,16 @@ VERSIONS: Mapping[str, int] = {
 #: Cheap to make again from their inputs, dangerous to reinterpret.
 REMADE = frozenset({"summary", "run", "bundle"})
 #: ``MIGRATIONS[format][n]`` turns a payload of version n into one of version n + 1.
-MIGRATIONS: Mapping[str, Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]] = {}
+MIGRATIONS: Mapping[str, Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]] = {
+    "traffic": {1: lambda header: header},  # 2: rows have their own evidence; what an older log lacks, Traffic gives its default
+}
 
 
 def header(name: str) -> dict[str, Any]:
     """Return what the first lines of a saved ``name`` say.
 
     >>> header("traffic")
-    {'format': 'planner.traffic', 'version': 1}
+    {'format': 'planner.traffic', 'version': 2}
     """
     return {"format": f"planner.{name}", "version": VERSIONS[name]}
 

@@ -165,6 +165,7 @@ TRAFFIC = Table(
         Column("weight", "double", "how many requests of the full log this row stands for", default=1.0),
         Column("purpose", "string", "user | overhead (a router's or judge's own call)", default="user"),
         Column("tags", "string", "JSON list of the client's own tags"),
+        Column("evidence", "string", "measured | estimated | assumed: how its tokens are known", default="measured"),
     ),
 )
 

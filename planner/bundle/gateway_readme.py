@@ -49,8 +49,11 @@ def expected(prediction: Mapping[str, Any]) -> str:
     saving, quality = prediction["saving_usd_per_month"], prediction["quality_difference"]
     cost, prices = prediction["usd_per_month"], prediction["prices"]
     worth = "unknown, no label tells" if quality["value"] is None else _span(quality, "+.4f")
+    limits = prediction.get("usd_per_month_limits")
+    plan, log = (f"{cost[who]:,.2f}{'' if limits is None else _between(limits[who])}" for who in ("plan", "log"))
+    sample = "" if limits is None else ", estimated from a sample of the log"
     return (
-        f"{cost['plan']:,.2f} USD a month instead of {cost['log']:,.2f}, at {prices['book']} prices of {prices['date']}. It saves "
+        f"{plan} USD a month instead of {log}, at {prices['book']} prices of {prices['date']}{sample}. It saves "
         f"{_span(saving, ',.2f')} USD a month; quality difference: {worth}. The manifest keeps it (`evaluation`), for `planner verify`."
     )
 
@@ -185,6 +188,10 @@ def _failing(router: Router, plain: GatewaySettings) -> str:
     said = f"In both, what fails falls back from {back}. " if back else ""
     lacks = f"From {', '.join(none)} there is no way back: apps ask for it themselves, their models of today differ, or the plan has none."
     return f"{said}{lacks if none else ''}".strip()
+
+
+def _between(limits: Sequence[float] | None) -> str:
+    return " (no interval)" if limits is None else f" [{limits[0]:,.2f}, {limits[1]:,.2f}]"
 
 
 def _span(estimate: Mapping[str, Any], spec: str) -> str:

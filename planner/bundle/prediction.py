@@ -9,9 +9,11 @@ Keys, of everything and under ``apps`` of each app: ``usd_per_month`` and ``usd_
 ``requests``, ``requests_per_month``, ``changed_share``, ``mix`` {log, plan} of model → share; and ``routing``, null where the plan has no
 other lever: the same from ``usd_per_month`` to ``requests_per_month`` of the plan against itself without its route, which is then ``log``,
 the log itself; only this can be seen between those who are routed and those whom a lot keeps, who have the other levers too.
+Of a sample, from which all is estimated, also ``usd_per_month_limits`` {log, plan} (low and high; null where there are none).
 Of everything only: ``router`` (version), ``plan`` {name, hash, levers, words}, ``log`` {traffic, from, to, days, rows, cluster_unit, seed},
-``prices`` {book, date, rates}, ``peaks`` model → {rpm, input_tpm, output_tpm} → {log, plan} (the busiest 60 seconds), ``used`` (share of
-requests with tools, json_object, json_schema, stream, max_tokens), and ``profile`` (``bundle.profile``).
+``prices`` {book, date, rates}, ``peaks`` model → {rpm, input_tpm, output_tpm} → {log, plan} (the busiest 60 seconds; empty of a sample,
+which does not show what came together), ``used`` (share of requests with tools, json_object, json_schema, stream, max_tokens), and
+``profile`` (``bundle.profile``).
 """
 
 from __future__ import annotations
@@ -85,7 +87,7 @@ def predict(world: World, plan: Plan, router: Router) -> dict[str, Any]:
             "seed": world.seed,
         },
         "prices": {"book": world.book.name, "date": world.book.said(world.at), "rates": _rates(world, side)},
-        "peaks": peaks(rows, {"log": _load(world.logged), "plan": _load(side)}),
+        "peaks": peaks(rows, {"log": _load(world.logged), "plan": _load(side)}) if planned.drawn is None else {},
         "used": _used(world),
         "profile": profile(world.traffic, router),
     }
@@ -122,17 +124,21 @@ def _over(kept: Simulation, planned: Simulation) -> Simulation:
     for array, of_base, names in ((sums, base.sums, MEASURES), (daily, base.daily, DAILY)):
         cost = names.index("cost_pusd")
         array[..., names.index("cost_difference_pusd")] = array[..., cost] - of_base[..., cost]
-    return Simulation(planned.name, replace(own, sums=sums, daily=daily, exposure=own.exposure - base.exposure))
+    drawn = None if planned.drawn is None else planned.drawn.beside(kept.drawn)
+    return Simulation(planned.name, replace(own, sums=sums, daily=daily, exposure=own.exposure - base.exposure), drawn)
 
 
 def _beside(before: Simulation, planned: Simulation, saving: Estimate, quality: Estimate, group: int | None) -> dict[str, Any]:
     """Return what ``planned`` comes to beside what was ``before``."""
     requests, month = planned.requests(group), planned.per_month
-    cost = {"log": before.cost(group).value, "plan": planned.cost(group).value}
+    found = {"log": before.cost(group), "plan": planned.cost(group)}
+    cost = {who: one.value for who, one in found.items()}
+    limits = {who: None if one.low is None else [_times(one.low, month), _times(one.high, month)] for who, one in found.items()}
     return {
         "requests": requests,
         "requests_per_month": requests * month,
         "usd_per_month": {who: usd * month for who, usd in cost.items()},
+        **({} if planned.drawn is None else {"usd_per_month_limits": limits}),
         "usd_per_1k": {who: 1_000 * usd / requests if requests else None for who, usd in cost.items()},
         "saving_usd_per_month": _estimate(_scaled(saving, month)),
         "quality_difference": _estimate(quality),
@@ -177,7 +183,7 @@ def _mix(rows: Rows, side: Side, mine: NDArray[np.bool_]) -> dict[str, dict[str,
 def peaks(rows: Rows, loads: Mapping[str, Load]) -> dict[str, dict[str, dict[str, float]]]:
     """Return the calls, input tokens and output tokens of the busiest 60 seconds of each model, by the name of each load.
 
-    A request's calls and tokens count at the model that answered it, when it arrived, once for each request of the full log it stands for.
+    Of rows that stand for themselves alone. A request's calls and tokens count at the model that answered it, when it arrived.
     """
     at = (rows.timestamp - np.datetime64(0, "us")).astype("timedelta64[us]").astype(np.int64)
     found: dict[str, dict[str, dict[str, float]]] = {}
@@ -187,7 +193,7 @@ def peaks(rows: Rows, loads: Mapping[str, Load]) -> dict[str, dict[str, dict[str
             mine = (calls > 0) & (model.codes == code)
             own = found.setdefault(model.values[code], {name: dict.fromkeys(loads, 0.0) for name in amounts})
             for name, amount in amounts.items():
-                own[name][who] = busiest(at[mine], amount[mine] * rows.weight[mine])
+                own[name][who] = busiest(at[mine], amount[mine])
     return dict(sorted(found.items()))
 
 

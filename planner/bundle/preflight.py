@@ -33,6 +33,7 @@ from planner.router.rollout import Rollout, read
 from planner.simulation import World
 from planner.simulation.world import send
 from planner.traffic import Traffic
+from planner.traffic.sampling import refuse_part
 
 __all__ = ["Preflight", "peaks_of", "preflight"]
 
@@ -135,7 +136,11 @@ def preflight(
 
 
 def peaks_of(traffic: Traffic, router: Router, book: PriceBook) -> Peaks:
-    """Return the busiest minute of each model as logged and as ``router`` would send the log; tokens as logged (assumed where moved)."""
+    """Return the busiest minute of each model as logged and as ``router`` would send the log; tokens as logged (assumed where moved).
+
+    Raises NeedsError for a sample: what is missing between its rows came together with them.
+    """
+    refuse_part(traffic, "the busiest minute is made of those that came together")
     world = World(traffic, Outcomes(), book, book.date)
     rows, plan = world.rows, Plan((Route(router),))
     calls, tokens = np.where(rows.billable, rows.attempts, 0), np.where(rows.billable[:, None], rows.tokens, 0)

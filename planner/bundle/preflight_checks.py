@@ -17,7 +17,7 @@ from planner.errors import PriceError
 from planner.prices import PriceBook
 from planner.router import Router
 
-__all__ = ["TESTED", "Check", "Peaks", "Quotas", "listed", "quotas", "reached", "retirements", "stated_quotas"]
+__all__ = ["TESTED", "UNKNOWN_PEAK", "Check", "Peaks", "Quotas", "listed", "quotas", "reached", "retirements", "stated_quotas"]
 
 #: Versions of LiteLLM that the exported files were tried on: from the first to before the second.
 TESTED = ((1, 108, 0), (1, 109, 0))
@@ -27,6 +27,8 @@ _SOON_DAYS = 60
 Peaks: TypeAlias = Mapping[str, Mapping[str, Mapping[str, float]]]
 #: model → some of rpm, tpm, input_tpm, output_tpm.
 Quotas: TypeAlias = Mapping[str, Mapping[str, float]]
+#: What is said of a busiest minute where no log was given, and the one at the export was a sample or not read.
+UNKNOWN_PEAK = "no whole log says how busy it will be"
 #: How LiteLLM calls the limits of a deployment → what they are called here.
 _STATED = {"rpm": "rpm", "tpm": "tpm", "itpm": "input_tpm", "otpm": "output_tpm"}
 
@@ -109,7 +111,7 @@ def quotas(peaks: Peaks, limits: Quotas, models: Sequence[str], whose: str) -> I
     """Set the busiest minute of each model under the plan against its quota; ``whose`` says of which log, and with whose tokens."""
     for model in models:
         if model not in peaks:
-            yield Check("quota", model, None, "no log says how busy it will be", "give one with --log")
+            yield Check("quota", model, None, UNKNOWN_PEAK, "give one with --log")
             continue
         need = {name: own["plan"] for name, own in peaks[model].items()}
         need["tpm"] = need["input_tpm"] + need["output_tpm"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from planner.bundle.preflight_checks import Check, Peaks
+from planner.bundle.preflight_checks import UNKNOWN_PEAK, Check, Peaks
 from planner.bundle.preflight_proxy import Proxy
 from planner.router import Router
 
@@ -38,8 +38,14 @@ def key_limits(proxy: Proxy, router: Router, apps: Sequence[str], peaks: Peaks, 
     for holder, about in (("key", proxy.key or {}), ("team", proxy.team)):
         for name, parts in _WHOLE.items():
             needs = [(sum(peaks[model][part]["plan"] for part in parts), model) for model in router.candidates if model in peaks]
-            need, model = max(needs, default=(0.0, ""))
-            if about.get(name) is not None and need > float(about[name]):
+            if about.get(name) is None:
+                continue
+            if not needs:
+                found = f"{name} {about[name]:,} of the {holder}; {UNKNOWN_PEAK}"
+                yield Check("limit", f"the {holder}", None, found, "give one with --log")
+                continue
+            need, model = max(needs)
+            if need > float(about[name]):
                 found = f"{name} {about[name]:,} of the {holder}; busiest minute of {model} {whose}: {need:,.0f}"
                 yield Check("limit", f"the {holder}", None, found, f"raise {name} above {need:,.0f}, unless other keys carry a part of it")
 

@@ -26,7 +26,7 @@ def main() -> None:
 
 
 def _refuse(sentence: str) -> None:
-    from planner.cli.output import spoken
+    from planner.cli.speech import spoken
 
     print(spoken(sentence), file=sys.stderr)
     sys.exit(2)

@@ -12,6 +12,7 @@ import typer
 
 from planner.cli.common import Json, Log, Quiet, traffic_at
 from planner.cli.output import Part, grid, show
+from planner.cli.speech import pasted
 from planner.errors import InputError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def init(
     drafted = Apps.draft(traffic_at(log, quiet or json))
     drafted.save(out)
     words = f"Wrote {out}. Every guess is assumed until you correct it and take its name out of `assumed`."
-    words += f"\nNext: planner plan {log} --apps {out}"
+    words += f"\nNext: {pasted('planner', 'plan', log, '--apps', out)}"
     show([Part("file", out), Part("apps", drafted.apps, _table(drafted)), Part("text", words, words)], json)
 
 

@@ -16,6 +16,7 @@ from planner.cli.bills import parts as billed_parts
 from planner.cli.common import Json, Log, Prices, Quiet, book_of, traffic_at
 from planner.cli.compare import span
 from planner.cli.output import Part, beside, grid, missing, percent, show, usd, wrap
+from planner.cli.speech import spoken
 from planner.errors import InputError
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def audit(
         picture.write_bytes(reconciliation(reconciled).png())
     spent, lost = found.by(*[c.strip() for c in by.split(",") if c.strip()]), found.losses
     parts = [
-        Part("text", found.text, wrap(found.text)),
+        Part("text", found.text, wrap(spoken(found.text))),
         *billed_parts(under, reconciled),
         Part("total", found.total),
         Part("prices", {"book": found.book.name, "date": found.book.date}),
@@ -122,6 +123,6 @@ def _unpriced(found: Audit) -> str:
 
     if not found.lacking:
         return ""
-    told = [(f"{counted(weight)} rows", reason) for reason, weight in found.lacking.items()]
+    told = [(f"{counted(weight)} rows", spoken(reason)) for reason, weight in found.lacking.items()]
     lines = [beside([rows], [reason], max(14, *(len(rows) + 2 for rows, _ in told))) for rows, reason in told]
     return "\n".join(["No price, and not in any sum:", *lines[:_SHOWN]])

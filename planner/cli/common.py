@@ -15,6 +15,7 @@ import typer
 
 from planner.cli.output import bar
 from planner.cli.read_errors import say_otherwise, told_when_broken_off, warn
+from planner.cli.speech import pasted
 from planner.errors import InputError
 
 if TYPE_CHECKING:
@@ -133,9 +134,9 @@ def traffic_at(log: str, quiet: bool, needs_text: str = "", *, copies: bool = Fa
     if before:
         traffic = Traffic.open(before)
     elif hidden := private_reading(log, wanted):
-        raise _was_redacted(log, *hidden, f"planner read {log}{' --text' if wanted else ''}")
+        raise _was_redacted(log, *hidden, f"{pasted('planner', 'read', log)}{' --text' if wanted else ''}")
     elif wanted:
-        ask = f"planner read {log} --text"
+        ask = pasted("planner", "read", log, "--text")
         again = f"{ask} --redact, then give the folder that it names" if private_reading(log) else f"{ask}, then the same command again"
         raise InputError(
             f"{log}, whose prompts and answers were not copied", f"a log with its text, for {needs_text}", f"ask for it: {again}"

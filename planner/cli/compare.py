@@ -157,7 +157,7 @@ def _plans(table: Any) -> str:
         cost=[cost(r) for r in records],
         plan=[f"{'*' if r['pareto'] else ' '} {r['plan']}" for r in records],
         saving=[span(r, "saving_usd_per_month", "saving_low", "saving_high", usd) for r in records],
-        shift=[span(r, "quality_difference", "quality_low", "quality_high", "{:+.3f}".format) for r in records],
+        shift=[span(r, "quality_difference", "quality_low", "quality_high", "{:+z.3f}".format) for r in records],
     )
     streams = (table["perceived_p95_ms"] - table["p95_ms"]).abs().max() > 0
     columns: dict[str, Any] = {

@@ -16,6 +16,7 @@ import typer
 from planner.cli.common import Json, Out, Quiet, book_of, traffic_at
 from planner.cli.options import LogBeside, Tau, TrainingOptions, with_training_options
 from planner.cli.output import Part, figure, grid, percent, show, stages, wrap
+from planner.cli.speech import pasted
 from planner.cli.training import fitted, matched
 from planner.cli.worlds import world_of
 from planner.errors import InputError, did_you_mean
@@ -219,10 +220,10 @@ def _say(
     told = [f"Expected: {expected(prediction)}"] if prediction else []
     told += [left_words(undone).strip()] if undone else []
     told += replaced
-    following = f"planner decide --bundle {folder} < requests.jsonl"
+    following = f"{pasted('planner', 'decide', '--bundle', folder)} < requests.jsonl"
     if files:
         words += f" {what_is_on(folder)}"
-        following = f"planner preflight {folder} --proxy URL"
+        following = pasted("planner", "preflight", folder, "--proxy", "URL")
     parts = [
         Part("folder", folder),
         Part("router", about),

@@ -91,4 +91,4 @@ def _parts(found: Gate) -> list[Part]:
 
 
 def _points(quality: float) -> str:
-    return f"{100 * quality:+.1f}"
+    return f"{100 * quality:+z.1f}"

@@ -13,6 +13,7 @@ import typer
 
 from planner.cli.common import Json, Quiet, traffic_at
 from planner.cli.output import Part, bar, grid, show, wrap
+from planner.cli.speech import pasted
 
 if TYPE_CHECKING:
     from planner.traffic import Traffic
@@ -58,7 +59,7 @@ def join(
     first, second = (_read(path, text, redact, silent) for path in (books, content))
     with bar("joining", silent, unit=" rows") as progress:
         found = joined(first, second, out, window_s=window, apart=apart, progress=progress)
-    show(_parts(found), json)
+    show(_parts(found, books, content), json)
 
 
 def _read(path: str, text: bool, redact: bool, silent: bool) -> Traffic:
@@ -70,20 +71,21 @@ def _read(path: str, text: bool, redact: bool, silent: bool) -> Traffic:
         return read(path, text=text, redact=redact, progress=progress)
 
 
-def _parts(found: Traffic) -> list[Part]:
+def _parts(found: Traffic, books: str, content: str) -> list[Part]:
     told = found.meta["join"]
     rows = told["a"]["rows"] + told["b"]["rows"]
     aside = told["ambiguous_b"] + told["attempts_b"]
-    head = f"{rows:,} rows of {told['a']['log']} and {told['b']['log']} = {len(found):,} requests + {found.meta['joined']:,} partners"
+    head = f"{rows:,} rows of {books} and {content} = {len(found):,} requests + {found.meta['joined']:,} partners"
     counts = [f"{told[key]:>9,}  {words}" for key, words in _SAID]
     differ = ", ".join(f"{n:,} in {field}" for field, n in told["contradictions"].items() if n)
     contradictions = f"Partners contradict each other: {differ}; the first log's is kept." if differ else ""
+    following = pasted("planner", "audit", found.folder)
     return [
         Part("folder", found.folder),
         Part("join", told, "\n".join([wrap(f"{head} + {aside:,} set aside."), *counts])),
         Part("contradictions", told["contradictions"], wrap(contradictions)),
         Part("fields", told["fields"], _fields(told["fields"])),
-        Part("next", f"planner audit {found.folder}", f"Joined into {found.folder}\nNext: planner audit {found.folder}"),
+        Part("next", following, f"Joined into {found.folder}\nNext: {following}"),
     ]
 
 

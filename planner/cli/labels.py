@@ -17,6 +17,7 @@ from planner.cli.certifiable import certifiable
 from planner.cli.common import At, Json, Log, Out, Prices, Quiet, book_of, day, numbers, pairs, traffic_at
 from planner.cli.options import ExpectedOutput, Seed, Unit
 from planner.cli.output import Part, bar, grid, note, percent, show, usd, wrap
+from planner.cli.speech import pasted
 from planner.errors import InputError
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def sample(
     money = (
         f"{usd(found.price_usd)} expected, {usd(found.at_most_usd)} if every answer were as long as its limit: a run stops at its budget."
     )
-    following = f"planner labels run {out} --base-url URL --budget {budget:g}"
+    following = pasted("planner", "labels", "run", out, "--base-url", "URL", "--budget", f"{budget:g}")
     parts = [
         Part("folder", work.folder),
         Part("text", found.text, wrap(found.text)),
@@ -191,7 +192,7 @@ def run(
     except KeyboardInterrupt:
         note(f"Stopped; what was answered is kept in {work}. The same command goes on.")
         raise
-    following = f"planner labels ingest {work} --out answers"
+    following = pasted("planner", "labels", "ingest", work, "--out", "answers")
     again = "" if ran.complete else "\nThe same command goes on where it stopped."
     parts = [
         Part("text", ran.text, wrap(ran.text)),
@@ -279,7 +280,7 @@ def ingest(
     answers.save(out)
     aside = answers.meta["results"]["aside"]
     said = "".join(f"\n{n:,} lines set aside: {why}." for why, n in aside.items())
-    following = f"planner labels grade {out} --help"
+    following = pasted("planner", "labels", "grade", out, "--help")
     parts = [
         Part("folder", out),
         Part("text", answers.text, wrap(f"{answers.text}.{said}")),

@@ -14,6 +14,7 @@ import typer
 
 from planner.cli.common import Json, Labelled, Out, Prices, Quiet, book_of, labels_at
 from planner.cli.output import Part, bar, grid, note, percent, show, wrap
+from planner.cli.speech import pasted
 from planner.errors import InputError, NeedsError
 
 __all__ = ["grade", "noise"]
@@ -73,7 +74,7 @@ def grade(
         first = "; ".join(f"{r.answers:,} {r.reason}{f' ({r.example})' if r.example else ''}" for r in why.itertuples())
         raise NeedsError(f"no grade for any of {len(graded.ungraded):,} answers: {first}", "some graded answers", _FIX)
     graded.save(out)
-    following = f"planner train {out} --log LOG --out router"
+    following = pasted("planner", "train", out, "--log", "LOG", "--out", "router")
     parts = [
         Part("folder", out),
         Part("text", graded.text, wrap(graded.text)),

@@ -86,7 +86,7 @@ def _parts(reward: str, found: OffPolicy) -> list[Part]:
 
 def _grid(reward: str, table: Any) -> str:
     write = "{:.4f}".format if reward == "quality" else figure
-    signed = "{:+.4f}".format if reward == "quality" else lambda x: ("+" if x > 0 else "") + figure(x)
+    signed = "{:+z.4f}".format if reward == "quality" else lambda x: ("+" if x > 0 else "") + figure(x)
     shown = table.assign(
         between=[_between(low, high, write) for low, high in zip(table["low"], table["high"], strict=True)],
         apart=[_between(low, high, signed) for low, high in zip(table["diff_low"], table["diff_high"], strict=True)],

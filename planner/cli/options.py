@@ -6,7 +6,7 @@ In: strings and numbers from the command line. Out: the arguments of ``planner.t
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
@@ -88,7 +88,21 @@ class TrainingOptions:
         >>> TrainingOptions(floor=0.01, expected_output=["gpt-5=300"]).given()
         ['--floor', '--expected-output']
         """
-        return [f"--{f.name.replace('_', '-')}" for f in fields(self) if getattr(self, f.name) not in (f.default, [])]
+        return list(dict.fromkeys(name for name, _ in self._typed()))
+
+    def again(self, without: Collection[str] = ()) -> list[str]:
+        """Return the words of the given options for another verb that trains, but for those of the names ``without``.
+
+        >>> TrainingOptions(floor=0.01, cost=["a=1,b=2"]).again(without=["--floor"])
+        ['--cost', 'a=1,b=2']
+        """
+        return [word for name, value in self._typed() if name not in without for word in (name, value)]
+
+    def _typed(self) -> list[tuple[str, str]]:
+        """Return (option, value) of all that differ from their default; one that is repeatable stands as often as it was given."""
+        values = ((f"--{f.name.replace('_', '-')}", getattr(self, f.name), f.default) for f in fields(self))
+        told = ((name, value if isinstance(value, list) else [value]) for name, value, default in values if value != default)
+        return [(name, str(one)) for name, some in told for one in some]
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of ``planner.train``; InputError for what cannot be read."""

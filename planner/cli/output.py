@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import re
 import shutil
 import sys
 import textwrap
@@ -30,7 +29,6 @@ __all__ = [
     "percent",
     "plain",
     "show",
-    "spoken",
     "stages",
     "usd",
     "wrap",
@@ -41,24 +39,6 @@ WIDTH = 100
 _WORDS = 16
 #: Column → (heading, how to write a value).
 Columns: TypeAlias = Mapping[str, tuple[str, Callable[[Any], str]]]
-
-_SPOKEN = (
-    ("mapping=", "--map"),
-    ("prompt=.", "--prompt COLUMN."),
-    ("app=.", "--app-col COLUMN."),
-    ("PriceBook.load('prices.yaml'), in the shell --prices prices.yaml", "--prices prices.yaml"),
-    ("output_tokens=…, for example 1 for", "--expected-output MODEL=TOKENS, for example 1 token for"),
-    ("Apps.draft(traffic).save(path)", "planner apps init"),
-    ("and pass it", "and pass it with --apps"),
-    ("base_url=…", "--base-url URL"),
-    ("budget_usd=…", "--budget USD"),
-    ("redact=True", "--redact"),
-    ("text=True", "--text"),
-)
-_RENAME = re.compile(r"models=\{'([^']*)': \.\.\.\}")
-_MAPPING = re.compile(r"mapping=\{([^}]*)\}")
-_IN_PYTHON = re.compile(r"; in Python (?:planner\.read\([^)]*\)|read both with text=True)")
-_ARGUMENT = re.compile(r"(?<![-\w])(?<!--map )(format|prompt|quality|cost|app_from|out)=(\S|\s)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,34 +62,6 @@ def note(sentence: str, quiet: bool = False) -> None:
     """Say something beside the result."""
     if not quiet:
         print(sentence, file=sys.stderr)
-
-
-def spoken(sentence: str) -> str:
-    """Turn the library's keyword arguments in a sentence into the shell's options.
-
-    >>> spoken("Pass format= or mapping= if this is another kind of log")
-    'Pass --format or --map if this is another kind of log'
-    >>> spoken("pass mapping={'request_id': COLUMN, 'model': '=NAME', ...}")
-    'pass --map request_id=COLUMN --map model==NAME'
-    >>> spoken("take it: mapping={'quality': 'NAME.0'}")
-    'take it: --map quality=NAME.0'
-    >>> spoken("Got models={'gpt5': ...}; expected a model among gpt-5")
-    "Got '--model gpt5=…'; expected a model among gpt-5"
-    >>> from planner.errors import with_text
-    >>> spoken(with_text("calls.jsonl"))
-    'read the log calls.jsonl with its text (planner read LOG --text)'
-    """
-    sentence = _IN_PYTHON.sub("", sentence)
-    sentence = _RENAME.sub(r"'--model \1=…'", sentence)
-    sentence = _MAPPING.sub(lambda m: " ".join(f"--map {_pair(p)}" for p in m[1].split(", ") if ":" in p), sentence)
-    for said, option in _SPOKEN:
-        sentence = sentence.replace(said, option)
-    return _ARGUMENT.sub(lambda m: f"--{m[1].replace('_', '-')} ".rstrip() + ("" if m[2].isspace() else " ") + m[2], sentence)
-
-
-def _pair(text: str) -> str:
-    name, _, value = text.partition(": ")
-    return name.strip("'") + "=" + value.strip("'")
 
 
 def plain(value: Any) -> Any:
@@ -220,23 +172,23 @@ def usd(value: Any) -> str:
 def figure(value: Any, digits: int = 4) -> str:
     """Write a number to ``digits`` digits, all of those before the point, never as a power of ten; an en dash for what is unknown.
 
-    >>> figure(20_000.0), figure(0.02), figure(1234.5), figure(12.3456), figure(4.2e-7), figure(0), figure(None)
+    >>> figure(20_000.0), figure(0.02), figure(1234.5), figure(12.3456), figure(4.2e-7), figure(-0.0), figure(None)
     ('20,000', '0.02', '1,234', '12.35', '0.00000042', '0', '–')
     """
     if missing(value):
         return "–"
     places = max(digits - 1 - math.floor(math.log10(abs(value))), 0) if value else 0
-    shown = f"{value:,.{places}f}"
+    shown = f"{value:z,.{places}f}"
     return shown.rstrip("0").rstrip(".") if places else shown
 
 
 def percent(value: Any) -> str:
     """Write a share; an en dash for what is unknown.
 
-    >>> percent(0.123), percent(float("nan"))
-    ('12.3%', '–')
+    >>> percent(0.123), percent(-0.0001), percent(float("nan"))
+    ('12.3%', '0.0%', '–')
     """
-    return "–" if missing(value) else f"{value:.1%}"
+    return "–" if missing(value) else f"{value:z.1%}"
 
 
 def wrap(text: str, indent: str = "") -> str:

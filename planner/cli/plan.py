@@ -14,7 +14,8 @@ import typer
 from planner.cli.bills import ContractFile, InvoiceCost, Invoices, Skus
 from planner.cli.bills import beside as billed
 from planner.cli.common import At, Json, Log, Prices, Quiet, book_of, day, traffic_at
-from planner.cli.output import Part, bar, beside, grid, show, spoken, usd, wrap
+from planner.cli.output import Part, bar, beside, grid, show, usd, wrap
+from planner.cli.speech import spoken
 
 if TYPE_CHECKING:
     from planner.comparison import Recommendations
@@ -56,10 +57,10 @@ def plan(
     parts = [
         Part("text", found.text, _head(found)),
         *dollars,
-        Part("changes", found.table, _changes(found)),
+        Part("changes", found.table, _changes(found) if found.spend.n or found.ranked else ""),
         Part("combined", found.combined, _combined(found)),
         Part("routing", found.ceiling, _routing(found.ceiling)),
-        Part("notes", found.notes, "\n".join(wrap(spoken(n)) for n in found.notes)),
+        Part("notes", found.notes, "\n".join(wrap(spoken(n)) for n in sorted(found.notes, key=lambda n: "have no price" not in n))),
     ]
     show(parts, json)
 
@@ -67,8 +68,10 @@ def plan(
 def _head(found: Recommendations) -> str:
     from planner.comparison.silence import period
 
-    spend = found.spend.format(",.2f", "$")
-    return wrap(f"{found.requests:,} requests{found.standing} in {period(found.days)}; {spend} a month at {found.prices}.")
+    head = f"{found.requests:,} requests{found.standing} in {period(found.days)}"
+    if not found.spend.n:
+        return wrap(f"{head}. Nothing in this log has a price at {found.prices}, so no change can be valued.")
+    return wrap(f"{head}; {found.spend.format(',.2f', '$')} a month at {found.prices}.")
 
 
 def _changes(found: Recommendations) -> str:

@@ -38,7 +38,7 @@ def preflight(
         typer.Option(
             "--log",
             metavar="LOG",
-            help="A log: how busy each model's busiest minute will be, with its tokens as logged; default: as predicted at the export.",
+            help="A whole log: how busy each model's busiest minute will be, tokens as logged; default: as predicted at the export.",
         ),
     ] = None,
     app: Annotated[

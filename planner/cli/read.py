@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from planner.cli.common import Json, Prices, Prompt, QualityColumns, Quiet, Renames, book_of, pairs
-from planner.cli.output import Columns, Part, grid, percent, show, spoken, usd, wrap
+from planner.cli.output import Columns, Part, grid, percent, show, usd, wrap
 from planner.cli.read_errors import told_when_broken_off, warn
 from planner.cli.reading import copied, passing, refuse
 from planner.cli.sessions import Sample, SampleText, Sessions, check, shaped, told
+from planner.cli.speech import pasted, spoken
 from planner.errors import InputError
 from planner.units import PUSD_PER_USD
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["read"]
 
+_COUNTS = ("accepted", "quarantined", "joined", "forgotten")
 _FACTS = ("text full", "text cut", "session of several", "tokens", "cached tokens", "latency", "first-token time", "failed")
 
 
@@ -181,6 +183,7 @@ def _only_one(paths: list[str], out: Path | None) -> None:
 
 def _traffic(traffic: Traffic, book: PriceBook, paths: list[str]) -> list[Part]:
     from planner.prices import audit
+    from planner.prices.words import resting
     from planner.traffic import coverage
 
     meta, spent = traffic.meta, audit(traffic, book)
@@ -193,29 +196,20 @@ def _traffic(traffic: Traffic, book: PriceBook, paths: list[str]) -> list[Part]:
         counts += f"; {forgotten:,} rows were forgotten since"
     assumed = "".join(f"\nAssumed: {spoken(a)}." for a in meta["assumed"])
     head = f"{meta['source_format']}: {meta['detected']}.\n{counts}.{assumed}"
+    following, rest = pasted("planner", "audit", traffic.folder), resting(spent)
     whole = f"All dollars: {spent.total.format(',.2f', '$')}{spent.standing}"
     return [
         Part("folder", traffic.folder),
         Part("detected", {"format": meta["source_format"], "saw": meta["detected"], "assumed": meta["assumed"]}, wrap(head)),
-        Part(
-            "rows",
-            {
-                "rows": rows,
-                "accepted": meta["accepted"],
-                "quarantined": meta["quarantined"],
-                "joined": meta.get("joined", 0),
-                "forgotten": meta.get("forgotten", 0),
-                "files": meta["files"],
-            },
-        ),
+        Part("rows", {"rows": rows, **{name: meta.get(name, 0) for name in _COUNTS}, "files": meta["files"]}),
         *told(traffic),
         Part("quarantine", meta["reasons"], _quarantine(traffic)),
-        Part("total", spent.total, wrap(f"{whole}. {spent.thin}".rstrip()) if spent.sampled else ""),
+        Part("total", spent.total, wrap(" ".join(filter(None, (f"{whole}.", spent.thin, rest)))) if spent.sampled or rest else ""),
         Part("coverage", found.table, _coverage(found.table, spent.total.evidence)),
         Part("levers", found.levers, _levers(found.levers)),
         copied(traffic, paths),
         Part("unpriced", spent.problems, _unpriced(spent.lacking)),
-        Part("next", f"planner audit {traffic.folder}", f"Read into {traffic.folder}\nNext: planner audit {traffic.folder}"),
+        Part("next", following, f"Read into {traffic.folder}\nNext: {following}"),
     ]
 
 
@@ -237,7 +231,7 @@ def _unpriced(lacking: Mapping[str, Any]) -> str:
         return ""
     more = f" ({len(lacking) - 1} further reasons in planner audit)" if len(lacking) > 1 else ""
     lost = counted(np.concatenate([*lacking.values()]))
-    return wrap(f"{lost} requests have no price and count for nothing here: {next(iter(lacking)).rstrip('.')}{more}.")
+    return wrap(spoken(f"{lost} requests have no price and count for nothing here: {next(iter(lacking)).rstrip('.')}{more}."))
 
 
 def _coverage(table: Any, evidence: str) -> str:
@@ -278,6 +272,7 @@ def _labels(labels: Labels, folder: Path) -> list[Part]:
     columns = "; ".join(f"{k}: {', '.join(v) if isinstance(v, list) else v}" for k, v in meta.get("columns", {}).items() if v)
     head = labels.text
     head += f"; {meta['groups']:,} different texts" if "groups" in meta else ""
+    following = pasted("planner", "train", folder, "--out", "router")
     shown: dict[str, Any] = {
         "model": ("model", str),
         "graded": ("graded", "{:,}".format),
@@ -292,5 +287,5 @@ def _labels(labels: Labels, folder: Path) -> list[Part]:
         ),
         Part("columns", meta.get("columns", {})),
         Part("models", table, grid(table.sort_values("quality", ascending=False), shown)),
-        Part("next", f"planner train {folder} --out router", f"Read into {folder}\nNext: planner train {folder} --out router"),
+        Part("next", following, f"Read into {folder}\nNext: {following}"),
     ]

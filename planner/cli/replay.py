@@ -110,7 +110,7 @@ def _by_app(table: Any) -> str:
     records = table.to_dict("records")
     shown = table.assign(
         saving=[span(r, "saving_usd_per_month", "saving_low", "saving_high", usd) for r in records],
-        shift=[span(r, "quality_difference", "quality_low", "quality_high", "{:+.3f}".format) for r in records],
+        shift=[span(r, "quality_difference", "quality_low", "quality_high", "{:+z.3f}".format) for r in records],
     )
     columns: dict[str, Any] = {
         "app": ("app", str),

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from planner.traffic import Apps, Traffic
     from planner.training import Training
 
-__all__ = ["simulate"]
+__all__ = ["OF_BUNDLE", "simulate"]
 
 _SHOWN = 15
 #: Options that a bundle has decided.
-_OF_BUNDLE = ("--reference", "--candidate", "--floor", "--unit", "--apps")
+OF_BUNDLE = ("--reference", "--candidate", "--floor", "--unit", "--apps")
 
 
 @with_training_options
@@ -72,7 +72,7 @@ def simulate(
     from planner.router import Router
 
     silent, when = quiet or json, day(at)
-    if bundle and (own := [name for name in options.given() if name in _OF_BUNDLE]):
+    if bundle and (own := [name for name in options.given() if name in OF_BUNDLE]):
         raise InputError(f"--bundle with {', '.join(own)}", "a bundle, which has its own", "change its level with --tau")
     table = options.labels(labels) if labels else None
     router = Router.load(bundle) if bundle else None
@@ -201,7 +201,7 @@ def _table(rows: Any, first: str = "plan") -> str:
         cost=[cost(r) for r in records],
         evidence=[_mix(r) for r in records],
         saving=[span(r, "saving_usd_per_month", "saving_low", "saving_high", usd) for r in records],
-        shift=[span(r, "quality_difference", "quality_low", "quality_high", "{:+.3f}".format) for r in records],
+        shift=[span(r, "quality_difference", "quality_low", "quality_high", "{:+z.3f}".format) for r in records],
     )
     columns: dict[str, Any] = {
         "plan": (first, str),

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from planner.cli.common import Json, Labelled, Out, Quiet, text_of
 from planner.cli.options import LogBeside, TrainingOptions, with_training_options
-from planner.cli.output import Part, show, spoken, wrap
+from planner.cli.output import Part, show, wrap
+from planner.cli.simulate import OF_BUNDLE
+from planner.cli.speech import pasted, spoken
 from planner.cli.training import methods, trained
 
 if TYPE_CHECKING:
@@ -34,9 +36,10 @@ def train(*, labels: Labelled, out: Out, log: LogBeside = None, options: Trainin
     router, folder = found.router, export(found.router, out, training=found)
     done = f"Wrote {folder} and loaded it again: router {router.version}, τ {router.tau!r}, reference {router.reference}"
     done += "".join(f", {model} for {app}" for app, model in router.references)
-    following = f"planner simulate {log or 'LOG'} --labels {labels} --bundle {folder}"
-    if found.verdict.method in found.rules:
-        following = f"planner export {labels} {f'--log {log} ' if log else ''}--method {found.verdict.method!r} --out ANOTHER_FOLDER"
+    following = pasted("planner", "simulate", log or "LOG", "--labels", labels, "--bundle", folder, *options.again(OF_BUNDLE))
+    if (method := found.verdict.method) in found.rules:
+        beside = ["--log", log] if log else []
+        following = pasted("planner", "export", labels, *beside, *options.again(), "--method", method, "--out", "ANOTHER_FOLDER")
     first = f"\n{wrap(f'It compares prompts: before it, {spoken(lacking)}.')}" if log and (lacking := text_of(log)) else ""
     parts = [
         Part("folder", folder),

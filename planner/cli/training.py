@@ -130,7 +130,7 @@ def _as_labelled(options: dict[str, Any], labels: Labels) -> dict[str, Any]:
 def methods(training: Training) -> str:
     """Lay out every method on the rows that judged."""
     table = training.table.reset_index()
-    table["interval"] = [f"[{low:+.4f}, {high:+.4f}]" for low, high in zip(table["diff_low"], table["diff_high"], strict=True)]
+    table["interval"] = [f"[{low:+z.4f}, {high:+z.4f}]" for low, high in zip(table["diff_low"], table["diff_high"], strict=True)]
     home = table["usd_per_1k"][table["method"] == "reference"].iloc[0]
     table["saving"] = 1 - table["usd_per_1k"] / home if home > 0 else float("nan")
     columns: dict[str, Any] = {
@@ -138,7 +138,7 @@ def methods(training: Training) -> str:
         "usd_per_1k": ("cost per 1,000", figure) if training.router.costs.basis.startswith("stated") else ("$ per 1,000", usd),
         "saving": ("saving", percent),
         "quality": ("quality", "{:.4f}".format),
-        "quality_diff": ("difference", "{:+.4f}".format),
+        "quality_diff": ("difference", "{:+z.4f}".format),
         "interval": ("95 % interval", str),
     }
     head = f"Measured on {training.notes['judged_rows']:,} held-out requests (rates: {training.router.costs.basis}):"

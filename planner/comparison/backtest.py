@@ -24,14 +24,15 @@ from planner.comparison.backtest_periods import cut_at, earlier
 from planner.comparison.backtest_play import Played, observed, play
 from planner.comparison.backtest_score import LEVEL, Periods, score
 from planner.comparison.backtest_switches import effects
-from planner.errors import InputError, did_you_mean
+from planner.errors import InputError, NeedsError, did_you_mean
 from planner.labels import Labels
 from planner.outcomes import fit_outcomes
 from planner.policies import Plan
 from planner.prices import PriceBook
 from planner.simulation import AS_LOGGED, WEEK, World
-from planner.traffic import Traffic
+from planner.traffic import Traffic, needs_every_row
 from planner.traffic.rows import load_rows
+from planner.traffic.sampling import refuse_part
 
 __all__ = ["GIVEN", "Backtest", "backtest"]
 
@@ -160,13 +161,15 @@ def backtest(
     runs: simulations whose mean is the prediction.
     seed: of every draw. progress: called with the stage and the share of it that is done.
 
-    Raises InputError for a split that leaves fewer than 100 requests on a side.
+    Raises InputError for a split that leaves fewer than 100 requests on a side; NeedsError for a sample, and for a log that kept the texts
+    of a share where a cache was configured.
 
     Notes
     -----
     Intervals are prediction intervals: with m requests in the last period and the first period's mean of n resting on users and days,
     Var(predicted − actual) = V (1 + n / m), V by users and days, computed from the first period alone.
     """
+    refuse_part(traffic, "whether a cache hits, what fails and how long it takes is compared with what happened to all of them")
     heard, book = progress or (lambda stage, share: None), book or PriceBook.load()
     rows = load_rows(traffic)
     cut = cut_at(rows.timestamp[rows.demand], split)
@@ -177,6 +180,8 @@ def backtest(
     first = rows.timestamp < cut
     before = rows.take(first)
     plan = configured(before, world.prints.request[first], world.acts[first])
+    if said := needs_every_row(traffic, (lever.key for lever in plan.levers)):
+        raise NeedsError(" ".join(said), fix="back-test the log read without --sample-text")
     donors = donors_of(rows, first, outcomes)
     predicted = play(world, plan, donors, first, hit_share(before), runs, lambda stage, share: heard(stage, 0.2 + 0.6 * share))
     periods = Periods.of(rows, cut)

@@ -115,6 +115,6 @@ def money(
         days[:, at] = summed(blocks(log.timestamp), BLOCKS, np.where(inside, asked, 0.0), gone, cost + gone)
     both, counted = summed(log.bucket, BUCKETS, gone, cost), summed(log.bucket, BUCKETS, asked, near)
     found = total(both, counted, days, lambda s: np.asarray(-s[..., 0] * factor), extensive=True)
-    told = log.days >= WEEK and not np.isnan(found.low) and not context.thin
+    told = log.days >= WEEK and not np.isnan(found.low) and not context.holding(rows, pusd)
     low, high = (float(x) if told else None for x in (found.low, found.high))
     return Estimate(float(found.value), low, high, weakest(evidence, context.evidence), n=len(rows), source=source)

@@ -27,6 +27,7 @@ from planner.errors import InputError
 from planner.policies import Plan
 from planner.simulation import Simulation, World
 from planner.simulation.side_effects import SideEffects, as_logged, repeats, side_effects
+from planner.traffic.reasons import earlier_calls
 
 __all__ = ["AMONG_DRAWN", "Comparison", "compare"]
 
@@ -93,7 +94,8 @@ class Comparison:
         if not open_:
             return ""
         names = ", ".join(f"'{name}'" for name in open_)
-        why = "the sample is too thin" if self.simulations[0].thin else "what changes there is asked by too few users"
+        thin, few = "the sample is too thin", "what changes there is asked by too few users"
+        why = few if self.simulations[0].drawn is None else thin if self.simulations[0].thin else f"{few}, or {thin} for it"
         return f" Of {names} the saving has no interval: {why}."
 
     @property
@@ -179,7 +181,8 @@ def _in_world(
     unsure = {p.name for p in plans if unmeasured(world, p)}
     acts = {p.name: side_effects(world, p, world.replayed(p)) for p in plans if repeats(world, p)}
     told = {Plan().name: as_logged(world), **acts} if acts else {}
-    if aside := int(world.traffic.meta.get("quarantined", 0)):
+    meta = world.traffic.meta
+    if aside := int(meta.get("quarantined", 0)) - earlier_calls(meta.get("reasons", {})):
         notes.append(set_aside(aside))
     if STATIC in simple:
         notes.append(_CHOSEN)
@@ -213,7 +216,7 @@ def _side_by_side(
     if acts:
         twice = pd.DataFrame([{"plan": n, **{f"twice_{k}": v for k, v in asdict(a).items()}} for n, a in acts.items()])
         rows = rows.merge(twice, on="plan", how="left")
-    untold = [said for said in (simulations[0].untold, simulations[0].thin) if said]
+    untold = [said for said in (simulations[0].untold, simulations[0].thin, simulations[0].rough) if said]
     if acts and simulations[0].drawn is not None:
         untold.append(AMONG_DRAWN)
     return Comparison(simulations, floor, rows, credits, (*notes, *untold), acts or {})

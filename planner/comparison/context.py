@@ -22,13 +22,15 @@ from planner.errors import PriceError
 from planner.prices import PriceBook, on_date
 from planner.schema import EVIDENCE
 from planner.simulation import WEEK
+from planner.simulation.drawn import held
 from planner.stats import weakest
 from planner.text.prints import Prefixes
 from planner.traffic import Traffic
 from planner.traffic.apps import Apps
 from planner.traffic.prints import prints_of
+from planner.traffic.reasons import earlier_calls
 from planner.traffic.rows import Rows, load_rows
-from planner.traffic.sampling import too_thin, units_of
+from planner.traffic.sampling import Spread, spread_of, units_of
 from planner.units import DAYS_PER_MONTH
 
 __all__ = ["Context", "State", "context_of"]
@@ -80,7 +82,7 @@ class Context:
     prefixes: leading blocks; all empty (size 0) when the log has neither text nor blocks.
     aside: rows of the source that reading set aside. with_text: how texts that were not copied are had, empty where there are none.
     units: (n,) codes of what a sample draws whole; None where every row stands for itself.
-    thin: why no total of this sample has an interval; empty where totals may have one. untold: what a part of a log cannot tell.
+    spread: of the log that this sample was drawn from, None where it is not known. untold: what a part of a log cannot tell.
     single: (n,) neither streamed nor in a session of several.
     finish: (n,) finish reason. tools: (n,) tools were offered. text_only: (n,) no image or audio in the prompt.
     """
@@ -104,7 +106,7 @@ class Context:
     aside: int
     with_text: str
     units: NDArray[np.int64] | None
-    thin: str
+    spread: Spread | None
     untold: Untold
 
     @property
@@ -122,6 +124,19 @@ class Context:
     def date(self) -> dt.date:
         """The day at which rules and catalogues are read."""
         return self.at if isinstance(self.at, dt.date) else self.book.date
+
+    @property
+    def thin(self) -> str:
+        """Why what this sample's log spent has no interval, in words; empty where it may have one."""
+        return "" if self.spread is None else self.spread.thin(self.spread.effective)
+
+    def holding(self, rows: Rowset, pusd: NDArray[np.int64]) -> str:
+        """Say why the total of ``pusd`` over ``rows`` has no interval in this sample, by those who hold the spend of their apps."""
+        if self.spread is None or not self.spread.apps:
+            return self.thin
+        names = self.rows.app.values
+        amount = np.bincount(self.rows.app.codes[rows], pusd, len(names)) * [self.spread.times.get(app, 1.0) for app in names]
+        return self.spread.thin(held(amount, np.array([self.spread.apps.get(app, self.spread.effective) for app in names])))
 
     @cached_property
     def open(self) -> NDArray[np.bool_]:
@@ -185,10 +200,10 @@ def context_of(traffic: Traffic, book: PriceBook, apps: Apps, at: dt.date | str,
         more["has_tools"].to_numpy(zero_copy_only=False).astype(bool),
         pc.equal(more["modalities"], "text").to_numpy(zero_copy_only=False).astype(bool),
         _single(more),
-        int(traffic.meta.get("quarantined", 0)),
+        int(traffic.meta.get("quarantined", 0)) - earlier_calls(traffic.meta.get("reasons", {})),
         traffic.with_text,
         units_of(traffic) if (rows.weight != 1).any() else None,
-        too_thin(traffic),
+        spread_of(traffic),
         untold(traffic),
     )  # fmt: skip
     return _priced(bare)

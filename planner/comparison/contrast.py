@@ -16,17 +16,16 @@ from numpy.typing import NDArray
 
 from planner.errors import InputError
 from planner.simulation import Simulation, Summary
+from planner.simulation.drawn import UNCHANGED, Drawn, unchanged
 from planner.simulation.intervals import bucket_requests, quality_shift
 from planner.simulation.summary import DAILY, LABELLED, MEASURES, PAIRED, TIMES
 from planner.stats import LAGS, Estimate, Interval, jackknife, two_way
 
-__all__ = ["UNCHANGED", "Terms", "improves", "saves", "slows"]
+__all__ = ["Terms", "improves", "saves", "slows"]
 
 #: Simulations, each with its factor: (1, plan), (−1, another) is what the plan adds to the other.
 Terms: TypeAlias = Sequence[tuple[int, Simulation]]
 
-#: How an estimate says that a plan leaves something as it was.
-UNCHANGED = "nothing changes"
 _COLUMNS = len(PAIRED) + len(LABELLED)
 #: What the quality of a plan follows from.
 _QUALITY = [(*PAIRED, *LABELLED).index(n) for n in ("quality_weight_micro", "quality_nano", "quality_logged_nano", *LABELLED)]
@@ -51,7 +50,7 @@ def saves(terms: Terms, group: int | None = None) -> Estimate:
             array[..., difference] += factor * part[..., difference]
             array[..., whole] += factor * part[..., difference]
     exposure: NDArray[np.int64] = sum(factor * s.summary.exposure for factor, s in terms)  # type: ignore[assignment]
-    return Simulation("difference", replace(first, sums=sums, daily=days, exposure=exposure), terms[0][1].drawn).saving(group)
+    return Simulation("difference", replace(first, sums=sums, daily=days, exposure=exposure), _drawn(terms)).saving(group)
 
 
 def improves(terms: Terms, group: int | None = None) -> Estimate:
@@ -63,7 +62,7 @@ def improves(terms: Terms, group: int | None = None) -> Estimate:
     left = _uncancelled(terms, group)
     requests = round(terms[0][1].requests(group))
     if not left:
-        return Estimate(0.0, 0.0, 0.0, "measured", n=requests, source=UNCHANGED)
+        return unchanged(None, group, requests)
     factors = np.array([factor for factor, _ in left], float)
     sums = [_columns(s.summary, group) for _, s in left]
     labels = [int(s.summary.pair("label_rows", group).sum()) for _, s in left]
@@ -112,6 +111,14 @@ def comparable(terms: Terms) -> None:
 def _shared(terms: Terms) -> bool:
     """Say whether users share state under any of the plans: then days carry their part of the chance, else users alone do."""
     return any(s.summary.header.shared for _, s in terms)
+
+
+def _drawn(terms: Terms) -> Drawn | None:
+    """Return what a sample tells of the sum of the terms."""
+    found = terms[0][1].drawn
+    for _, other in terms[1:]:
+        found = found and found.beside(other.drawn)
+    return found
 
 
 def _columns(summary: Summary, group: int | None) -> NDArray[np.int64]:

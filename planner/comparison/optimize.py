@@ -139,7 +139,7 @@ class Optimised:
         lines.append(f"On the later period, which chose nothing, it saves {after} a month; where it was chosen it seemed {before}.")
         if self.limits.floor is not None:
             lines.append(statement(self.plan.name, self.reported.quality_difference(), self.limits.floor, "the log of that period"))
-        lines += [self.searched.thin] if self.searched.thin else []
+        lines += [said for said in (self.searched.thin or self.searched.rough,) if said]
         lines.append(f"It {'keeps' if self.holds else 'does not surely keep'} to all limits there.")
         return "\n".join(lines)
 

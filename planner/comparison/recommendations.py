@@ -15,6 +15,7 @@ import pandas as pd
 
 from planner.comparison.change import ORDER, RETIRING, Change
 from planner.comparison.silence import period
+from planner.prices.money import spanned
 from planner.stats import Estimate
 
 __all__ = ["Ranked", "Recommendations"]
@@ -104,7 +105,7 @@ class Recommendations:
         ]
 
     def _routing(self) -> list[str]:
-        return [_bound(row) for row in self.ceiling.to_dict("records")]
+        return [_bound(row, bool(self.standing)) for row in self.ceiling.to_dict("records")]
 
     def _repr_html_(self) -> str:
         body: str = self.table.drop(columns="source").to_html(index=False, escape=True, float_format="{:,.2f}".format)
@@ -120,8 +121,10 @@ def _spec(usd: float) -> str:
     return ",.2f" if abs(usd) >= 1 or usd == 0 else ".2g"
 
 
-def _bound(row: dict[Hashable, Any]) -> str:
-    most = f"${row['at_most_usd_per_month']:{_spec(row['at_most_usd_per_month'])}}"
+def _bound(row: dict[Hashable, Any], sampled: bool) -> str:
+    spec = _spec(row["at_most_usd_per_month"])
+    most = spanned(row["at_most_usd_per_month"], row["low"], row["high"], lambda usd: f"${usd:{spec}}")
+    most += " (estimated from a sample, no interval)" if sampled and pd.isna(row["low"]) else ""
     text = (
         f"Routing {row['app']}: at most {most} a month, an upper bound and not a saving; {row['labels']:,} labels would decide "
         f"(${row['labels_usd']:,.2f} for the answers)"

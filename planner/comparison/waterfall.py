@@ -175,7 +175,7 @@ def between(saving: Estimate, factor: float = 1.0) -> str:
     """
     value, *limits = (f"{'−' if x < 0 else ''}${abs(x * factor):,.2f}" for x in (saving.value, saving.low, saving.high) if x is not None)
     if not limits:
-        return f"{value} (no interval)" if saving.value else value
+        return f"{value} (no interval)"
     return value if limits[0] == limits[1] else f"{value} [{', '.join(limits)}]"
 
 

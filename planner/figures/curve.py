@@ -78,7 +78,7 @@ def source_line(frontier: Frontier, note: str = "") -> str:
     parts = [
         *([note] if note else []),
         *([f"app {frontier.app}"] if frontier.app else []),
-        f"{frontier.requests.sum() / 1e6:,.0f} requests in {head.days:,.0f} days",
+        f"{frontier.requests.sum() / 1e6:,.0f} requests in {head.days:,.0f} days{'' if frontier.drawn is None else ', told by a sample'}",
         f"{head.price_book} prices of {head.price_date}",
         f"estimated; 95\u00a0% intervals over {head.cluster_unit}s",
     ]

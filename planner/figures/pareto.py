@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
@@ -22,17 +23,18 @@ __all__ = ["pareto"]
 def pareto(comparison: Comparison, *, note: str = "") -> Picture:
     """Draw cost a month against quality with 95 % intervals; full points are on the Pareto set of cost, quality and p95.
 
-    Points carry the number under which the plan stands in the list at the right. A plan whose quality is unknown is not drawn, and
-    named below.
+    Of a sample the cost has its interval too. Points carry the number under which the plan stands in the list at the right. A plan whose
+    quality is unknown is not drawn, and named below.
     """
     table = comparison.table
     known = table[table["quality_difference"].notna()].sort_values("usd_per_month", kind="stable", ignore_index=True)
-    header = comparison.simulations[0].summary.header
+    header, drawn = comparison.simulations[0].summary.header, comparison.simulations[0].drawn
     on = known[known["pareto"]]
     title = f"{len(on)} of {len(table)} plans are beaten by no other in cost, quality and p95"
     lacking = table[table["quality_difference"].isna()]["plan"].tolist()
     source = [
         *([note] if note else []),
+        *([] if drawn is None else [drawn.source()]),
         f"{header.price_book} prices of {header.price_date}",
         f"95\u00a0% intervals over {header.cluster_unit}s",
         *([f"of unknown quality: {', '.join(lacking)}"] if lacking else []),
@@ -60,6 +62,8 @@ def _plan(axes: Axes, number: int, row: dict[Any, Any], count: int) -> None:
     colour = PROPOSAL if row["changed_share"] else MEASURED
     if np.isfinite(row["quality_low"]):
         axes.plot([x, x], [100 * row["quality_low"], 100 * row["quality_high"]], color=colour, linewidth=1.4, alpha=0.6, zorder=3)
+    if pd.notna(row.get("usd_low")):
+        axes.plot([row["usd_low"], row["usd_high"]], [y, y], color=colour, linewidth=1.4, alpha=0.6, zorder=3)
     axes.plot([x], [y], "o", markersize=14, color=colour, markerfacecolor=colour if row["pareto"] else "white", zorder=4)
     axes.text(x, y, str(number), ha="center", va="center", fontsize=8.5, color="white" if row["pareto"] else colour, zorder=5)
     slow = "" if np.isnan(row["p95_ms"]) else f", p95 {row['p95_ms'] / 1000:,.1f} s"

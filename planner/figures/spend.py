@@ -13,6 +13,7 @@ from matplotlib.patches import Rectangle
 
 from planner.figures.style import FAINT, MEASURED, Picture, bare, money, share, styled, without_axes
 from planner.prices import Audit
+from planner.stats import Estimate
 
 __all__ = ["dearest", "money_map"]
 
@@ -42,9 +43,16 @@ def _source(audit: Audit, note: str) -> str:
     times = audit.traffic.frame("timestamp")["timestamp"]
     sure = ", ".join(f"{money(usd)} {name}" for name, usd in audit.total.shares.items())
     days = f"{times.min():%Y-%m-%d} to {times.max():%Y-%m-%d}"
-    return " · ".join(
-        [*([note] if note else []), f"{len(audit):,} requests{audit.standing}, {days}", f"{audit.book.name}, prices of each day", sure]
-    )
+    parts = [*([note] if note else []), f"{len(audit):,} requests{audit.standing}, {days}", f"{audit.book.name}, prices of each day", sure]
+    return " · ".join([*parts, *([_between(audit.total)] if audit.sampled else [])])
+
+
+def _between(total: Estimate) -> str:
+    """Say how far the total of a sample may be off, which is all that is drawn with it."""
+    limits = "no interval of the total"
+    if total.low is not None and total.high is not None:
+        limits = f"95\u00a0% interval of the total [{money(total.low)}, {money(total.high)}]"
+    return f"estimated from a sample, {limits}; none is drawn of its parts"
 
 
 def _grid(spend: pd.DataFrame) -> pd.DataFrame:

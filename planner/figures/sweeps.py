@@ -5,7 +5,7 @@ In: a Sweep. Out: a Picture. Dashed is assumed, grey is the log as it is. Comput
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,8 @@ _COLUMNS: dict[str, tuple[str, Callable[[float], str], str]] = {
     "calls": ("Calls per request", _count, "latency_evidence"),
     "misses": ("Answers after the deadline", share, "latency_evidence"),
 }
+#: Columns whose interval is drawn as a band; the cost has one in a sample alone.
+_LIMITS = {"saving_usd_per_month": ("saving_low", "saving_high"), "usd_per_month": ("usd_low", "usd_high")}
 #: Field → what it is, and how many seconds its unit is; 0: it is no time.
 _FIELDS: dict[str, tuple[str, float]] = {
     "after_ms": ("Delay before the second call", 1e-3),
@@ -78,7 +80,7 @@ def sweep(found: Sweep, upper: str, lower: str, *, chosen: float | None = None, 
         raise InputError(f"chosen {chosen}", f"one of {', '.join(dict.fromkeys(found.table['label'][1:]))}")
     figure, below = bare(
         _title(found, upper, lower, chosen),
-        _source(found, note, bands="saving_usd_per_month" in (upper, lower)),
+        _source(found, note, [low for name in (upper, lower) if (low := _LIMITS.get(name, ("",))[0]) in found.table]),
         (9.0, 6.2),
         left=0.95,
         right=1.75,
@@ -139,13 +141,14 @@ def _lower(words: str) -> str:
     return words[0].lower() + words[1:]
 
 
-def _source(found: Sweep, note: str, *, bands: bool) -> str:
+def _source(found: Sweep, note: str, bands: Sequence[str] = ()) -> str:
+    """Say what the numbers rest on; ``bands`` are the columns with the lower edges of what is drawn as a band."""
     played = found.table.iloc[1:]
     load = f"calls per request {played['calls'].min():.2f} to {played['calls'].max():.2f}, as logged {found.table['calls'].iloc[0]:.2f}"
     evidence = f"money {_weakest(played['evidence'])}, times {_weakest(played['latency_evidence'])}"
-    parts = [*([note] if note else []), f"{found.requests:,} requests of {found.scope}", load, evidence]
+    parts = [*([note] if note else []), f"{found.requests:,} requests of {found.scope}", *filter(None, [found.sample]), load, evidence]
     if bands:
-        parts.append("band: 95\u00a0% interval over users" if played["saving_low"].notna().any() else "too few users for an interval")
+        parts.append("band: 95\u00a0% interval over users" if played[[*bands]].notna().any(axis=None) else "too few users for an interval")
     return " · ".join([*parts, found.prices])
 
 
@@ -161,8 +164,9 @@ def _panel(axes: Axes, found: Sweep, name: str, *, legend: bool) -> None:
         colour = PROPOSALS[i]
         x, y = rows["value"].to_numpy(float), rows[column].to_numpy(float)
         axes.plot(x, y, dashed, color=colour, linewidth=2.0, marker="o", markersize=4)
-        if name == "saving_usd_per_month" and rows["saving_low"].notna().all():
-            axes.fill_between(x, rows["saving_low"].astype(float), rows["saving_high"].astype(float), color=colour, alpha=0.12, linewidth=0)
+        low, high = _LIMITS.get(name, ("", ""))
+        if low in rows and rows[low].notna().all():
+            axes.fill_between(x, rows[low].astype(float), rows[high].astype(float), color=colour, alpha=0.12, linewidth=0)
         if label:
             axes.plot([], [], dashed, color=colour, marker="o", markersize=4, label=label)
     if legend and any(label for label, *_ in _curves(played, columns)):
@@ -213,7 +217,7 @@ def retries(found: Sweep, *, note: str = "") -> Picture:
     rescued = 1000 * (none["failure_share"] - rows["failure_share"]).to_numpy(float)
     usd = (rows["usd_per_month"] - none["usd_per_month"]).to_numpy(float)
     figure, left = bare(
-        _headline(rows, rescued, usd), _source(found, note, bands=False), (9.4, 1.9 + 0.42 * len(rows)), left=1.5, right=0.5, bottom=0.55
+        _headline(rows, rescued, usd), _source(found, note), (9.4, 1.9 + 0.42 * len(rows)), left=1.5, right=0.5, bottom=0.55
     )
     figure.numbers = rows.assign(rescued_per_1000=rescued, usd_more_per_month=usd)
     box = left.get_position()

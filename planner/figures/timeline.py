@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from planner.figures.spend import dearest
 from planner.figures.style import CEILING, FAINT, GREYS, HALO, INK, MEASURED, Picture, bare, money, over, share, styled
 from planner.prices.timeline import Timeline
+from planner.schema import EVIDENCE
 
 __all__ = ["timeline"]
 
@@ -27,7 +28,8 @@ def timeline(found: Timeline, *, note: str = "") -> Picture:
     first, last = (spend.columns[0], spend.columns[-1]) if len(spend.columns) else ("", "")
     title = f"{money(float(spend.sum(axis=0).mean()))} a day, {len(found.changes)} changes of models and prompts"
     left_out = f" · {len(found.changes) - len(marks)} more changes below" if len(found.changes) > len(marks) else ""
-    known = f"dollars {found.evidence}, failures {found.counted}{left_out}"
+    sample = "" if found.counted == EVIDENCE[0] else " from a sample, no interval of a day"
+    known = f"dollars {found.evidence}, failures {found.counted}{sample}{left_out}"
     source = " · ".join([*([note] if note else []), f"{first} to {last}, days in UTC", known])
     height = 4.6 + 0.24 * len(marks)
     figure, axes = bare(title, source, (9.6, height), left=0.75, right=1.75, bottom=1.35)

@@ -13,7 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from planner.comparison import Waterfall
-from planner.figures.style import CEILING, FAINT, MEASURED, PROPOSAL, Picture, bare, money, styled
+from planner.figures.style import CEILING, FAINT, INK, MEASURED, PROPOSAL, Picture, bare, money, styled
+from planner.stats import Estimate
 
 __all__ = ["waterfall"]
 
@@ -22,25 +23,29 @@ __all__ = ["waterfall"]
 def waterfall(waterfall: Waterfall, *, note: str = "") -> Picture:
     """Draw the monthly cost as logged, what each lever takes off in the stated order with its 95 % interval, and the planned cost.
 
+    Both costs of a sample have an interval too, where there is one.
+
     A lever that costs more than it saves stands in orange. To the right of each bar: what the lever saves as the only one, and as the
     last one.
     """
     table, header = waterfall.table, waterfall.logged.summary.header
-    month = waterfall.logged.per_month
-    start, end = (s.cost().value * month for s in (waterfall.logged, waterfall.planned))
+    month, drawn = waterfall.logged.per_month, waterfall.planned.drawn
+    first, last = (s.cost() for s in (waterfall.logged, waterfall.planned))
+    start, end = first.value * month, last.value * month
     levers = table.iloc[:-1]
     title = f"{waterfall.planned.name}: {money(start)} a month becomes {money(end)}"
     source = [*([note] if note else []), f"in this order: {', then '.join(levers['lever'])}; another order gives other steps"]
+    source += [] if drawn is None else [drawn.source()]
     source += [f"{header.price_book} prices of {header.price_date}", f"95\u00a0% intervals over {header.cluster_unit}s"]
     figure, axes = bare(title, " · ".join(source), (9.4, 1.7 + 0.52 * len(table)), left=1.75, right=2.3)
     figure.numbers = table
-    _whole(axes, 0, "as logged", start, MEASURED)
+    _whole(axes, 0, "as logged", first, month, MEASURED)
     left = start
     for i, row in enumerate(levers.to_dict("records"), 1):
         left = _step(axes, i, row, left)
-    _whole(axes, len(levers) + 1, "planned", end, PROPOSAL)
+    _whole(axes, len(levers) + 1, "planned", last, month, PROPOSAL)
     axes.set_ylim(len(levers) + 1.6, -0.9)
-    axes.set_xlim(0, 1.08 * max(start, end, *_reach(levers, start)))
+    axes.set_xlim(0, 1.08 * max(start, end, *(month * x for x in (first.high, last.high) if x is not None), *_reach(levers, start)))
     axes.set_yticks([])
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: money(x).removesuffix(".00")))
     axes.grid(axis="x", color=FAINT, linewidth=0.8)
@@ -51,10 +56,15 @@ def waterfall(waterfall: Waterfall, *, note: str = "") -> Picture:
     return figure
 
 
-def _whole(axes: Axes, at: int, name: str, usd: float, colour: str) -> None:
+def _whole(axes: Axes, at: int, name: str, cost: Estimate, month: float, colour: str) -> None:
+    """Draw the cost a month as a bar, with its interval where a sample has one."""
+    usd, end = cost.value * month, cost.value * month
     axes.barh(at, usd, height=0.62, color=colour)
+    if cost.low is not None and cost.high is not None:
+        end = cost.high * month
+        axes.plot([cost.low * month, end], [at, at], color=INK, linewidth=1.4, solid_capstyle="butt", zorder=5)
     _name(axes, at, name)
-    axes.annotate(money(usd), (usd, at), (5, 0), textcoords="offset points", va="center", weight="bold")
+    axes.annotate(money(usd), (end, at), (5, 0), textcoords="offset points", va="center", weight="bold")
 
 
 def _step(axes: Axes, at: int, row: dict[Any, Any], left: float) -> float:

@@ -206,7 +206,7 @@ def _insert_routing(lines: dict[str, dict[str, Any]], last: _Routing, this: _Rou
 
 
 def _evidence(traffic: Traffic, priced: Priced) -> str:
-    logged = evidence_of(traffic, traffic.frame("weight")["weight"].to_numpy(float))
+    logged = evidence_of(traffic, traffic.arrow("weight", "evidence"))
     return weakest(EVIDENCE[logged.max(initial=0)], EVIDENCE[-1] if priced.assumed else EVIDENCE[0])
 
 

@@ -105,7 +105,7 @@ def _chosen(labels: Labels, model: str | None, variant: str | None, options: tup
     if model is not None and model not in labels.models:
         raise InputError(f"{option} {model!r}", f"one of {', '.join(labels.models)}", did_you_mean(model, labels.models))
     if model is None and len(labels.models) != 1:
-        raise InputError(f"labels of {', '.join(labels.models)}", "one model a side", f"name it with {option}=")
+        raise InputError(f"labels of {', '.join(labels.models)}", "one model a side", f"name it with {option}= (--{option})")
     name = model or labels.models[0]
     rows = labels.outcomes[labels.outcomes["model"] == name]
     variants = sorted(rows["prompt_variant"].unique())

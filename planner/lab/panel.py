@@ -166,7 +166,7 @@ class Explorer:
         """Show the level that the floor allows."""
         found = self.frontier.for_floor(self._loss)
         row = self.frontier.as_logged if found is None else self.frontier.table.iloc[found]
-        self.kpis.value, self.level.value = words.figures_of(row), words.level(row)
+        self.kpis.value, self.level.value = words.figures_of(row, self.frontier.drawn is not None), words.level(row)
         self.image.value = self._canvas.png(self.chosen, self._loss)
         self.status.value = words.warning() if found is None else ""
 

@@ -6,6 +6,7 @@ In: rows of Frontier.table. Out: HTML in which everything is escaped. Formats; c
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 
 import pandas as pd
 
@@ -34,12 +35,13 @@ _CSS = """<style>
 </style>"""
 
 
-def figures_of(row: pd.Series) -> str:
-    """Say cost, saving, quality and what moves at one level, as one line of cards."""
-    saving = _between(money(row["saving_low"]), money(row["saving_high"])) + _assumed(row)
-    quality = _between(points(row["quality_low"]), points(row["quality_high"]))
+def figures_of(row: pd.Series, sampled: bool = False) -> str:
+    """Say cost, saving, quality and what moves at one level, as one line of cards; costs of a sample are estimates without an interval."""
+    cost = "Cost per month, estimated from a sample" if sampled else "Cost per month"
+    saving = _between(row, "saving", money) + _assumed(row)
+    quality = _between(row, "quality", points)
     cards = [
-        ("Cost per month", money(row["usd_per_month"]), f"as logged {money(row['usd_per_month'] + row['saving_usd_per_month'])}", ""),
+        (cost, money(row["usd_per_month"]), f"as logged {money(row['usd_per_month'] + row['saving_usd_per_month'])}", ""),
         ("Saving per month, estimated", f"{money(row['saving_usd_per_month'])} ({share(row['saving_share'])})", saving, "new"),
         ("Quality in points, estimated", points(row["quality_difference"]), f"{quality} against the log", "new"),
         ("Requests that move", share(row["changed_share"]), "to another model", ""),
@@ -60,8 +62,9 @@ def _assumed(row: pd.Series) -> str:
     return f", {money(row['saving_assumed'])} of it assumed" if row["saving_assumed"] else ""
 
 
-def _between(low: str, high: str) -> str:
-    return f"[{low}, {high}]"
+def _between(row: pd.Series, name: str, write: Callable[[float], str]) -> str:
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return "no interval" if pd.isna(low) else f"[{write(low)}, {write(high)}]"
 
 
 def head(title: str, note: str, certified: bool = False) -> str:
@@ -100,15 +103,19 @@ def level(row: pd.Series) -> str:
     shares = [name for name in row.index if name.startswith("share ")]
     rows = [
         ("cost per month [USD]", f"{row['usd_per_month'] + row['saving_usd_per_month']:,.2f}", f"{row['usd_per_month']:,.2f}", ""),
-        ("saving per month [USD]", "", f"{row['saving_usd_per_month']:,.2f}", f"{row['saving_low']:,.2f} to {row['saving_high']:,.2f}"),
+        ("saving per month [USD]", "", f"{row['saving_usd_per_month']:,.2f}", _to(row, "saving", ",.2f")),
         ("of it assumed [USD]", "", f"{row['saving_assumed']:,.2f}", ""),
-        ("quality difference", "", f"{row['quality_difference']:+.4f}", f"{row['quality_low']:+.4f} to {row['quality_high']:+.4f}"),
+        ("quality difference", "", f"{row['quality_difference']:+.4f}", _to(row, "quality", "+.4f")),
         ("requests on another model", "", f"{row['changed_share']:.2%}", ""),
         *((f"share of routed requests: {n.removeprefix('share ')}", "", f"{row[n]:.2%}", "") for n in shares),
         *((("level τ", "", f"{row['tau']:.6g}", ""),) if "tau" in row else ()),
     ]
     table = pd.DataFrame(rows, columns=["", "as logged", "proposed", "95 % interval"])
     return f'<div class="pl-numbers mathjax_ignore">{table.to_html(index=False, border=0, escape=True)}</div>'
+
+
+def _to(row: pd.Series, name: str, spec: str) -> str:
+    return "none" if pd.isna(row[f"{name}_low"]) else f"{row[f'{name}_low']:{spec}} to {row[f'{name}_high']:{spec}}"
 
 
 def curve(table: pd.DataFrame) -> str:

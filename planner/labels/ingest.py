@@ -98,7 +98,9 @@ def _found(work: Work, results: Sequence[str | Path]) -> list[Path]:
         raise InputError(f"{absent[0]}: no file there", "the results of a batch", "check the path")
     if not journal and not given and len(work.asks):
         raise InputError(
-            "no journal of a run in this work, and no result files", "results", "run: planner labels run WORK, or name the files"
+            "no journal of a run in this work, and no result files",
+            "results",
+            "run: planner labels run WORK --base-url URL, or name the files",
         )
     return list(dict.fromkeys([*journal, *given]))
 

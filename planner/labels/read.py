@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,9 @@ def read_labels(
     if (Path(path) / "traffic.json").is_file():
         raise InputError(f"{path}, which is a log that was read", "a table of graded answers or a folder of labels", _NO_LABELS)
     if (Path(path) / "answers.json").is_file():
-        raise InputError(f"{path}, whose answers nobody has graded", "graded answers", f"grade them: planner labels grade {path}")
+        raise InputError(
+            f"{path}, whose answers nobody has graded", "graded answers", f"grade them: planner labels grade {quote(str(path))} --help"
+        )
     try:
         known = _known(Path(path), prompt is None and quality is None)
         frame = known.frame if known else _frame(Path(path))

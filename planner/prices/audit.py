@@ -121,7 +121,12 @@ class Audit:
     @cached_property
     def evidence(self) -> NDArray[np.int8]:
         """Codes into ``schema.EVIDENCE``, (n,): the weaker of the log's own and the rate's; of a row of a sample at best estimated."""
-        return np.maximum(self.priced.evidence, evidence_of(self.traffic, self.weight))
+        return np.maximum(self.priced.evidence, self.logged)
+
+    @cached_property
+    def logged(self) -> NDArray[np.int8]:
+        """Codes into ``schema.EVIDENCE``, (n,): how the log itself knows its rows, whatever the rates."""
+        return evidence_of(self.traffic, self.traffic.arrow("weight", "evidence"))
 
     @cached_property
     def parts_pusd(self) -> NDArray[np.int64]:

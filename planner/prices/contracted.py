@@ -174,4 +174,4 @@ def spelled(contract: Contract, book: PriceBook) -> Contract:
 
 def _usd(pusd: int) -> str:
     usd = pusd_to_usd(pusd)
-    return f"{'−' if usd < 0 else ''}${abs(usd):,.2f}"
+    return f"{'−' if round(usd, 2) < 0 else ''}${abs(usd):,.2f}"

@@ -13,14 +13,18 @@ import pandas as pd
 
 from planner.prices.money import spanned
 from planner.prices.priced import NO_TOKENS
-from planner.schema import TOKEN_BUCKETS
+from planner.schema import EVIDENCE, TOKEN_BUCKETS
+from planner.traffic.reader import STATED
+from planner.traffic.reasons import earlier_calls
 from planner.traffic.sampling import counted
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from planner.prices.audit import Audit
     from planner.stats import Estimate
 
-__all__ = ["words"]
+__all__ = ["resting", "words"]
 
 _BUCKET_WORDS = ("fresh input", "cache reads", "five-minute cache writes", "one-hour cache writes", "visible output", "reasoning")
 
@@ -39,8 +43,8 @@ def _total(audit: Audit) -> str:
         return f"{len(audit):,} requests{audit.standing}{span}; none has a cost at the prices of {audit.book.name}."
     cost = f"{spanned(total.value, total.low, total.high, _usd)} {total.evidence}"
     text = f"{len(audit):,} requests{audit.standing}{span} cost {cost}, each at the prices of its own time ({audit.book.name})."
-    if total.shares.get("assumed"):
-        text += f" {_usd(total.shares['assumed'])} of it rests on assumed rates."
+    if resting(audit):
+        text += f" {resting(audit)}"
     if overhead.n:
         spent = spanned(overhead.value, overhead.low, overhead.high, _usd)
         rows = (audit.traffic.frame("purpose")["purpose"] == "overhead").to_numpy() & (audit.reason == 0)
@@ -50,10 +54,38 @@ def _total(audit: Audit) -> str:
     return text
 
 
+def resting(audit: Audit) -> str:
+    """Say how much of the total is assumed, by what: rates, or what the log does not show; nothing where none is."""
+    assumed, all_of_it = audit.total.shares.get(EVIDENCE[-1], 0.0), audit.total.value
+    if not assumed:
+        return ""
+    rates, log = audit.priced.evidence == EVIDENCE.index("assumed"), audit.logged == EVIDENCE.index("assumed")
+    by_rates, by_log = (audit.estimate(rows).value for rows in (rates, log))
+    usd = "All of it" if assumed == all_of_it else f"{_usd(assumed)} of it"
+    if not by_rates or not by_log:
+        return f"{usd} rests on {_not_shown(audit, log) if by_log else 'assumed rates'}."
+    both = ", some of it on both" if by_rates + by_log > assumed else ""
+    return f"{usd} is assumed: {_usd(by_rates)} rests on assumed rates, {_usd(by_log)} on {_not_shown(audit, log)}{both}."
+
+
+def _not_shown(audit: Audit, rows: NDArray[np.bool_]) -> str:
+    """Say what ``rows`` (n,) rest on that the log does not show."""
+    meta = audit.traffic.meta
+    if meta.get("evidence") != EVIDENCE[-1]:
+        return f"token counts of {counted(audit.weight[rows])} requests that the log's own numbers do not prove"
+    stated = [a.removesuffix(STATED) for a in meta.get("assumed", ()) if a.endswith(STATED)]
+    return f"{' and '.join(stated)}, stated and not logged" if stated else "models or token counts that the log does not show"
+
+
 def _aside(audit: Audit) -> str:
-    """Say what reading set aside: rows that are in none of these figures."""
-    count = int(audit.traffic.meta.get("quarantined", 0))
-    return f"{count:,} rows of the source were set aside when it was read and are in no figure: planner read says why." if count else ""
+    """Say what reading set aside: rows that are in none of these figures, and earlier calls, which are in the attempts alone."""
+    calls = earlier_calls(audit.traffic.meta.get("reasons", {}))
+    rows = int(audit.traffic.meta.get("quarantined", 0)) - calls
+    said = [f"{rows:,} rows of the source were set aside when it was read and are in no figure: planner read says why."] * (rows > 0)
+    if calls:
+        told = "are earlier calls of these requests: in attempts and in what retries cost, and in no other figure."
+        said.append(f"{calls:,} rows of the source {told}")
+    return " ".join(said)
 
 
 def _where(audit: Audit) -> str:
@@ -125,4 +157,4 @@ def _unpriced(audit: Audit) -> str:
 
 def _usd(value: float) -> str:
     decimals = 2 if abs(value) >= 1 or value == 0 else 4 if abs(value) >= 0.01 else 6
-    return f"${value:,.{decimals}f}"
+    return f"${value:z,.{decimals}f}"

@@ -45,7 +45,7 @@ class PlannerClassifier:
         live = self.live.fresh()
         rollout, bundle = live.rollout, live.bundle
         if bundle is None:
-            raise InputError("no bundle", "one that can be read", "run: planner export")
+            raise InputError("no bundle", "one that can be read", "run: planner export LABELS --out FOLDER")
         app = app_of(context.metadata, "", rollout.app_from if rollout else None)
         home = bundle.router.candidates[int(bundle.router.home([app])[0])]
         on = live.on(app)

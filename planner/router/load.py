@@ -55,7 +55,7 @@ def read_manifest(path: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
         rest = {k: v for k, v in manifest.items() if k != "digest"}
         told = (canonical(manifest), manifest.get("digest"), sha256(canonical(rest)).hexdigest())
     except (OSError, KeyError, ValueError, RecursionError, AttributeError) as error:
-        raise BundleError(f"{path}", f"a bundle with a readable {MANIFEST}", "run: planner export") from error
+        raise BundleError(f"{path}", f"a bundle with a readable {MANIFEST}", "run: planner export LABELS --out FOLDER") from error
     manifest = formats.migrate("bundle", manifest, str(path / MANIFEST))
     if raw != told[0] or told[1] != told[2]:
         raise BundleError(f"{path / MANIFEST} was changed after it was written", fix=AGAIN)

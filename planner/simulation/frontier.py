@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 from planner.outcomes import Outcomes
 from planner.policies import Plan, Route
 from planner.prices import PriceBook
+from planner.prices.money import spanned
 from planner.router import Router, Scores, steps
 from planner.schema import EVIDENCE
 from planner.simulation import noise
 from planner.simulation.accounting import price_date
+from planner.simulation.drawn import Drawn, drawn_of
 from planner.simulation.flows import Switches, tau_grid
 from planner.simulation.intervals import quality_shift
 from planner.simulation.side import Side, unlike
@@ -49,6 +51,7 @@ class Frontier:
     logged_cost: (buckets,) [pUSD]. requests: (buckets,) [10⁻⁶].
     exposure: (t, P, noise.PARTS) [pUSD]. samples: (P, buckets, ratios.SAMPLED); see ``simulation.noise``.
     shares: (t, K) share of steerable requests on each of ``candidates``.
+    drawn: what a sample tells, None of a log that is whole. moved: (t, groups) the cost difference in each group of a sample [pUSD].
     app: the only app looked at; None for the whole log.
     """
 
@@ -62,6 +65,8 @@ class Frontier:
     exposure: NDArray[np.int64] = field(repr=False)
     samples: NDArray[np.int64] = field(repr=False)
     shares: NDArray[np.float64] = field(repr=False)
+    drawn: Drawn | None = field(default=None, repr=False)
+    moved: NDArray[np.int64] | None = field(default=None, repr=False)
     app: str | None = None
 
     @cached_property
@@ -85,8 +90,8 @@ class Frontier:
             "tau": self.tau,
             "usd_per_month": logged - money.value,
             "saving_usd_per_month": money.value,
-            "saving_low": money.low,
-            "saving_high": money.high,
+            "saving_low": np.where(self._silent, np.nan, money.low),
+            "saving_high": np.where(self._silent, np.nan, money.high),
             "saving_estimated": parts[:, 1],
             "saving_assumed": parts[:, 2],
             "saving_share": money.value / logged if logged else np.zeros(len(self.tau)),
@@ -96,6 +101,13 @@ class Frontier:
             "changed_share": changed / max(float(self.requests.sum()), 1.0),
         }
         return pd.DataFrame(columns | {f"share {m}": self.shares[:, k] for k, m in enumerate(self.candidates)})
+
+    @property
+    def _silent(self) -> NDArray[np.bool_]:
+        """Say at which levels a sample does not tell how far the saving may be off, (t,)."""
+        if self.drawn is None or self.moved is None:
+            return np.zeros(len(self.tau), bool)
+        return np.array([not level.any() or bool(self.drawn.thin(level)) for level in self.moved])
 
     @property
     def as_logged(self) -> pd.Series:
@@ -122,7 +134,8 @@ class Frontier:
     @property
     def text(self) -> str:
         """What the family saves at three floors, in words."""
-        head = f"Exploratory, estimated on the log at {self.header.price_book} prices of {self.header.price_date}: "
+        whose = "the log" if self.drawn is None else "a sample of the log"
+        head = f"Exploratory, estimated on {whose} at {self.header.price_book} prices of {self.header.price_date}: "
         if self.table["quality_low"].isna().all():
             return head + "no floor can be read off, because no label tells the quality of another model."
         return head + "; ".join(map(self._at_floor, (0.0, 0.01, 0.02))) + "."
@@ -133,7 +146,9 @@ class Frontier:
         if level is None:
             return f"no level that saves has its 95 % interval within {points}"
         row = self.table.iloc[level]
-        return f"{points} saves ${row['saving_usd_per_month']:,.0f} a month ({row['saving_share']:.0%})"
+        saved = spanned(row["saving_usd_per_month"], row["saving_low"], row["saving_high"], "${:,.0f}".format)
+        sure = "" if np.isfinite(row["saving_low"]) else ", no interval"
+        return f"{points} saves {saved} a month ({row['saving_share']:.0%}{sure})"
 
     def _repr_html_(self) -> str:
         body: str = self.table.iloc[::10].to_html(index=False, float_format="{:,.4g}".format)
@@ -172,12 +187,15 @@ def trace(world: World, router: Router, *, app: str | None = None, points: int =
     steered = route.steered(world.block, scores) & inside
     sides = [unlike(world.side(sent), world.logged) for sent in _each(world.rows, router, steered)]
     moves = _switches(scores.take(inside), steered[inside], points, router.tau)
-    sums = moves.by_bucket(rows.bucket, np.stack([_values(world, side)[inside] for side in sides], axis=1))
+    values = np.stack([_values(world, side)[inside] for side in sides], axis=1)
+    sums = moves.by_bucket(rows.bucket, values)
     parts = np.stack([part_costs(world.rows, side)[inside] for side in sides], axis=1)
     pairs = np.stack([world.pair(world.rows, side.model)[inside] for side in sides], axis=1)
     asked = np.rint(np.where(rows.demand, rows.weight, 0.0) * MICRO).astype(np.int64)
     logged = add_up(np.column_stack([weigh_cost(rows.weight, world.logged.cost_pusd[inside]), asked]), (rows.bucket,), (BUCKETS,))
     kinds = len(EVIDENCE)
+    drawn = drawn_of(world, world.logged, Plan((route,)))
+    place, groups = np.broadcast_to(world.place(rows)[:, None], values.shape[:2]), len(world.groups)
     return Frontier(
         header=world.header(Plan((route,))),
         candidates=router.candidates,
@@ -189,6 +207,8 @@ def trace(world: World, router: Router, *, app: str | None = None, points: int =
         exposure=moves.by_cell(parts, pairs, len(world.samples)),
         samples=world.samples,
         shares=_shares(moves, asked * steered[inside], len(router.candidates)),
+        moved=None if drawn is None else moves.by_cell(values[..., :kinds].sum(axis=2, keepdims=True), place, groups)[..., 0],
+        drawn=drawn,
         app=app,
     )
 

@@ -38,7 +38,8 @@ def predicted_bill(world: World, plan: Plan, requests: float, level: float = 0.9
     requests: how many are ahead, above 0, spread over days as densely as those of the log. level: of the interval.
 
     Raises InputError for ``requests`` that are not above 0 and for a log without users' requests. No interval is given with fewer than ten
-    effective clusters, nor for a plan whose requests share state: there the cost of each depends on how many there are.
+    effective clusters, of a sample that is too thin, nor for a plan whose requests share state: there the cost of each depends on how many
+    there are.
 
     Notes
     -----
@@ -63,7 +64,8 @@ def predicted_bill(world: World, plan: Plan, requests: float, level: float = 0.9
         raise InputError(f"requests={requests}", "more than 0")
     checked(world, plan)
     side, rows, shared = world.played(plan), world.rows, world.header(plan).shared
-    summary = told(world, plan, side, shared=True).summary
+    simulation = told(world, plan, side, shared=True)
+    summary = simulation.summary
     parts = summary.measure("cost_pusd").sum(axis=0)
     asked = bucket_requests(summary, None)
     n = float(asked.sum()) / MICRO
@@ -74,6 +76,8 @@ def predicted_bill(world: World, plan: Plan, requests: float, level: float = 0.9
     said = f"{summary.header.price_book} prices of {summary.header.price_date}"
     if shared:
         return Estimate(value, evidence=evidence, n=round(n), source=f"{said}; no interval where requests share state")
+    if simulation.thin:
+        return Estimate(value, evidence=evidence, n=round(n), source=f"{said}; {simulation.thin}")
     exposure = summary.exposure.astype(object).sum(axis=0)
     moved = noise.shift(summary.samples, exposure)
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from planner.schema import EVIDENCE, TOKEN_BUCKETS
 from planner.simulation.amounts import between_usd, parts
-from planner.simulation.drawn import Drawn
+from planner.simulation.drawn import Drawn, unchanged
 from planner.simulation.intervals import Statistic, bucket_requests, money, quality, quality_level, quality_shift
 from planner.simulation.latency import latency, latency_difference
 from planner.simulation.summary import MICRO, TIMES, Summary
@@ -85,7 +85,7 @@ class Simulation:
             return Estimate(float("nan"), evidence="assumed", source=share)
         moved = [self.summary.pair(a, group) != self.summary.pair(b, group) for a, b in (_SAME_QUALITY, _SAME_RESIDUAL)]
         if self.changed(group) == 0 and not np.any(moved):
-            return self._unchanged(group)
+            return unchanged(None, group, round(self.requests(group)))
         return self._quality(quality_shift, group)
 
     def latency(self, q: float = 0.95, group: int | None = None, *, perceived: bool = False) -> Estimate:
@@ -100,7 +100,7 @@ class Simulation:
         """The ``q`` quantile of that time under the plan minus as logged [ms]."""
         name = "perceived_ms" if perceived else "latency_ms"
         if self._as_logged(name, group):
-            return self._unchanged(group)
+            return unchanged(None, group, round(self.requests(group)))
         return self._timed(latency_difference(self.summary, q, group, name), name, group)
 
     def unmeasured(self, group: int | None = None) -> float:
@@ -152,7 +152,7 @@ class Simulation:
         saving = self.saving()
         if self.changed():
             lines.append(f"It sends {self.changed():.0%} of requests to another model.")
-        if self.changed() or saving.value or self.unmeasured():
+        if self.changed() or saving.value or saving.low is None or self.unmeasured():
             worth = f"unknown: {quality.source or 'no labels'}" if np.isnan(quality.value) else quality.format("+.4f")
             lines.append(f"Saving {self._saved(saving)} a month ({parts(saving, self.per_month)}); quality {worth}.")
         if self.changed() and saving.shares.get("assumed"):
@@ -161,7 +161,7 @@ class Simulation:
             lines.append(f"{self.hits():.1%} of requests are answered from a cache of answers.")
         if self._streams and not self._as_logged("perceived_ms", None):
             lines.append(self._wait)
-        lines += [said for said in (self.untold, self.thin) if said]
+        lines += [said for said in (self.untold, self.thin, self.rough) if said]
         if days < WEEK:
             lines.append(f"The log covers {days:.1f} days; a month is assumed to be like it.")
         if self.clusters < WARN:
@@ -182,13 +182,19 @@ class Simulation:
 
     @property
     def thin(self) -> str:
-        """Why no total of a sample has an interval, in one sentence; empty where totals may have one."""
-        return "" if self.drawn is None else self.drawn.thin
+        """Why the cost of a sample has no interval, in one sentence; empty where totals may have one."""
+        return "" if self.drawn is None else self.drawn.thin(self.summary.by_group("cost_pusd"))
+
+    @property
+    def rough(self) -> str:
+        """Why the interval of a sample's cost is to be read with care, in one sentence; else empty."""
+        return "" if self.drawn is None else self.drawn.rough(self.summary.by_group("cost_pusd"))
 
     def _saved(self, saving: Estimate) -> str:
         """Write what is saved a month with its interval, or why there is none."""
-        few = "" if self.thin else " (no interval: too few users in what changes)"
-        return between_usd(saving, self.per_month) + (few if saving.low is None else "")
+        few = "too few users in what changes" if self.drawn is None else "too few were drawn of those who hold what changes"
+        few = few if saving.value else "nothing that was drawn changes"
+        return between_usd(saving, self.per_month) + (f" (no interval: {few})" if saving.low is None else "")
 
     @property
     def _streams(self) -> bool:
@@ -212,9 +218,12 @@ class Simulation:
         """Read a statistic of (cost difference, logged cost); its shares are those of the difference."""
         pusd = self.summary.measure("cost_difference_pusd", group)
         if not pusd.any():
-            return self._unchanged(group)
+            return unchanged(self.drawn, group, round(self.requests(group)))
         found = money(self.summary, statistic, group, extensive)
-        found = Interval.refused(found.value, found.clusters) if self.thin else found
+        moved, left = (self.summary.by_group(name) for name in ("cost_difference_pusd", "cost_pusd"))
+        rests_on = (moved,) if extensive else (moved, left - moved)
+        if self.drawn is not None and any(self.drawn.thin(amount, group) for amount in rests_on):
+            found = Interval.refused(found.value, found.clusters)
         logged = self.summary.measure("cost_pusd", group).sum() - pusd.sum()
         shares = {n: float(statistic(np.array([part, logged], float))) for n, part in zip(EVIDENCE, pusd.sum(axis=0), strict=True) if part}
         return _estimate(found, _worst(shares), round(self.requests(group)), self._prices, shares)
@@ -239,9 +248,6 @@ class Simulation:
         """Say whether one of ``summary.TIMES`` is spread under the plan as it is in the log."""
         logged = TIMES[TIMES.index(name) + 1]
         return bool((self.summary.histogram(name, group) == self.summary.histogram(logged, group)).all())
-
-    def _unchanged(self, group: int | None) -> Estimate:
-        return Estimate(0.0, 0.0, 0.0, "measured", n=round(self.requests(group)), source="nothing changes")
 
     def _row(self, group: int | None) -> dict[str, Any]:
         names = dict(zip(self.summary.header.group_by, ("all",) * 9 if group is None else self.summary.groups[group], strict=False))

@@ -24,7 +24,7 @@ from planner.simulation.side import Side
 from planner.simulation.summarise import summarise
 from planner.simulation.world import World, send
 from planner.traffic import Traffic, needs_every_row
-from planner.traffic.sampling import heaviest, too_thin
+from planner.traffic.sampling import heaviest, spread_of
 
 __all__ = ["LARGE", "run", "simulate", "simulate_in_parts"]
 
@@ -106,7 +106,7 @@ def simulate_in_parts(
     summary = summary_of(
         traffic, plan, world.outcomes, world.book, world.at, by, seed, rows=rows, keep=keep, client=client, progress=progress
     )
-    return Simulation(plan.name, summary, None if heaviest(traffic) is None else Drawn({}, too_thin(traffic)))
+    return Simulation(plan.name, summary, None if heaviest(traffic) is None else Drawn({}, spread_of(traffic)))
 
 
 def _world(
@@ -138,7 +138,7 @@ def told(world: World, plan: Plan, side: Side, *, shared: bool = False) -> Simul
     """Add up what ``plan`` came to, ``side``."""
     held, header = world.labelled, world.header(plan)
     labelled = send(held.rows, world.intents(plan, held)) if held else None
-    return Simulation(plan.name, summarise(world, header, side, labelled, by_day=header.shared or shared), drawn_of(world, side))
+    return Simulation(plan.name, summarise(world, header, side, labelled, by_day=header.shared or shared), drawn_of(world, side, plan))
 
 
 def checked(world: World, plan: Plan) -> None:

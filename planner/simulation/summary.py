@@ -133,6 +133,11 @@ class Summary:
         total: NDArray[np.object_] = values.sum(axis=0) if group is None else values[group]
         return total
 
+    def by_group(self, name: str) -> NDArray[np.float64]:
+        """Return the sum of one measure in each group, (groups,)."""
+        total: NDArray[np.float64] = self.sums[..., MEASURES.index(name)].astype(float).sum(axis=(1, 2))
+        return total
+
     def pair(self, name: str, group: int | None = None) -> NDArray[np.object_]:
         """Return a paired or labelled sum as Python integers, shape (buckets,), of one group or of all."""
         values = self.paired[..., PAIRED.index(name)] if name in PAIRED else self.labelled[..., LABELLED.index(name)]

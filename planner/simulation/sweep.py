@@ -37,10 +37,11 @@ class Sweep:
     """The field ``varied`` of ``lever`` at several values, in ``scope``: the lever's app where it has one, else all.
 
     ``table`` has a row a value (and a ``correlation``, NaN where none is assumed), the first, ``as logged``, without the lever:
-    ``label``, ``value`` (a number, or the position); USD a month with ``saving_low``, ``saving_high`` and ``evidence``; ``p50_ms`` to
-    ``p99_ms`` and ``latency_evidence``; ``failure_share`` and ``hit_share`` of the requests;
-    ``calls``, ``calls_…`` by purpose and ``refused_share`` per request; with a batch ``misses_…h``, the share of its requests that come
-    too late if the provider takes so long, and ``waited_h``, the mean time until an answer if it takes none.
+    ``label``, ``value`` (a number, or the position); USD a month with ``saving_low``, ``saving_high`` and ``evidence``, of a sample also
+    ``usd_low`` and ``usd_high``, and then ``sample`` says so; ``p50_ms`` to ``p99_ms`` and ``latency_evidence``; ``failure_share`` and
+    ``hit_share`` of the requests; ``calls``, ``calls_…`` by purpose and ``refused_share`` per request; with a batch ``misses_…h``, the
+    share of its requests that come too late if the provider takes so long, and ``waited_h``, the mean time until an answer if it takes
+    none.
     """
 
     lever: Lever
@@ -49,6 +50,7 @@ class Sweep:
     prices: str
     requests: int
     table: pd.DataFrame = field(repr=False)
+    sample: str = ""
 
     @property
     def text(self) -> str:
@@ -62,7 +64,7 @@ class Sweep:
         ):
             low, high = (float(x) * scale for x in (rows[name].min(), rows[name].max()))
             said.append(f"{words} {low:,.2f} to {high:,.2f};")
-        return " ".join(said).rstrip(";") + f". {self.prices}."
+        return " ".join(said).rstrip(";") + f"{self.sample and f', {self.sample}'}. {self.prices}."
 
     def _repr_html_(self) -> str:
         table = self.table.to_html(index=False, float_format="{:,.4g}".format)
@@ -126,8 +128,10 @@ def _swept(world: World, lever: Lever, name: str, plans: Mapping[Any, Plan], pro
                     progress(done, len(worlds) * len(plans) + 1)
     rows[0] |= {"value": np.nan, "correlation": np.nan}
     scope = "all apps" if group is None else str(world.groups[group][0])
-    requests = round(told(world, Plan(), world.logged).requests(group))
-    return Sweep(lever, name, scope, f"{world.book.name} prices of {world.book.said(world.at)}", requests, pd.DataFrame(rows))
+    logged = told(world, Plan(), world.logged)
+    sample = "" if logged.drawn is None else logged.drawn.source(group)
+    prices = f"{world.book.name} prices of {world.book.said(world.at)}"
+    return Sweep(lever, name, scope, prices, round(logged.requests(group)), pd.DataFrame(rows), sample)
 
 
 def _number(label: Any, position: int) -> float:
@@ -162,10 +166,13 @@ def _row(world: World, plan: Plan, group: int | None, lever: Lever) -> dict[str,
 
 
 def _read(simulation: Simulation, group: int | None) -> dict[str, Any]:
-    saving, month, slow = simulation.saving(group), simulation.per_month, simulation.latency(0.99, group)
-    low, high = (np.nan if x is None else x * month for x in (saving.low, saving.high))
+    cost, saving = simulation.cost(group), simulation.saving(group)
+    month, slow = simulation.per_month, simulation.latency(0.99, group)
+    ends = (np.nan if x is None else x * month for x in (saving.low, saving.high, cost.low, cost.high))
+    low, high, usd_low, usd_high = ends
     return {
-        "usd_per_month": simulation.cost(group).value * month,
+        "usd_per_month": cost.value * month,
+        **({} if simulation.drawn is None else {"usd_low": usd_low, "usd_high": usd_high}),
         "saving_usd_per_month": saving.value * month,
         "saving_low": low,
         "saving_high": high,

@@ -54,12 +54,13 @@ class Estimate:
             raise InputError(f"low {self.low} above high {self.high}", "low ≤ high")
 
     def format(self, spec: str = ".4g", unit: str = "") -> str:
-        """Return ``value [low, high] evidence`` with every number in ``spec`` and ``unit`` in front.
+        """Return ``value [low, high] evidence`` with every number in ``spec`` and ``unit`` in front; a zero has no sign.
 
-        >>> Estimate(1234.5, 1000.0, 1500.0, "estimated").format(",.0f", "$")
-        '$1,234 [$1,000, $1,500] estimated'
+        >>> Estimate(1234.5, 1000.0, 1500.0, "estimated").format(",.0f", "$"), Estimate(-0.0).format(",.2f", "$")
+        ('$1,234 [$1,000, $1,500] estimated', '$0.00 measured')
         """
-        value, low, high = (None if x is None else f"{unit}{x:{spec}}" for x in (self.value, self.low, self.high))
+        unsigned = spec if "+" in spec else f"z{spec}"
+        value, low, high = (None if x is None else f"{unit}{x:{unsigned}}" for x in (self.value, self.low, self.high))
         return f"{value}{'' if low is None else f' [{low}, {high}]'} {self.evidence}"
 
     def __str__(self) -> str:

@@ -27,6 +27,7 @@ from planner.traffic.privacy import Door
 from planner.traffic.reader import CALL_ID
 from planner.traffic.reasons import Reasons
 from planner.traffic.seen import Seen
+from planner.traffic.values import shown
 
 __all__ = ["Acceptance", "Share"]
 
@@ -85,7 +86,6 @@ class Acceptance:
     rows_done: Callable[[int], None] | None = None
     accepted: int = 0
     joined: int = 0
-    assumed: int = 0
     text_left: int = 0
     per_file: dict[str, list[int]] = field(default_factory=dict)
     first: datetime | None = None
@@ -131,7 +131,7 @@ class Acceptance:
         again = self._seen.repeated(table["request_id"].to_pylist())
         for place in places[again].tolist():
             item = items[place] = items.get(place) or _item_at(place, settled)
-            item.reason = f"request_id {item.row['request_id']!r:.80} again; the first one is kept"
+            item.reason = f"request_id {shown(item.row['request_id'], 80)} again; the first one is kept"
         sound = table.filter(pa.array(~again)) if again.any() else table
         sound = self.door.rows(sound)
         if not self.door.is_open:

@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from planner.schema import STATUSES, TEXT_STATES, TOKEN_BUCKETS, TRAFFIC
+from planner.schema import EVIDENCE, STATUSES, TEXT_STATES, TOKEN_BUCKETS, TRAFFIC
 from planner.traffic.reader import CALL_ID, TOTALS, Row
+from planner.traffic.values import shown
 
 __all__ = ["assemble"]
 
@@ -27,7 +28,7 @@ _MOST_TOKENS = 1_000_000_000
 _FIRST, _LAST = (round(datetime(y, 1, 1, tzinfo=UTC).timestamp() * 1e6) for y in (2000, 2100))
 #: Required columns → what stands in for a value until its row is left out.
 _REQUIRED = {"request_id": "", "timestamp": pa.scalar(_FIRST, pa.timestamp("us", tz="UTC")), "model": ""}
-_ALLOWED = {"status": STATUSES, "text_state": TEXT_STATES, "purpose": ("user", "overhead")}
+_ALLOWED = {"status": STATUSES, "text_state": TEXT_STATES, "purpose": ("user", "overhead"), "evidence": EVIDENCE}
 _WORDS = {name: pa.array(allowed) for name, allowed in _ALLOWED.items()}
 #: Column → (lowest, highest) where it is present.
 _RANGES = {
@@ -110,7 +111,7 @@ def _fitting(name: str, value: Any, position: int, reasons: _Reasons) -> Any:
     try:
         pa.array([value], _TYPES[name])
     except _UNFIT:
-        reasons.setdefault(position, f"{name} is {value!r:.60}, which is no {_TYPES[name]}")
+        reasons.setdefault(position, f"{name} is {shown(value)}, which is no {_TYPES[name]}")
         return None
     return value
 

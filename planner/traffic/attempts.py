@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from planner.schema import QUARANTINE
 from planner.traffic.reader import Row
+from planner.traffic.reasons import COUNTED
 from planner.traffic.records import Raw, raw_text
 
 __all__ = ["Item", "is_failed", "quarantined", "settle"]
@@ -71,7 +72,7 @@ def _merge(final: Item, earlier: list[Item]) -> None:
     row["attempts"] = max(row.get("attempts") or 1, 1 + sum(c.row.get("attempts") or 1 for c in earlier))
     row["timestamp"], row["latency_ms"] = start, (end - start) / 1000
     for call in earlier:
-        call.row, call.reason = {}, f"an earlier attempt of request {row['request_id']!r}, counted in its attempts"
+        call.row, call.reason = {}, f"an earlier attempt of request {row['request_id']!r}, {COUNTED}"
 
 
 def _end(row: Row) -> float:

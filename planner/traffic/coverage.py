@@ -28,7 +28,7 @@ _COLUMNS = (
     *("status", "finish_reason", "input_tokens", "output_tokens", "reasoning_tokens", "latency_ms", "ttft_ms", "stream"),
     *("cache_key", "prompt_version", "action_propensities", "quality", "purpose", "source_cost_usd", "cache_hit", "weight"),
 )
-_TEXT = "prompt text"
+_TEXT, _REPEATS = "prompt text", "prompts to tell again"
 _SETTINGS: Mapping[str, Mapping[str, str]] = {
     "litellm_spend": {
         _TEXT: "general_settings.store_prompts_in_spend_logs: true",
@@ -135,6 +135,7 @@ def coverage(traffic: Traffic, cost_usd: NDArray[np.float64] | None = None) -> C
     facts = _facts(frame, traffic.arrow("prefix_blocks")["prefix_blocks"].is_valid().to_numpy())
     table = _table(frame["app"].to_numpy(), usd, weight, facts)
     settings = {**_ANY, **_SETTINGS.get(str(traffic.meta.get("source_format")), {})}
+    settings |= {_REPEATS: _repeats(facts, settings, traffic.text_left)}
     if traffic.with_text:
         settings |= {_TEXT: traffic.with_text}
     elif any(drawn["text_only"] for drawn in traffic.meta.get("samples", ())):
@@ -145,6 +146,17 @@ def coverage(traffic: Traffic, cost_usd: NDArray[np.float64] | None = None) -> C
     thin = too_thin(traffic)
     low, high = (None, None) if np.isnan(usd).any() else limits(usd, weight, units_of(traffic), thin)
     return Coverage(table, levers, money, len(frame), None if low is None or high is None else (low, high), thin)
+
+
+def _repeats(facts: Mapping[str, NDArray[np.bool_]], settings: Mapping[str, str], text_left: int) -> str:
+    """Return what would let all prompts be told again where those that were whole left their hash: the others were cut, or not logged.
+
+    Of ``text_left`` requests the log has texts; those of them without a key had a prompt that was cut.
+    """
+    keyless = ~(facts["cache key"] | facts["prompt's hash"])
+    cut = max(text_left - int((~keyless).sum()), 0)
+    how = [settings["whole prompts"]] * (cut > 0) + [settings[_TEXT]] * (int(keyless.sum()) > cut)
+    return "; ".join(how)
 
 
 def _refused(traffic: Traffic) -> dict[str, tuple[str, str]]:
@@ -236,8 +248,9 @@ def _levers(
     timed = latency & facts["first-token time"] & facts["stream"]
     if not facts["stream"].any():
         settings = {**settings, "first-token times": f"not streamed today; once streamed, {settings['first-token times']}"}
+    unheard = facts["stream"] & ~facts["failed"] & ~timed if facts["stream"].any() else ~timed
     failing = facts["requests"] if facts["failed"].any() else ~facts["requests"]
-    repeats = text_gap if not facts["prompt's hash"].any() else "whole prompts"
+    repeats = text_gap if not facts["prompt's hash"].any() else _REPEATS
     needs = {
         "routing": (full & tokens, "full text, tokens", text_gap),
         "exact cache": (full | facts["cache key"] | facts["prompt's hash"], "full text or cache key", repeats),
@@ -252,7 +265,7 @@ def _levers(
     total, requests = usd.sum(), weight.sum()
     rows = []
     for lever, (mask, need, gap) in needs.items():
-        setting = "" if mask.all() else settings[gap]
+        setting = "" if mask.all() or (lever == "streaming" and not unheard.any()) else settings[gap]
         if lever in refused:
             mask, (more, setting) = np.zeros_like(mask), refused[lever]
             need = f"{need}; {more}"

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -38,6 +38,7 @@ from planner.traffic.written import noted
 __all__ = ["Traffic", "TrafficWriter"]
 
 _DATA, _QUARANTINE, _HEADER = "traffic.parquet", "quarantine.parquet", "traffic.json"
+_Some = TypeVar("_Some", pa.Table, pa.RecordBatch)
 #: Rows of a row group at most: what ``take`` holds at a time.
 _GROUP_ROWS = 131_072
 
@@ -85,7 +86,8 @@ class Traffic:
 
     def arrow(self, *columns: str) -> pa.Table:
         """Load ``columns`` (all but text when none is named) as an Arrow table, in stored order."""
-        return pq.read_table(self.folder / _DATA, columns=list(columns or _without_text()))
+        names = list(columns or _without_text())
+        return _filled(pq.read_table(self.folder / _DATA, columns=[n for n in names if n in self._stored]), names)
 
     def take(self, positions: NDArray[np.int64], *columns: str) -> pa.Table:
         """Load ``columns`` (all but text when none is named) of the rows at ``positions`` (k,), ascending and each once.
@@ -102,11 +104,11 @@ class Traffic:
         ends = np.cumsum([0, *(file.metadata.row_group(g).num_rows for g in range(groups))])
         cuts = np.searchsorted(at, ends)
         parts = [
-            file.read_row_group(g, names).select(names).take(pa.array(at[low:high] - ends[g]))
+            _filled(file.read_row_group(g, names), names).take(pa.array(at[low:high] - ends[g]))
             for g, (low, high) in enumerate(pairwise(cuts.tolist()))
             if low < high
         ]
-        return pa.concat_tables(parts) if parts else file.schema_arrow.empty_table().select(names)
+        return pa.concat_tables(parts) if parts else _filled(file.schema_arrow.empty_table(), names)
 
     def frame(self, *columns: str) -> pd.DataFrame:
         """Load ``columns`` (all but text when none is named) as a DataFrame, in stored order."""
@@ -122,7 +124,12 @@ class Traffic:
     def batches(self, columns: Sequence[str], rows: int = 65_536) -> Iterator[pa.RecordBatch]:
         """Stream ``columns`` in batches of at most ``rows``: bounded memory at any size."""
         file = pq.ParquetFile(self.folder / _DATA, pre_buffer=False)  # a buffered file is held to its end
-        yield from file.iter_batches(rows, columns=list(columns))
+        for batch in file.iter_batches(rows, columns=list(columns)):
+            yield _filled(batch, columns)
+
+    @cached_property
+    def _stored(self) -> frozenset[str]:
+        return frozenset(pq.read_schema(self.folder / _DATA).names)
 
     @cached_property
     def has_text(self) -> bool:
@@ -202,6 +209,15 @@ def _checked(positions: NDArray[np.int64], n: int) -> NDArray[np.int64]:
         shown = f"{at.min()} to {at.max()}" if at.ndim == 1 else f"in the shape {at.shape}"
         raise InputError(f"{at.size} positions {shown}", f"positions from 0 to {n - 1}, ascending, each once", "sort them with np.unique")
     return at
+
+
+def _filled(rows: _Some, names: Sequence[str]) -> _Some:
+    """Return the columns ``names`` of ``rows``; one that a log of an older version lacks holds its default."""
+    for name in names:
+        if name not in rows.schema.names and name in TRAFFIC.names:
+            default = pa.scalar(TRAFFIC.column(name).default, TRAFFIC.arrow().field(name).type)
+            rows = rows.append_column(name, pa.repeat(default, len(rows)))
+    return rows.select(list(names))
 
 
 def _without_text() -> tuple[str, ...]:

@@ -31,7 +31,7 @@ _BOOKS = (
         for c in ("has_tools", "response_format", "modalities", "reasoning_effort", "latency_ms", "attempts", "source_cost_usd", "tags")
     ),
     ("action", "action_propensities", "policy_version"),
-    TOKEN_BUCKETS,
+    (*TOKEN_BUCKETS, "evidence"),
     ("ttft_ms", "stream"),
 )
 _CONTENT = (("user",), ("session_id", "turn"), ("prompt_version",), ("quality", "quality_source"), ("prefix_blocks",))

@@ -29,7 +29,7 @@ PARTS = "parts"
 _KEY, _ABOUT = "key", b"piece"
 _NAME = re.compile(r"\d{6,}\.(arrow|part)")
 #: The fields of a piece that are written as they are.
-_PLAIN = ("file", "joined", "assumed", "text_left")
+_PLAIN = ("file", "joined", "text_left")
 _DAMAGE = (OSError, pa.ArrowException, LookupError, ValueError, TypeError)
 
 

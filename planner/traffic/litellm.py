@@ -14,7 +14,7 @@ from typing import Any
 from planner.traffic.failures import failure_kind
 from planner.traffic.reader import Row
 from planner.traffic.shapes import usage_columns
-from planner.traffic.values import Rejected, as_json, count, dig, micros, milliseconds, text, unjson
+from planner.traffic.values import Rejected, as_json, count, dig, micros, milliseconds, shown, text, unjson
 
 __all__ = [
     "APP_SOURCES",
@@ -105,7 +105,7 @@ def outcome(status: Any, error: Any) -> Row:
     if not left and (status == "success" or (status is None and name is None)):
         return {"status": "ok"}
     if status not in ("success", "failure", None):
-        raise Rejected(f"status is {status!r:.60}, neither 'success' nor 'failure'")
+        raise Rejected(f"status is {shown(status)}, neither success nor failure")
     return {"status": failure_kind(name, code), "error_class": name or code}
 
 

@@ -44,7 +44,17 @@ def compiled(mapping: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
             )
         if not isinstance(expression, str) or not expression:
             raise InputError(f"mapping {target!r}: {expression!r}", "a source column, 'column*factor' or '=constant'")
+        if expression.startswith("="):
+            _check_constant(target, expression)
     return pairs
+
+
+def _check_constant(target: str, expression: str) -> None:
+    """Raise InputError for a constant that its column cannot hold: it would fail in every record."""
+    try:
+        _TYPES[_TARGETS[target]](expression[1:], target)
+    except Rejected as error:
+        raise InputError(f"mapping {target!r}: {expression!r}", f"a constant of that column ({error})") from error
 
 
 def mapped(record: Record, mapping: tuple[tuple[str, str], ...], *, own_names: bool = False) -> Row:
@@ -115,12 +125,12 @@ def _take(record: Record, name: str) -> Any:
         return record[name]
     head, dot, rest = name.partition(".")
     if not dot or head not in record:
-        raise Rejected(f"no column {name!r}")
+        raise Rejected(f"no column {name}")  # quotes are for what the log says: a reading without text masks it
     return values.dig(values.unjson(record[head]), *rest.split("."))
 
 
 def _list(value: Any, name: str) -> Iterable[Any]:
     found = values.unjson(value)
     if not isinstance(found, list):
-        raise Rejected(f"{name} is {value!r:.60}, not a list")
+        raise Rejected(f"{name} is {values.shown(value)}, not a list")
     return found

@@ -66,7 +66,8 @@ class Only:
             return Objects(given.first + source, self._apart(source))
         if isinstance(given, Rows):
             self._rows = self._rows or [(number, raw) for number, raw, _, _ in of_rows(given)]
-            return Rows(self._rows[source][0], given.header, self._rows[source][1])
+            number, text = self._rows[source]
+            return given._replace(first=number, text=text)
         if isinstance(given, Batch):
             return Batch(given.first + source, given.rows.slice(source, 1))
         if isinstance(given, Lines):

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from planner.schema import EVIDENCE
 from planner.traffic.assemble import assemble
 from planner.traffic.attempts import Item
 from planner.traffic.mapping import mapped
@@ -41,7 +42,7 @@ class Piece:
         where the log says it.
     items: the others, by place.
     nests: how records lie in each other, with the place of the first of them. joined: how many records more were parts of others.
-    assumed: of how many records the tokens rest on a reading that nothing proves. text_left: how many had texts that stayed outside.
+    text_left: how many had texts that stayed outside.
     """
 
     file: str
@@ -53,7 +54,6 @@ class Piece:
     items: dict[int, Item]
     nests: list[tuple[int, Nest]]
     joined: int = 0
-    assumed: int = 0
     text_left: int = 0
 
     def __len__(self) -> int:
@@ -76,7 +76,7 @@ class Converter:
         sources: list[int] = []
         sizes: list[int] = []
         nests: list[tuple[int, Nest]] = []
-        joined = assumed = text_left = 0
+        joined = text_left = 0
         for source, every, nest in self._opened(given):  # one at a time: what is decoded stays in the processor's cache
             if nest is not None:
                 nests.append((len(sizes), nest))
@@ -90,8 +90,8 @@ class Converter:
                         text_left += self.door.leave(row)
                     if "request_id" not in row:
                         row["request_id"] = f"{file}:{line}"
-                    if ASSUMED in row:
-                        assumed += bool(row.pop(ASSUMED))
+                    if row.pop(ASSUMED, False):
+                        row["evidence"] = EVIDENCE[-1]
                 if reason or one_by_one or _may_change(row):
                     items[len(sizes)] = Item(file, line, raw, row, reason)
                 else:
@@ -111,7 +111,6 @@ class Converter:
             items,
             nests,
             joined,
-            assumed,
             text_left,
         )
         again = Again(self, piece, given)
@@ -138,7 +137,7 @@ class Converter:
         except Rejected as error:
             return {}, str(error)
         except _DAMAGE as error:
-            return {}, f"{type(error).__name__}: {error}"
+            return {}, _missing(value, error) or f"{type(error).__name__}: {error}"
         return row, ""
 
 
@@ -153,6 +152,17 @@ class Again:
         source = int(self._piece.sources[place])
         before = int(np.searchsorted(self._piece.sources, source))
         return self._convert(self._piece.file, self._only(source), one_by_one=True).items[place - before]
+
+
+def _missing(record: dict[str, Any], error: Exception) -> str:
+    """Say which field a record lacks that its format has: a word of ours, since it is nowhere in the record; "" for any other error.
+
+    >>> _missing({"id": 1}, KeyError("model")), _missing({"id": "model"}, KeyError("model")), _missing({}, ValueError("model"))
+    ('no model', '', '')
+    """
+    key = error.args[0] if isinstance(error, KeyError) and error.args else None
+    own = isinstance(key, str) and key.isascii() and key.casefold() not in repr(record).casefold()
+    return f"no {key}" if own else ""
 
 
 def _may_change(row: Row) -> bool:

@@ -34,7 +34,7 @@ __all__ = ["CLOSED", "OPEN", "SALT", "Door", "hashed", "salt_at"]
 
 SALT = Path(".planner") / "salt"
 #: Columns of strings that hold known words only.
-CLOSED = ("text_state", "status", "purpose")
+CLOSED = ("text_state", "status", "purpose", "evidence")
 _NAMES = ("user", "session_id")
 #: Columns that pass the patterns and nothing else.
 _WORDS = tuple(

@@ -30,7 +30,7 @@ from planner.traffic.nests import Around
 from planner.traffic.opening import Input
 from planner.traffic.pieces import Again, Converter, Piece, innermost
 from planner.traffic.privacy import Door
-from planner.traffic.reader import Options, Reader, all_readers, reader_named
+from planner.traffic.reader import STATED, TOTALS, Options, Reader, all_readers, reader_named
 from planner.traffic.records import Found, Unopened, founds, parts, records, text_bytes
 from planner.traffic.reopened import prints_of_files, reopened
 from planner.traffic.unknown import interrupted, other_folder, read_before, refused, system_error, unknown
@@ -133,7 +133,7 @@ def _read(
             raise refused(files, taken.explain(), reader.looks_like)
         if not options.allow_twice:
             taken.twice.refuse()
-        return writer.close(**_meta(reader, options, detected, files, taken.assumed > 0), **taken.meta())
+        return writer.close(**_meta(reader, options, detected, files), **taken.meta())
 
 
 @contextmanager
@@ -166,18 +166,18 @@ def _no_cycles() -> Iterator[None]:
             gc.enable()
 
 
-#: Columns that set a price.
-_PRICED = frozenset({"model", "service_tier", *TOKEN_BUCKETS})
+#: Columns that set a price, or how many tokens have it.
+_PRICED = frozenset({"provider", "model", "service_tier", "timestamp", "cache_hit", *TOKEN_BUCKETS, *TOTALS})
 
 
-def _meta(reader: Reader, options: Options, detected: str, files: Sequence[Path], assumed: bool) -> dict[str, Any]:
-    """Return what is stored beside the counts; money that rests on a stated model, tier or token count, or on a reading, is assumed."""
-    stated = {t: f"{t} {e[1:]!r} is stated, not logged" for t, e in options.mapping if t in _PRICED and e.startswith("=")}
+def _meta(reader: Reader, options: Options, detected: str, files: Sequence[Path]) -> dict[str, Any]:
+    """Return what is stored beside the counts; money that rests on what sets a price and is stated is assumed."""
+    stated = {t: f"{t} {e[1:]!r}{STATED}" for t, e in options.mapping if t in _PRICED and e.startswith("=")}
     return {
         "source_format": reader.name,
         "detected": detected,
         "assumed": [*(a for a in reader.assumed if "model" not in stated or "trace names none" not in a), *stated.values()],
-        "evidence": "assumed" if stated or assumed else reader.evidence,
+        "evidence": "assumed" if stated else reader.evidence,
         "mapping": dict(options.mapping),
         "app_from": options.app_from,
         "redacted": options.redact,
@@ -253,7 +253,6 @@ def _blocks(made: Iterator[tuple[Piece, Input]], convert: Converter, taken: Acce
     around = Around()
     for piece, given in made:
         taken.joined += piece.joined
-        taken.assumed += piece.assumed
         taken.text_left += piece.text_left
         again = Again(convert, piece, given)
         piece = innermost(piece, around, again)

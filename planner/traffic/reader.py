@@ -18,17 +18,19 @@ from planner.errors import InputError, did_you_mean
 from planner.traffic.nests import Nest
 from planner.traffic.records import Found
 
-__all__ = ["ASSUMED", "CALL_ID", "TOTALS", "Gather", "Options", "Reader", "Record", "Row", "all_readers", "reader_named"]
+__all__ = ["ASSUMED", "CALL_ID", "STATED", "TOTALS", "Gather", "Options", "Reader", "Record", "Row", "all_readers", "reader_named"]
 
 #: One record as the file had it: a JSON object, or a CSV or Parquet row by column name.
 Record: TypeAlias = Mapping[str, Any]
 #: One row by column of ``schema.TRAFFIC``; times in µs since 1970 UTC. Absent columns get the schema's default. It may
 #: also hold TOTALS: what the source says the input and output buckets sum to, checked before the row is accepted; and
 #: CALL_ID, where the log has a record per call: what all calls of one request share; and ASSUMED, true where its tokens rest on a reading
-#: that nothing in the record proves: then all of the log's money is assumed.
+#: that nothing in the record proves: then the row's money is assumed.
 Row: TypeAlias = dict[str, Any]
 TOTALS = ("total_input_tokens", "total_output_tokens")
 CALL_ID, ASSUMED = "call_id", "assumed"
+#: How what a user states instead of the log is told among what a reading assumed: the column, its value, and this.
+STATED = " is stated, not logged"
 #: Kinds of ``app_from`` that take a name after a colon → what it is.
 _NAMED = {"tag": "PREFIX", "metadata": "FIELD", "property": "NAME", "attribute": "NAME"}
 #: (file name, record) of all files, in order → the same of what ``convert`` takes; it may hold a bounded state.

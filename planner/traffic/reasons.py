@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-__all__ = ["Reasons", "unquoted"]
+__all__ = ["COUNTED", "FOR_EXAMPLE", "Reasons", "earlier_calls", "unquoted"]
 
+#: How the reason of a row ends that was set aside since it is an earlier call of a request.
+COUNTED = "counted in its attempts"
+#: How a reason ends that stands for others, which differ in a value.
+FOR_EXAMPLE = " (for example)"
 #: What differs from row to row in a reason.
 _PARTICULAR = re.compile(r"'[^']*'|-?\d+(\.\d+)?(e[+-]?\d+)?")
 #: A value as Python shows it; one that was cut short has no closing quote.
@@ -50,7 +54,16 @@ class Reasons:
 
     def told(self) -> dict[str, int]:
         """Return the most frequent reasons, each as it was met first, and how many rows it stands for."""
-        return {self._examples[k] + " (for example)" * (k in self._various): n for k, n in self._counts.most_common(_TOLD)}
+        return {self._examples[k] + FOR_EXAMPLE * (k in self._various): n for k, n in self._counts.most_common(_TOLD)}
+
+
+def earlier_calls(told: Mapping[str, int]) -> int:
+    """Return how many rows were set aside since they are earlier calls of requests, of a reading's reasons as ``told``.
+
+    >>> earlier_calls({"an earlier attempt of request 'a', counted in its attempts (for example)": 3, "no model": 2})
+    3
+    """
+    return sum(n for reason, n in told.items() if reason.removesuffix(FOR_EXAMPLE).endswith(COUNTED))
 
 
 def unquoted(reason: str) -> str:

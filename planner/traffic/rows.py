@@ -24,7 +24,7 @@ from planner.traffic.handle import Traffic
 __all__ = ["Coded", "Rows", "coded", "evidence_of", "identities", "load_rows", "string_keys"]
 
 _COLUMNS = ("request_id", "timestamp", "app", "user", "session_id", "provider", "model", "service_tier", "status", "text_state", "purpose",
-            "cache_hit", "attempts", "max_tokens", "latency_ms", "ttft_ms", "weight", *TOKEN_BUCKETS)  # fmt: skip
+            "cache_hit", "attempts", "max_tokens", "latency_ms", "ttft_ms", "weight", "evidence", *TOKEN_BUCKETS)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,18 +142,21 @@ def load_rows(traffic: Traffic, positions: NDArray[np.int64] | None = None) -> R
         demand=own,
         session=same["session"],
         later=same["later"],
-        evidence=evidence_of(traffic, _float(table["weight"])),
+        evidence=evidence_of(traffic, table),
         cluster_unit=_unit(traffic),
     )
 
 
-def evidence_of(traffic: Traffic, weight: NDArray[np.float64]) -> NDArray[np.int8]:
-    """Return how sums over the rows are known, codes into ``schema.EVIDENCE`` (n,): as the folder's meta says, by default measured.
+def evidence_of(traffic: Traffic, table: pa.Table) -> NDArray[np.int8]:
+    """Return how sums over rows of ``traffic`` are known, codes into ``schema.EVIDENCE`` (n,).
 
-    A row whose ``weight`` (n,) is not 1 stands for others that nobody saw: it is ``estimated`` at best.
+    It is the weaker of what the folder's meta says of all rows, by default measured, and what the row says of itself. ``table`` has the
+    rows' ``weight`` and ``evidence``: one whose weight is not 1 stands for others that nobody saw and is ``estimated`` at best.
     """
-    logged = EVIDENCE.index(traffic.meta.get("evidence", "measured"))
-    return np.where(weight == 1, logged, max(logged, EVIDENCE.index("estimated"))).astype(np.int8)
+    own = pc.index_in(table["evidence"], pa.array(EVIDENCE)).to_numpy()
+    whole = EVIDENCE.index(traffic.meta.get("evidence", "measured"))
+    drawn = np.where(_float(table["weight"]) == 1, 0, EVIDENCE.index("estimated"))
+    return np.asarray(np.maximum(np.maximum(own, whole), drawn), np.int8)
 
 
 def string_keys(column: pa.Array | pa.ChunkedArray) -> NDArray[np.uint64]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,14 @@ from numpy.typing import NDArray
 
 from planner.errors import InputError, NeedsError
 from planner.schema import TEXT_STATES, TOKEN_BUCKETS
-from planner.stats import REFUSE, draws, effective_clusters, expanded
+from planner.stats import REFUSE, WARN, draws, effective_clusters, expanded
 from planner.traffic.handle import Traffic
 from planner.traffic.rewrite import rewritten
 from planner.traffic.rows import string_keys
 
 __all__ = [
-    "conversations", "counted", "heaviest", "limits", "needs_every_row", "refuse_part", "sampled", "standing", "too_thin", "units_of",
+    "Spread", "conversations", "counted", "heaviest", "limits", "needs_every_row", "refuse_part", "sampled", "spread_of", "standing",
+    "too_thin", "units_of",
 ]  # fmt: skip
 
 #: What a lever does that a part of the requests cannot show, by its key.
@@ -44,6 +46,47 @@ _OF_ALL: Mapping[str, str] = {
 _OF_TEXT = ("exact_cache", "semantic_cache", "prompt_cache", "micro_batch")
 #: Cells in which what conversations spent is added up: a log of more has some share one, which makes few heavy ones no more than they are.
 _CELLS = 1 << 20
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Among how few conversations the log that a sample was drawn from spent what it did.
+
+    ``share`` was drawn; ``effective``: of so many conversations, alike, what the log spent might be; ``apps``: the same of each app, and
+    ``times``: how many times what its drawn rows stand for each app spent. Both are empty where a sample was drawn before they were kept.
+    """
+
+    share: float
+    effective: float
+    apps: Mapping[str, float]
+    times: Mapping[str, float]
+
+    def thin(self, effective: float, under: str = "") -> str:
+        """Say why a total that ``effective`` conversations of the log hold has no interval, and which sample would do; else nothing.
+
+        ``under``: what they spent it under, where that is not the log itself, as `` under the plan``.
+        """
+        if self.share * effective >= REFUSE:
+            return ""
+        enough = math.ceil(100 * REFUSE / max(effective, REFUSE))
+        fix = f"draw {enough}% or more with planner read --sample" if enough < 100 else "read the whole log"
+        return (
+            f"Totals have no interval: {self._said(effective, under)}, and ten are needed, since what few heavy ones hold may be missing "
+            f"from it; {fix}."
+        )
+
+    def rough(self, effective: float, under: str = "") -> str:
+        """Say why the interval of a total that ``effective`` conversations of the log hold is to be read with care; else nothing."""
+        if not REFUSE <= self.share * effective < WARN:
+            return ""
+        return f"Read the limits of totals with care: {self._said(effective, under)}, and below fifty they hold less often than they say."
+
+    def _said(self, effective: float, under: str) -> str:
+        shown, few = (f"{n:,.0f}" if n >= REFUSE else f"{n:.1f}" for n in (effective, self.share * effective))
+        return (
+            f"by what they spent{under} the log has {shown} effective conversations, of which {few} are to be expected in a sample of "
+            f"{100 * self.share:.4g}%"
+        )
 
 
 def sampled(traffic: Traffic, share: float, out: str | Path | None = None, *, seed: int = 0, text_only: bool = False) -> Traffic:
@@ -67,9 +110,10 @@ def sampled(traffic: Traffic, share: float, out: str | Path | None = None, *, se
     keep = _kept(traffic, share, seed, len(before))
     if not keep.any():
         raise InputError(f"{share:.2%} of {len(traffic):,} requests, which is none", "at least one conversation", "take a larger share")
-    about = {"share": share, "seed": seed, "rows_before": len(traffic), "rows_drawn": int(keep.sum()), "text_only": text_only}
+    about: dict[str, Any] = {"share": share, "seed": seed, "rows_before": len(traffic), "rows_drawn": int(keep.sum())}
+    about["text_only"] = text_only
     if not text_only:
-        about["effective"] = _effective(traffic)
+        about["effective"], about["apps"] = _effective(traffic, keep, share)
     kind = "text" if text_only else "rows"
     folder = Path(out) if out is not None else Path(".planner") / "traffic" / f"sample-{traffic.hash[:8]}-{share:g}-{seed}-{kind}"
 
@@ -111,17 +155,18 @@ def too_thin(traffic: Traffic) -> str:
     Where they hold so much that fewer than ten effective ones, by what they spent, are to be expected in it, its interval would miss the
     log's total far more often than it says. Nothing is said of a sample of which that is not known.
     """
+    spread = spread_of(traffic)
+    return "" if spread is None else spread.thin(spread.effective)
+
+
+def spread_of(traffic: Traffic) -> Spread | None:
+    """Return what is known of the log that a sample was drawn from; of several draws the one that leaves fewest to be expected."""
     drawn = [s for s in traffic.meta.get("samples", []) if not s["text_only"] and s["share"] < 1 and "effective" in s]
-    share, whole = min(((s["share"], s["effective"]) for s in drawn), key=math.prod, default=(1.0, math.inf))
-    if share * whole >= REFUSE:
-        return ""
-    enough = math.ceil(100 * REFUSE / max(whole, REFUSE))
-    fix = f"draw {enough}% or more with planner read --sample" if enough < 100 else "read the whole log"
-    shown, few = (f"{n:,.0f}" if n >= REFUSE else f"{n:.1f}" for n in (whole, share * whole))
-    return (
-        f"Totals have no interval: by what they spent the log has {shown} effective conversations, of which {few} are to be expected in a "
-        f"sample of {100 * share:.4g}%, and ten are needed, since what few heavy ones hold may be missing from it; {fix}."
-    )
+    if not drawn:
+        return None
+    least = min(drawn, key=lambda s: s["share"] * s["effective"])
+    effective, times = ({app: own[name] for app, own in least.get("apps", {}).items()} for name in ("effective", "times"))
+    return Spread(least["share"], least["effective"], effective, times)
 
 
 def limits(
@@ -176,16 +221,36 @@ def _kept(traffic: Traffic, share: float, seed: int, level: int) -> NDArray[np.b
     return np.concatenate(parts)
 
 
-def _effective(traffic: Traffic) -> float:
-    """Return the effective number of what is drawn whole, by what it spent: as the log says, where it says nothing by tokens."""
-    spent, tokens = np.zeros(_CELLS), np.zeros(_CELLS)
-    for batch in traffic.batches(("session_id", "user", "request_id", "weight", "source_cost_usd", *TOKEN_BUCKETS)):
-        cell = (conversations(batch) % _CELLS).astype(np.int64)
+def _effective(traffic: Traffic, keep: NDArray[np.bool_], share: float) -> tuple[float, dict[str, dict[str, float]]]:
+    """Return the effective number of what is drawn whole, by what it spent: as the log says, where it says nothing by tokens.
+
+    Of all of the log, and of each app, with how many times what its rows to ``keep`` stand for the app spent.
+    """
+    parts: list[pa.Table] = []
+    done = 0
+    for batch in traffic.batches(("session_id", "user", "request_id", "app", "weight", "source_cost_usd", *TOKEN_BUCKETS)):
         weight, usd = (batch[name].to_numpy(zero_copy_only=False).astype(float) for name in ("weight", "source_cost_usd"))
-        spent += np.bincount(cell, weight * np.nan_to_num(usd), _CELLS)
         used = sum(batch[name].to_numpy(zero_copy_only=False) for name in TOKEN_BUCKETS)
-        tokens += np.bincount(cell, weight * used, _CELLS)
-    return effective_clusters(spent if spent.any() else tokens)
+        spent = {"usd": weight * np.nan_to_num(usd), "tokens": weight * used}
+        kept = keep[done : done + len(batch)] / share
+        drawn = {f"{name}_drawn": values * kept for name, values in spent.items()}
+        cell = (conversations(batch) % _CELLS).astype(np.int64)
+        parts.append(_added_up(pa.table({"app": pc.fill_null(batch["app"], ""), "cell": cell, **spent, **drawn})))
+        done += len(batch)
+        if sum(map(len, parts)) > 4 * _CELLS:
+            parts = [_added_up(pa.concat_tables(parts))]
+    found = _added_up(pa.concat_tables(parts)).to_pandas()
+    name = "usd" if found["usd"].any() else "tokens"
+    sums = found.groupby("app")[[name, f"{name}_drawn"]].sum()
+    times = (sums[name] / sums[f"{name}_drawn"]).replace([np.inf, np.nan], 1.0)
+    apps = {str(app): {"effective": effective_clusters(own), "times": float(times[app])} for app, own in found.groupby("app")[name]}
+    return effective_clusters(np.bincount(found["cell"], found[name])), apps
+
+
+def _added_up(rows: pa.Table) -> pa.Table:
+    """Add up what was spent, and what was drawn of it, by app and cell."""
+    amounts = rows.column_names[2:]
+    return rows.group_by(["app", "cell"]).aggregate([(name, "sum") for name in amounts]).rename_columns(rows.column_names)
 
 
 def _weighted(rows: pa.Table, share: float) -> pa.Table:

@@ -6,32 +6,35 @@ are read.
 
 from __future__ import annotations
 
-import csv
 import errno
-import io
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import pyarrow.parquet as pq
 
 from planner.errors import InputError
+from planner.traffic.csv_rows import header_of
 from planner.traffic.forget import broken_off
 from planner.traffic.reader import all_readers
 from planner.traffic.records import beginning, records
 from planner.traffic.streams import DAMAGED
+from planner.traffic.suggest import suggested
 
 __all__ = ["interrupted", "other_folder", "read_before", "refused", "system_error", "unknown"]
 
 _COLUMNS, _NAME_CHARS = 8, 24
+#: Columns of ours without which no row is read, or none has a price.
+_WANTED = ("request_id", "timestamp", "model", "input_tokens", "output_tokens")
 _HEAD_BYTES, _FOREIGN_SHARE = 4_096, 0.3
-#: What else of ours a folder may be: the file that marks it → what it is, and which verb takes it.
+#: What else of ours a folder may be: the file that marks it → what it is, and which command takes it.
 _FOLDERS = {
-    "labels.json": ("a folder of labels", "planner train"),
-    "work.json": ("work for labels", "planner labels run"),
-    "answers.json": ("a folder of ungraded answers", "planner labels grade"),
-    "manifest.json": ("an exported router", "planner decide"),
+    "labels.json": ("a folder of labels", "planner train {} --out router"),
+    "work.json": ("work for labels", "planner labels run {} --base-url URL"),
+    "answers.json": ("a folder of ungraded answers", "planner labels grade {} --help"),
+    "manifest.json": ("an exported router", "planner decide --bundle {} < requests.jsonl"),
 }
 _FIXES = {
     errno.EACCES: "allow this user to read and write it, or choose another folder with --out",
@@ -53,9 +56,9 @@ def other_folder(path: Path) -> InputError | None:
     if broken_off(path, below=False):
         fix = "run the command that wrote it again: it goes on from what was kept there, or begins anew; planner forget removes it"
         return InputError(f"{path}, in which a reading was broken off", "a folder that planner read has finished", fix)
-    for name, (what, verb) in _FOLDERS.items():
+    for name, (what, command) in _FOLDERS.items():
         if (path / name).is_file():
-            return InputError(f"{path}, which is {what}", "a log of requests", f"use it with: {verb} {path}")
+            return InputError(f"{path}, which is {what}", "a log of requests", f"use it with: {command.format(quote(str(path)))}")
     return None
 
 
@@ -105,9 +108,17 @@ def unknown(file: Path, sample: Sequence[Mapping[str, Any]], fits: Sequence[str]
         return InputError(f"{file}, which is not text", "JSON, CSV or Parquet, plain, .gz or .zst", "export the log in one of these")
     if not sample:
         return _without_records(file, head)
-    known = ", ".join(all_readers())
-    fix = "for any other table say which column is what: mapping={'request_id': COLUMN, 'timestamp': COLUMN, ...}"
-    return InputError(f"{file}: {_columns(list(sample[0]))}", f"one of the formats {known}", fix)
+    fix = f"for any other table: {_mapping(sample)}"
+    return InputError(f"{file}: {_columns(list(sample[0]))}", f"one of the formats {', '.join(all_readers())}", fix)
+
+
+def _mapping(sample: Sequence[Mapping[str, Any]]) -> str:
+    """Return the argument that reads a table: columns that are likely ours under another name, and what else is wanted."""
+    likely = {ours: theirs for ours, theirs in suggested(sample).items() if ours not in sample[0]}
+    lacking = [name for name in _WANTED if name not in sample[0] and name not in likely]
+    columns = [f"{ours!r}: {theirs!r}" for ours, theirs in likely.items()] + [f"{name!r}: COLUMN" for name in lacking]
+    given = f"mapping={{{', '.join(columns or [f'{name!r}: COLUMN' for name in _WANTED])}}}"
+    return f"{given} (columns by their names; check that they are what they seem)" if likely else given
 
 
 def _without_records(file: Path, head: bytes) -> InputError:
@@ -127,7 +138,7 @@ def _header(file: Path, head: bytes) -> list[str]:
     """Return the column names of a CSV or Parquet file, and nothing for any other."""
     if head.startswith(b"PAR1"):
         return list(pq.ParquetFile(file).schema_arrow.names)
-    return [] if head[:1] in (b"[", b"{") else next(csv.reader(io.StringIO(head.decode("utf-8", "replace"))), [])
+    return [] if head[:1] in (b"[", b"{") else header_of(head.decode("utf-8", "replace"))
 
 
 def _is_text(head: bytes) -> bool:
@@ -141,5 +152,5 @@ def _is_text(head: bytes) -> bool:
 
 
 def _columns(names: Sequence[str]) -> str:
-    shown = ", ".join(str(n)[:_NAME_CHARS] for n in names[:_COLUMNS])
+    shown = ", ".join(n if len(n) <= _NAME_CHARS else f"{n[: _NAME_CHARS - 1]}…" for n in map(str, names[:_COLUMNS]))
     return f"columns {shown}{f' and {len(names) - _COLUMNS} more' if len(names) > _COLUMNS else ''}"

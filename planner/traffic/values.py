@@ -13,11 +13,11 @@ from typing import Any
 
 import orjson
 
-__all__ = ["Rejected", "as_object", "count", "dig", "flag", "micros", "milliseconds", "number", "text", "unjson", "word"]
+__all__ = ["Rejected", "as_object", "count", "dig", "flag", "micros", "milliseconds", "number", "shown", "text", "unjson", "word"]
 
 #: Epoch numbers are read as seconds, milliseconds, microseconds or nanoseconds by their size; each covers 1973 to 5138.
 _EPOCH_UNITS = ((1e11, 1_000_000.0), (1e14, 1_000.0), (1e17, 1.0), (1e20, 0.001))
-_NAME_CHARS = 40
+_NAME_CHARS, _SHOWN_CHARS = 40, 60
 #: So many digits are the same number as a float.
 _EXACT_DIGITS = 15
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -49,7 +49,7 @@ def word(value: Any) -> str:
     ('SPAN', "'a b'", '[1]')
     """
     name = isinstance(value, str) and value.isidentifier() and len(value) <= _NAME_CHARS
-    return value if name else _show(value)
+    return value if name else shown(value)
 
 
 def as_json(value: Any) -> str:
@@ -79,7 +79,7 @@ def number(value: Any, name: str) -> float | None:
     except (TypeError, ValueError, OverflowError):
         found = math.nan
     if not math.isfinite(found):
-        raise Rejected(f"{name} is {_show(value)}, not a number")
+        raise Rejected(f"{name} is {shown(value)}, not a number")
     return found
 
 
@@ -100,10 +100,10 @@ def count(value: Any, name: str) -> int | None:
         if found is None:
             return None
         if found != math.floor(found):
-            raise Rejected(f"{name} is {_show(value)}, not a whole number")
+            raise Rejected(f"{name} is {shown(value)}, not a whole number")
         value = int(found)
     if value < 0:
-        raise Rejected(f"{name} is {_show(value)}, below zero")
+        raise Rejected(f"{name} is {shown(value)}, below zero")
     return int(value)
 
 
@@ -118,7 +118,7 @@ def flag(value: Any, name: str) -> bool | None:
     word = str(value).strip().lower()
     if word in _TRUE or word in _FALSE:
         return word in _TRUE
-    raise Rejected(f"{name} is {_show(value)}, neither true nor false")
+    raise Rejected(f"{name} is {shown(value)}, neither true nor false")
 
 
 def micros(value: Any, name: str) -> int | None:
@@ -141,12 +141,12 @@ def micros(value: Any, name: str) -> int | None:
     try:
         found = number(value, name)
     except Rejected:
-        raise Rejected(f"{name} is {_show(value)}, not a time") from None
+        raise Rejected(f"{name} is {shown(value)}, not a time") from None
     if found is None:
         return None
     scale = next((s for limit, s in _EPOCH_UNITS if abs(found) < limit), None)
     if scale is None:
-        raise Rejected(f"{name} is {_show(value)}, not a time")
+        raise Rejected(f"{name} is {shown(value)}, not a time")
     return round(found * scale)
 
 
@@ -208,6 +208,13 @@ def _since_epoch(moment: datetime) -> int:
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
-def _show(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 60 else shown[:57] + "…"
+def shown(value: Any, most: int = _SHOWN_CHARS) -> str:
+    """Return a value as Python shows it, cut where it is long; its quotes are closed, so that what follows is no part of it.
+
+    >>> shown("a b"), shown("it is " * 20)
+    ("'a b'", "'it is it is it is it is it is it is it is it is it is it …'")
+    """
+    told = repr(value)
+    if len(told) <= most:
+        return told
+    return f"{told[: most - 2]}…{told[-1]}" if isinstance(value, str | bytes) else shown(told, most)

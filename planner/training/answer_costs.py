@@ -51,7 +51,8 @@ def answer_costs(
         raise NeedsError(
             f"no cost of an answer for {', '.join(unpriced)}",
             "a price book, costs in the labels, or stated costs",
-            f"pass book=PriceBook.load(), or cost={{{models[0]!r}: 1, {models[1]!r}: 20, ...}} (--cost): only the ratio matters then",
+            f"pass book=PriceBook.load(), or cost={{{models[0]!r}: 1, {models[1]!r}: 20, ...}} (--cost {models[0]}=1,{models[1]}=20,...): "
+            "only the ratio matters then",
         )
     costs = _quoted(labels, models, book, at, expected_output)
     return costs.usd(input_tokens), costs
@@ -110,6 +111,6 @@ def _output_tokens(labels: Labels, models: tuple[str, ...], expected: Mapping[st
             raise NeedsError(
                 f"no answer lengths for {model!r}",
                 "output tokens or answers in the labels",
-                f"pass expected_output={{{model!r}: tokens}}",
+                f"pass expected_output={{{model!r}: TOKENS}} (--expected-output {model}=TOKENS)",
             )
     return np.array(found)

@@ -7,7 +7,7 @@ an owner states it. Out: an Estimate for each app and in all, and a sentence. Kn
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -19,19 +19,34 @@ from planner.errors import InputError
 from planner.stats.estimate import Estimate
 from planner.stats.resample import BUCKETS, Interval, buckets, jackknife
 from planner.traffic import Apps, Traffic
+from planner.traffic.sampling import limits, units_of
 from planner.training.methods import judged_rows
 from planner.units import DAYS_PER_MONTH
 
 if TYPE_CHECKING:
     from planner.training.result import Training
 
-__all__ = ["Harm", "harm", "priced", "requests_per_month"]
+__all__ = ["Harm", "Volume", "harm", "priced", "requests_per_month"]
 
 F64 = NDArray[np.float64]
 #: Apps whose stated cost of a wrong answer is named in the sentence.
 _NAMED = 3
 #: Decimals of the columns in a notebook; a stated price keeps its own.
 _PLACES = {"requests_per_month": 1, "wrong": 1, "low": 1, "high": 1, "wrong_usd": 2, "saved_usd": 2}
+
+
+class Volume(dict[str, float]):
+    """Requests a month by app, as a sample says: its rows' ``app``, ``weight`` and ``unit`` (n,), and the ``factor`` to a month."""
+
+    def __init__(self, counts: Mapping[str, float], app: NDArray[np.object_], weight: F64, unit: NDArray[np.int64], factor: float) -> None:
+        super().__init__(counts)
+        self._app, self._weight, self._unit, self._factor = app, weight, unit, factor
+
+    def between(self, apps: Collection[str]) -> str:
+        """Write the 95 % limits of what ``apps`` together ask a month, or that there are none."""
+        own = np.isin(self._app, [*apps])
+        low, high = limits(self._weight[own] * self._factor, self._weight[own], self._unit[own])
+        return " (estimated from a sample, no interval)" if low is None else f" [{low:,.0f}, {high:,.0f}] (estimated from a sample)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +58,8 @@ class Harm:
     total: over all apps; an answer of quality 0.5 counts as half a wrong one.
     table: one row an app: ``requests_per_month, wrong, low, high``, the largest first; where an owner states what a wrong answer costs,
         also ``usd_per_wrong_answer, wrong_usd, saved_usd`` [USD a month], NaN where not known.
-    requests_per_month: of all apps together. ``unlabelled``: apps without labels, taken to stay as they are: not in the total.
+    requests_per_month: of all apps together; ``between``: how sure that is, in words, empty of a log that is whole.
+    unlabelled: apps without labels, taken to stay as they are: not in the total.
     usd: what the wrong answers cost in the apps whose owners state it [USD a month], assumed; None where nobody does.
     saved_usd, net_usd: what the same apps save, and what of it is left [USD a month]; None where costs are only a ranking.
     """
@@ -55,6 +71,7 @@ class Harm:
     usd: Estimate | None = None
     saved_usd: Estimate | None = None
     net_usd: Estimate | None = None
+    between: str = ""
 
     @property
     def text(self) -> str:
@@ -67,7 +84,8 @@ class Harm:
         where = f", mostly in {most.name} ({sign * most['wrong']:,.0f})" if len(self.table) > 1 else ""
         left = f" No labels, taken to stay as they are: {', '.join(self.unlabelled)}." if self.unlabelled else ""
         return (
-            f"About {sign * self.total.value:,.0f}{span} {more} wrong answers a month, of {self.requests_per_month:,.0f} requests{where} "
+            f"About {sign * self.total.value:,.0f}{span} {more} wrong answers a month, of {self.requests_per_month:,.0f}{self.between} "
+            f"requests{where} "
             f"({self.total.evidence}: labelled loss times requests a month).{left}{self._money()}"
         )
 
@@ -131,7 +149,7 @@ def harm(
     ----------
     loss: (n,) quality of the reference's answer less the router's, on rows that did not choose the router.
     apps, weight, unit: (n,).
-    per_month: {app: requests per month}; rows of other apps are not counted.
+    per_month: {app: requests per month}; rows of other apps are not counted. Taken as it is, also of a sample (``Volume``).
     usd_per_wrong_answer: {app: USD} where an owner states it: what is lost by it is set beside ``saved_usd`` of the same apps.
     saved_usd: (n,) [USD] cost of the reference's answer less that of the router's; None where costs are only a ranking.
 
@@ -172,7 +190,8 @@ def harm(
         money["net_usd"] = _estimate(found, -1, "assumed", len(loss), "saving less what wrong answers cost by their owners")
     total = _estimate(found, -4, "estimated", len(loss), "labelled loss times requests a month")
     left = tuple(a for a in per_month if a not in names)
-    return Harm(total, table.sort_values("wrong", ascending=False), float(volume.sum()), left, **money)
+    sure = per_month.between(names) if isinstance(per_month, Volume) else ""
+    return Harm(total, table.sort_values("wrong", ascending=False), float(volume.sum()), left, **money, between=sure)
 
 
 def _monthly(sums: F64, volume: F64, price: F64) -> F64:
@@ -202,13 +221,19 @@ def priced(found: Training, apps: Apps) -> Training:
     saved = None if np.isnan(found.notes["usd_per_label"]) else home - own
     volume = {**old.table["requests_per_month"], **dict.fromkeys(old.unlabelled, 0.0)}
     named = np.array(part.app)[whole]
-    return replace(found, harm=harm(loss, named, rows.weight, rows.unit, volume, usd_per_wrong_answer=stated, saved_usd=saved))
+    told = harm(loss, named, rows.weight, rows.unit, volume, usd_per_wrong_answer=stated, saved_usd=saved)
+    return replace(found, harm=replace(told, between=old.between))
 
 
 def requests_per_month(traffic: Traffic) -> dict[str, float]:
-    """Return {app: users' requests a month} at the rate of the whole log; a log of less than a day counts as one."""
+    """Return {app: users' requests a month} at the rate of the whole log, of a sample a ``Volume``; less than a day counts as one."""
     frame = traffic.frame("timestamp", "app", "purpose", "weight")
-    frame = frame[frame["purpose"] == "user"]
+    own = (frame["purpose"] == "user").to_numpy()
+    frame = frame[own]
     days = max((frame["timestamp"].max() - frame["timestamp"].min()) / pd.Timedelta(days=1), 1.0)
-    counts = frame.groupby("app", sort=True)["weight"].sum() * (DAYS_PER_MONTH / days)
-    return {str(app): float(n) for app, n in counts.items()}
+    month = DAYS_PER_MONTH / days
+    counts = {str(app): float(n) for app, n in (frame.groupby("app", sort=True)["weight"].sum() * month).items()}
+    weight = frame["weight"].to_numpy(float)
+    if (weight == 1).all():
+        return counts
+    return Volume(counts, frame["app"].to_numpy(object), weight, units_of(traffic)[own], month)

@@ -116,7 +116,9 @@ def rectified(human: F64, judge: F64, known: NDArray[np.bool_]) -> tuple[F64, fl
     m = int(known.sum())
     rest = judge[~known]
     if m == 0:
-        raise InputError("no unit that people graded whole", "some, drawn at random", "pass human=None to certify by the judge alone")
+        raise InputError(
+            "no unit that people graded whole", "some, drawn at random", "leave human= (--human) out to certify by the judge alone"
+        )
     if len(rest) < m:
         return human[known], 1.0
     batch = np.arange(len(rest)) * m // len(rest)

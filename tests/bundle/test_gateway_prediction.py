@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from support.exported import Office, office
 from support.small import MODELS, prompt, traffic_of
 
+from planner.bundle.gateway_readme import expected
 from planner.bundle.prediction import busiest, predict
 from planner.bundle.preflight import peaks_of
 from planner.bundle.profile import profile
@@ -23,6 +24,7 @@ from planner.prices import PriceBook
 from planner.router.structure import STRUCTURE
 from planner.simulation import World, run
 from planner.stats import draws
+from planner.traffic.sampling import sampled
 
 PIECES = ("features", "scores")
 
@@ -114,6 +116,26 @@ def test_peaks_move_with_the_requests(made: Office, found: dict[str, Any]) -> No
     assert alone[MODELS[0]]["rpm"] == {"log": dear["rpm"]["log"], "plan": 1}
     assert dear["rpm"]["plan"] == 3, "one request, and the plan's two retries"
     assert alone[MODELS[2]]["input_tpm"]["log"] == 0 < alone[MODELS[2]]["input_tpm"]["plan"]
+
+
+def test_a_sample_has_no_peaks_and_a_thin_one_no_limits(made: Office, plan: Plan, tmp_path: Path) -> None:
+    """No busiest minute is made up of what a sample's rows stand for, nor given for one; where it is too thin, no saving has limits."""
+    router, book = made.training.router, PriceBook.load()
+    for share, told in ((0.5, True), (0.008, False)):
+        part = sampled(made.traffic, share, tmp_path / str(share))
+        said = predict(World(part, fit_outcomes(part, made.labels, made.training), book, book.date), plan, router)
+        assert said["peaks"] == {}
+        costs = {who: one for who, one in said["usd_per_month_limits"].items() if one is not None}
+        assert {*costs} == ({"log", "plan"} if told else set())
+        assert all(low < said["usd_per_month"][who] < high for who, (low, high) in costs.items())
+        shown = f"[{costs['plan'][0]:,.2f}, {costs['plan'][1]:,.2f}]" if told else "(no interval)"
+        assert expected(said).startswith(f"{said['usd_per_month']['plan']:,.2f} {shown} USD a month instead of ")
+        assert ", estimated from a sample of the log." in expected(said)
+        for one in (said, said["routing"]):
+            for name in ("saving_usd_per_month", "saving_share"):
+                assert (one[name]["low"] is not None) == told
+    with pytest.raises(NeedsError, match="a sample whose rows stand for up to 125 requests; expected every request, since the busiest"):
+        peaks_of(part, router, book)
 
 
 def test_a_profile_counts_every_request_once(made: Office, found: dict[str, Any]) -> None:

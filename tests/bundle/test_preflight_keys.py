@@ -18,7 +18,7 @@ from support.steered import BIG, MINI, NANO, router
 from support.upstream import serving
 
 from planner.bundle.preflight_calls import Tried
-from planner.bundle.preflight_checks import Check, reached
+from planner.bundle.preflight_checks import Check, Peaks, quotas, reached
 from planner.bundle.preflight_keys import key_limits
 from planner.bundle.preflight_proxy import Answered, Proxy, proxy_at
 from planner.bundle.preflight_running import differences
@@ -56,11 +56,11 @@ def url() -> Iterator[str]:
         yield found
 
 
-def limits(url: str, name: str, apps: tuple[str, ...] = ("chat",), **seen: Any) -> list[Check]:
+def limits(url: str, name: str, apps: tuple[str, ...] = ("chat",), peaks: Peaks = PEAKS, **seen: Any) -> list[Check]:
     """Return the checks of a key's limits; ``seen`` is what else the proxy says."""
     proxy = proxy_at(url, name)
     vars(proxy).update({"deployments": [], **seen})
-    return list(key_limits(proxy, router(), apps, PEAKS, "of the log"))
+    return list(key_limits(proxy, router(), apps, peaks, "of the log"))
 
 
 @pytest.mark.parametrize(
@@ -103,6 +103,13 @@ def test_limits_of_a_whole_key_are_set_against_the_need(url: str) -> None:
     assert "rpm_limit 1 of the key; busiest minute of gpt-5 of the log: 2" in small[0].found
     assert "tpm_limit 20 of the key; busiest minute of gpt-5 of the log: 35" in small[1].found
     assert [c.fix for c in team] == ["raise rpm_limit above 2, unless other keys carry a part of it"]
+
+
+def test_a_busiest_minute_that_no_whole_log_tells_is_open(url: str) -> None:
+    """Without peaks, as of an export from a sample, quotas and limits of the whole key are open and say so, instead of being kept."""
+    checks = [*limits(url, "sk-small", peaks={}), *quotas({}, {BIG: {"rpm": 1.0}}, [BIG], "of the log")]
+    assert [(c.check, c.subject, c.go) for c in checks] == [*[("limit", "the key", None)] * 2, ("quota", BIG, None)]
+    assert all(c.found.endswith("no whole log says how busy it will be") and c.fix == "give one with --log" for c in checks)
 
 
 def test_a_key_without_limits_says_nothing_and_one_that_may_not_look_says_so(url: str) -> None:

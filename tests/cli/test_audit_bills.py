@@ -127,7 +127,7 @@ def test_the_picture_is_written(desk: Any, planner: Callable[..., Any], bills: B
         (["--contract", "absent.yaml"], "a readable contracts file"),
         (["--invoice", "RIGHT", "--invoice-cost", "amortised"], "one of effective, billed"),
         (["--invoice", "RIGHT", "--invoice-map", "day=date"], "column 'day' of ours"),
-        (["--invoice", "RIGHT", "--invoice-map", "date=date"], "in the shell --invoice-map date=Day"),
+        (["--invoice", "RIGHT", "--invoice-map", "date=date"], "For example --invoice-map date=Day"),
     ],
 )
 def test_what_cannot_be_is_said(options: list[str], words: str, desk: Any, planner: Callable[..., Any], bills: Bills) -> None:

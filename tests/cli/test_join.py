@@ -38,10 +38,10 @@ def logs(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_join_says_who_is_who(logs: tuple[Path, Path], tmp_path: Path) -> None:
-    """The verb writes the joined log and says the counts, in words and as JSON."""
+    """The verb writes the joined log and says the counts and the paths it was given, in words and as JSON."""
     ran = _run(*logs, "--out", tmp_path / "both", "--quiet")
     assert ran.exit_code == 0, ran.output
-    assert "10 rows of gateway and tracer = 6 requests + 4 partners + 0 set aside." in ran.stdout
+    assert f"10 rows of {logs[0]} and {logs[1]} = 6 requests + 4 partners + 0 set aside." in " ".join(ran.stdout.split())
     assert "2  matched by id" in ran.stdout
     assert f"Next: planner audit {tmp_path / 'both'}" in ran.stdout
     assert max(map(len, ran.stdout.replace(str(tmp_path), "").splitlines())) <= 100

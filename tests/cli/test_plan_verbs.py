@@ -10,6 +10,7 @@ import pytest
 
 from planner.policies import Plan
 
+TRACE = '{{"timestamp": {0}, "input_length": 600, "output_length": 3, "hash_ids": [1, 2]}}\n'
 PLAN = """
 format: planner.plan
 version: 1
@@ -128,3 +129,16 @@ def test_bad_input_is_one_sentence(arguments: str, said: str, desk: Any, plan: P
     ran = planner(*[word.format(**named) for word in arguments.split()])
     assert (ran.code, ran.out) == (2, "")
     assert said in " ".join(ran.err.split())
+
+
+def test_a_log_without_any_price_says_so_first(planner: Callable[..., Any], tmp_path: Path) -> None:
+    """Where no request has a price, plan says that, why, and what to give, before all else, and no change is called worth nothing."""
+    (tmp_path / "trace.jsonl").write_text("".join(TRACE.format(i * 1000) for i in range(40)), "utf-8")
+    ran = planner("plan", "trace.jsonl", cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    first, why, *_ = (" ".join(part.split()) for part in ran.out.split("\n\n"))
+    assert "Nothing in this log has a price" in first
+    assert why.startswith("40 of 40 requests have no price and are in no figure: Got model 'unknown'")
+    assert "read it again with --map model==NAME" in why
+    assert "-0.00" not in ran.out
+    assert "saves anything" not in ran.out

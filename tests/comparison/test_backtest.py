@@ -13,9 +13,10 @@ from comparison.back_logs import columns, log_of
 from planner.comparison.backtest import GIVEN, Backtest, backtest
 from planner.comparison.backtest_levers import judge
 from planner.comparison.backtest_periods import cut_at
-from planner.errors import InputError
+from planner.errors import InputError, NeedsError
 from planner.policies import ExactCache, Hedge, Plan, PromptCache, Retry
 from planner.traffic import Traffic
+from planner.traffic.sampling import sampled
 
 
 def run(folder: Path, frame: pd.DataFrame, **options: object) -> Backtest:
@@ -217,3 +218,14 @@ def test_two_predictions_of_cached_tokens_have_two_names() -> None:
     (told,) = parts[(parts["part"] == "prompt cache") & (parts["app"] == "ops")]["reason"]
     assert "by the simulated cache alone" in told
     assert "predicted 1,312,044 [1,200,000, 1,400,000], was 1,992,704" in told
+
+
+def test_a_sample_is_not_back_tested(tmp_path: Path) -> None:
+    """A cache misses in a sample what it hit in the log: rows are refused, and a share of the texts where a cache was configured."""
+    log = log_of(tmp_path / "log", columns(2_000, questions=60))
+    with pytest.raises(NeedsError, match="a sample whose rows stand for up to 2 requests; expected every request"):
+        backtest(sampled(log, 0.5, tmp_path / "rows"))
+    with pytest.raises(NeedsError, match="exact_cache needs the text of every request"):
+        backtest(sampled(log, 0.5, tmp_path / "texts", text_only=True), runs=1)
+    plain = log_of(tmp_path / "plain", columns(2_000).assign(messages="[]", text_state="full"))
+    assert "exact cache" in str(backtest(sampled(plain, 0.5, tmp_path / "plain_texts", text_only=True), runs=1).untested)

@@ -121,3 +121,25 @@ def test_counts_say_what_they_stand_for(whole: Traffic, book: PriceBook, tmp_pat
     ):
         assert said.format(f"{2 * count:,} ({count:,} drawn)") in text
     assert found(whole, book).text.startswith(f"{N:,} requests in ")
+
+
+def test_the_most_that_routing_could_save_has_its_interval(whole: Traffic, book: PriceBook, tmp_path: Path) -> None:
+    """In words as in the table; a sample that is too thin for one says that the bound is estimated from a sample."""
+    for share, told in ((1.0, True), (0.5, True), (0.03, False)):
+        part = recommend(sampled(whole, share, tmp_path / str(share)), book=book, at=DATE)
+        row = part.ceiling.iloc[0]
+        limits = f"[${row['low']:,.2f}, ${row['high']:,.2f}]" if told else "(estimated from a sample, no interval)"
+        assert f"Routing chat: at most ${row['at_most_usd_per_month']:,.2f} {limits} a month" in part.text
+
+
+def test_a_change_in_an_app_of_many_has_limits_beside_one_of_few(whole: Traffic, book: PriceBook, tmp_path: Path) -> None:
+    """What is saved on an app whose users are alike has limits though few users of another one hold the spend; that one's has none."""
+    frame = whole.frame("timestamp", "user", "provider", "model", "messages", "text_state", "status", "input_tokens", "output_tokens")
+    heavy = frame["user"].isin(["u1", "u2", "u3"])
+    apps = np.where(heavy, "heavy", "chat")
+    log = traffic_of(tmp_path / "log", frame.assign(app=apps, input_tokens=np.where(heavy, 400_000, 4_000)).to_dict("series"))
+    part = recommend(sampled(log, 0.3, tmp_path / "s"), book=book, at=DATE)
+    assert part.spend.low is None
+    told = part.ceiling.set_index("app")
+    assert np.isfinite(told.loc["chat", "low"])
+    assert "heavy" not in told.index or np.isnan(told.loc["heavy", "low"])

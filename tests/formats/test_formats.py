@@ -43,6 +43,14 @@ def test_traffic_of_version_1() -> None:
     assert len(traffic.frame()) == len(traffic) == 3
 
 
+def test_rows_of_a_log_of_version_1_have_no_evidence_of_their_own() -> None:
+    """Version 1 logs lack the rows' evidence: however it is loaded, it is the default, in all rows; version 2 keeps what rows say."""
+    old, at = Traffic.open(V1 / "traffic"), np.array([0, 2])
+    pieces = (old.arrow("evidence"), old.take(at, "weight", "evidence"), *old.batches(("evidence",)))
+    assert [piece["evidence"].to_pylist() for piece in pieces] == [["measured"] * n for n in (3, 2, 3)]
+    assert load_rows(Traffic.open(V1.parent / "v2" / "traffic")).evidence.tolist() == [0, 2, 0]
+
+
 def test_labels_of_version_1() -> None:
     """Version 1 labels come back as the same quality matrix."""
     assert Labels.open(V1 / "labels").quality().tolist() == [[1.0, 1.0], [1.0, 0.0]]
@@ -94,10 +102,11 @@ def test_newer_is_refused(name: str, file: str, load: Callable[[Path], Any], tmp
     shutil.copytree(V1, tmp_path / "v")
     path = tmp_path / "v" / file
     text = path.read_text()
-    newer = text.replace("version: 1", "version: 2").replace('"version": 1', '"version": 2')
+    ahead = formats.VERSIONS[name] + 1
+    newer = text.replace("version: 1", f"version: {ahead}").replace('"version": 1', f'"version": {ahead}')
     assert newer != text
     path.write_text(newer)
-    with pytest.raises(InputError, match=rf"{name} version 2.*upgrade this one"):
+    with pytest.raises(InputError, match=rf"{name} version {ahead}.*upgrade this one"):
         load(path)
 
 

@@ -241,7 +241,7 @@ def test_a_folder_taken_for_another_is_named(tmp_path: Path, book: PriceBook) ->
 def test_no_results_are_one_sentence(tmp_path: Path, book: PriceBook) -> None:
     """Without a journal and files, and with files that are not there, the next step is named."""
     work = work_of(tmp_path, ["a"], book)
-    with pytest.raises(InputError, match=r"Run: planner labels run WORK, or name the files"):
+    with pytest.raises(InputError, match=r"Run: planner labels run WORK --base-url URL, or name the files"):
         ingest_labels(work, book=book)
     with pytest.raises(InputError, match="no file there"):
         ingest_labels(work, [tmp_path / "absent.jsonl"], book=book)

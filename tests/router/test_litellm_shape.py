@@ -38,10 +38,10 @@ _WIDE = {"items": {"anyOf": [{"const": i} for i in range(1_000)]}}
     ],
 )
 def test_a_check_is_short_whatever_the_schema(schema: dict[str, Any], value: Any, wanted: bool | None) -> None:
-    """Backtracking patterns, doubling references, wide choices, repeated items and sizes: an answer within 3 s, or none."""
-    start = time.monotonic()
+    """Backtracking patterns, doubling references, wide choices, repeated items and sizes: an answer within 3 s of work, or none."""
+    start = time.process_time()
     assert kept(json.dumps(schema), json.dumps(value)) is wanted
-    assert time.monotonic() - start < 3
+    assert time.process_time() - start < 3
 
 
 _PLAIN = st.sampled_from(

@@ -144,8 +144,20 @@ def test_streaming_needs_streams(tmp_path: Path) -> None:
     assert (silent["share_rows"], silent["setting"].partition(";")[0]) == (0, "not streamed today")
     streams = [{**PAYLOAD, "id": f"s{i}", "litellm_call_id": f"s{i}", "stream": i == 0, "model_parameters": {}} for i in range(4)]
     found = coverage(_read(tmp_path, streams)).levers.set_index("lever").loc["streaming"]
-    assert found["share_rows"] == 0.25
-    assert "not streamed" not in found["setting"]
+    assert (found["share_rows"], found["setting"]) == (0.25, "")  # what is not streamed lacks nothing
+    deaf = [*streams, {**streams[0], "id": "s9", "litellm_call_id": "s9", "completionStartTime": None}]
+    assert "completionStartTime" in coverage(_read(tmp_path, deaf)).levers.set_index("lever").loc["streaming", "setting"]
+
+
+@pytest.mark.parametrize(("redacted", "cut"), [(True, False), (False, True), (True, True)])
+def test_prompts_that_left_no_hash_are_told_by_their_cause(tmp_path: Path, redacted: bool, cut: bool) -> None:
+    """Of a log read without text, requests that LiteLLM redacted ask for its logging, those that it cut for its limit."""
+    hidden = [{"role": "user", "content": "redacted-by-litellm"}]
+    others = [{"messages": hidden, "response": {}}] * redacted + [_CUT] * cut
+    payloads = [{**PAYLOAD, **change, "id": f"s{i}", "litellm_call_id": f"s{i}"} for i, change in enumerate([{}, *others])]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(p) + "\n" for p in payloads), "utf-8")
+    setting = coverage(read(tmp_path / "log.jsonl", out=tmp_path / "out")).levers.set_index("lever").loc["exact cache", "setting"]
+    assert ("turn_off_message_logging" in setting, "MAX_STRING_LENGTH" in setting) == (redacted, cut)
 
 
 def test_requests_without_token_counts_are_said(tmp_path: Path) -> None:

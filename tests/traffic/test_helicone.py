@@ -13,6 +13,8 @@ import planner
 from benchmarks.reader_mutations import SEEDS
 from planner.schema import TOKEN_BUCKETS, TRAFFIC
 from planner.traffic import Traffic, read
+from planner.traffic.rewrite import rewritten
+from planner.traffic.rows import load_rows
 
 REQUEST = {
     "request_id": "r-1",
@@ -202,8 +204,21 @@ def test_counts_without_a_body_are_measured_where_they_prove_themselves(
     """Helicone's total is prompt + completion whether or not the prompt holds cached tokens: where both can be, the money is assumed."""
     traffic = _read(tmp_path, {**_BARE, **counts})
     assert traffic.frame(*TOKEN_BUCKETS).iloc[0].tolist() == buckets
-    assert traffic.meta["evidence"] == evidence
     assert planner.audit(traffic).total.evidence == evidence
+
+
+def test_only_requests_whose_tokens_are_not_proved_are_assumed(tmp_path: Path) -> None:
+    """One ambiguous request among four makes its own dollars assumed, in a copy, too; the audit says which and why."""
+    sure = [{**REQUEST, "request_id": f"r-{i}"} for i in range(3)]
+    traffic = _read(tmp_path, {**_BARE, "request_id": "r-9", "prompt_tokens": 1200, "total_tokens": 1230}, *sure)
+    copy = rewritten(traffic, tmp_path / "copy", lambda rows, _: rows)
+    for log in (traffic, copy):
+        found = planner.audit(log)
+        assert found.evidence.tolist() == [2, 0, 0, 0]
+        assert found.total.shares["assumed"] == pytest.approx(found.cost_pusd[0] / 1e12)
+        share = f"{found.total.shares['assumed']:.6f}"
+        assert f"${share} of it rests on token counts of 1 requests that the log's own numbers do not prove." in found.text
+    assert load_rows(traffic).evidence.tolist() == [2, 0, 0, 0]
 
 
 def test_a_total_that_fits_no_reading_is_set_aside(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_a_kept_piece_is_the_piece(tmp_path: Path) -> None:
     given = Lines(5, "\n".join([*lines, "", '{"broken']).encode())
     convert = pieces.Converter(READER, Options())
     nest = Nest({"inner": "outer"}, {"inner"}, {0: "inner"})
-    piece = dataclasses.replace(convert("log", given), nests=[(0, nest)], joined=2, assumed=3)
+    piece = dataclasses.replace(convert("log", given), nests=[(0, nest)], joined=2, text_left=3)
     assert 0 < len(piece.items) < len(piece)
     kept = Kept(tmp_path, "key")
     kept.keep(0, piece)

@@ -188,7 +188,7 @@ def test_anthropic_counts_that_were_added_back_are_taken_out_again(tmp_path: Pat
         ({"startTime": None}, "no timestamp"),
         ({"startTime": "yesterday"}, "startTime is 'yesterday', not a time"),
         ({"endTime": 1762160399.0}, "endTime − startTime is negative"),
-        ({"status": "odd"}, "neither 'success' nor 'failure'"),
+        ({"status": "odd"}, "neither success nor failure"),
         ({"prompt_tokens": -1}, "prompt_tokens is -1, below zero"),
         ({"prompt_tokens": 2.5}, "prompt_tokens is 2.5, not a whole number"),
         ({"response_cost": -0.1}, "source_cost_usd is -0.1, not from 0 to inf"),

@@ -147,10 +147,21 @@ def test_reasons_lose_the_values_that_they_quote(here: Path) -> None:
     traffic = read(_table(here / "log.jsonl", [{}, *bad]), redact=True, text=True)
     assert sorted(traffic.quarantine["reason"]) == [
         "input_tokens is '…', not a number",
-        "latency_ms is '…'",
+        "latency_ms is '…', not a number",
         "request_id '…' again; the first one is kept",
     ]
     assert "Ann" not in traffic.quarantine.to_csv() + json.dumps(traffic.meta["reasons"])
+
+
+def test_reasons_keep_words_that_are_not_of_the_log(here: Path) -> None:
+    """What a user mapped, a field that a record lacks, and words that planner expects stand in reasons without text, too."""
+    other = read(_table(here / "log.jsonl", [{}, {"spoken": 1}]), mapping={"latency_ms": "spoken"})
+    assert other.quarantine["reason"].tolist() == ["no column spoken"]
+    (here / "calls.jsonl").write_text(json.dumps(PAYLOAD) + "\n" + json.dumps({**PAYLOAD, "status": "call Ann"}) + "\n", "utf-8")
+    assert read(here / "calls.jsonl").quarantine["reason"].tolist() == ["status is '…', neither success nor failure"]
+    (here / "trace.csv").write_text("TIMESTAMP,ContextTokens\n2023-11-16 18:17:03,1200\n", "utf-8")
+    with pytest.raises(InputError, match=r"could be accepted \(no GeneratedTokens\)"):
+        read(here / "trace.csv", "azure_llm")
 
 
 @pytest.mark.parametrize("seed", seeds(), ids=lambda seed: seed.name)

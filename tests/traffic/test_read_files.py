@@ -211,7 +211,7 @@ def test_a_reader_of_ones_own_is_a_value(tmp_path: Path) -> None:
     rows = [{"t": 1_762_160_400, "m": "a"}, {"t": 1_762_160_401}, {"t": 1_762_160_402, "m": "c", "n": 7}]
     traffic = read(_write(tmp_path / "x.jsonl", rows), mine, out=tmp_path / "out", text=True)
     assert traffic.frame("model")["model"].tolist() == ["a"]
-    assert traffic.quarantine["reason"].tolist() == ["KeyError: 'm'", "the input token buckets sum to 0, the source says 7"]
+    assert traffic.quarantine["reason"].tolist() == ["no m", "the input token buckets sum to 0, the source says 7"]
 
 
 def test_a_reader_that_invents_columns_is_a_bug(tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def test_a_reader_that_invents_columns_is_a_bug(tmp_path: Path) -> None:
         ('{"a": 1}\n', {"format": "litellm_spend"}, r"none of 1 records could be accepted \(no prompt_tokens and no completion_tokens\)"),
         ('{"a": 1}\n', {"mapping": {"request": "a"}}, r"mapping to 'request'; expected a column of the traffic table"),
         ('{"a": 1}\n', {"mapping": {"model": ""}}, r"mapping 'model': ''; expected a source column"),
-        ('{"a": 1}\n', {"mapping": {"model": "b"}}, r"none of 1 records could be accepted \(no column 'b'\)"),
+        ('{"a": 1}\n', {"mapping": {"model": "b"}}, r"none of 1 records could be accepted \(no column b\)"),
     ],
 )
 def test_a_wrong_file_or_option_is_one_clear_sentence(tmp_path: Path, text: str, options: dict[str, Any], message: str) -> None:

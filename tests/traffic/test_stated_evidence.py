@@ -22,3 +22,15 @@ def test_a_stated_model_makes_money_assumed(tmp_path: Path, mapping: dict[str, s
     if evidence == "assumed":
         assert "model 'gpt-4o' is stated, not logged" in traffic.meta["assumed"]
         assert audit(traffic).total.evidence == simulate(traffic, at="as-logged").cost().evidence == "assumed"
+
+
+@pytest.mark.parametrize("stated", ["provider==openai", "total_output_tokens==30", "timestamp==2026-11-03", "cache_hit==false"])
+def test_whatever_sets_a_price_and_is_stated_is_assumed(tmp_path: Path, stated: str) -> None:
+    """A stated provider, token total, time or cache hit makes every dollar assumed, and the audit says that this is why, not rates."""
+    (tmp_path / "log.csv").write_text("id,when,model,input_tokens\nr1,2026-11-03T09:00:00Z,gpt-5,1000\n", "utf-8")
+    name, _, value = stated.partition("=")
+    columns = {"request_id": "id", "timestamp": "when", name: value}
+    found = audit(read(tmp_path / "log.csv", mapping=columns, out=tmp_path / "out"))
+    assert (found.total.evidence, set(found.total.shares)) == ("assumed", {"assumed"})
+    assert f"All of it rests on {name} {value[1:]!r}, stated and not logged." in found.text
+    assert "assumed rates" not in found.text

@@ -12,6 +12,7 @@ from support.small import MODELS, world_of
 from planner.errors import InputError
 from planner.prices import PriceBook
 from planner.traffic import App, Apps
+from planner.traffic.sampling import sampled
 from planner.training import train
 from planner.training.harm import harm, priced, requests_per_month
 
@@ -57,6 +58,25 @@ def test_requests_a_month_are_those_of_users(tmp_path: Path):
     found = requests_per_month(traffic)
     assert sum(found.values()) == pytest.approx(2880 * 365.25 / 12 / (2879 / 1440))
     assert set(found) == {"chat", "search"}
+
+
+def test_the_volume_of_a_sample_is_estimated(tmp_path: Path):
+    """Requests a month of a sample have limits that hold the log's, also of some apps alone, and the sentence says so; of a log none."""
+    traffic, _ = world_of(tmp_path / "log", n=2880, labelled=50)
+    true, part = requests_per_month(traffic), requests_per_month(sampled(traffic, 0.3, tmp_path / "s"))
+    loss, unit = np.tile([1.0, 0.0], 100), np.arange(200).astype(str)
+    for apps in (["chat"], ["chat", "search"]):
+        low, high = (float(x.replace(",", "")) for x in part.between(apps).split("]")[0].removeprefix(" [").split(", "))
+        assert low < sum(true[a] for a in apps) < high
+        named = np.resize(apps, 200)
+        asked = sum(part[a] for a in apps)
+        assert (
+            f", of {asked:,.0f} [{low:,.0f}, {high:,.0f}] (estimated from a sample) requests"
+            in harm(loss, named, unit != "", unit, part).text
+        )
+        assert f", of {sum(true[a] for a in apps):,.0f} requests" in harm(loss, named, unit != "", unit, true).text
+    few = requests_per_month(sampled(traffic, 0.02, tmp_path / "few"))
+    assert few.between(["chat"]) == " (estimated from a sample, no interval)"
 
 
 MONTHS = {"chat": 90_000.0, "mail": 1000.0, "code": 10.0}

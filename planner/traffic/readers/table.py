@@ -20,7 +20,7 @@ def _convert(record: Record, options: Options) -> Row:
 
 READER = Reader(
     "table",
-    "any table with request_id, timestamp and model, or with mapping={'request_id': COLUMN, ...}",
+    "any table with request_id, timestamp and model, or with mapping={'request_id': COLUMN, 'timestamp': COLUMN, 'model': COLUMN}",
     _sniff,
     _convert,
 )
