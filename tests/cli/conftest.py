@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from planner.cli import main
+
 #: A script of the environment the tests run in: the same entry point that an installation makes.
 PLANNER = Path(sys.executable).with_name("planner")
 
@@ -39,6 +41,20 @@ def call(*arguments: str | Path, stdin: str = "", cwd: Path | None = None) -> Ra
         [str(PLANNER), *map(str, arguments)], input=stdin, capture_output=True, text=True, cwd=cwd, env=environment, check=False
     )
     return Ran(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def inside(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Return a function that runs ``planner`` in this process: its exit status, what it printed, and what it said beside it."""
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["planner", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            main()
+        said = capsys.readouterr()
+        return int(left.value.code or 0), said.out, said.err
+
+    return run
 
 
 @pytest.fixture(scope="session")

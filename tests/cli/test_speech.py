@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 import typer
 
-from planner.cli import main
 from planner.cli.app import app
 from planner.cli.speech import pasted, spoken
 from planner.errors import PlannerError
@@ -24,20 +23,6 @@ from planner.traffic import read
 from planner.training import train
 
 _CLAIMS = "".join(f"{'prove' if i % 3 else 'name'} number {i},1,{int(i % 3 == 0)}\n" for i in range(300))
-
-
-@pytest.fixture
-def inside(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Return a function that runs ``planner`` in this process: its exit status, what it printed, and what it said beside it."""
-
-    def run(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["planner", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            main()
-        said = capsys.readouterr()
-        return int(left.value.code or 0), said.out, said.err
-
-    return run
 
 
 def _parsed(line: str) -> dict[str, Any]:

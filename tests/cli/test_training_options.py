@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import typer
 
-from planner.cli import main
 from planner.cli.app import app
 from planner.cli.options import TrainingOptions
 from planner.traffic import Apps
@@ -34,20 +33,6 @@ GIVEN = {
     "--prices": "prices.yaml",
     "--seed": "1",
 }
-
-
-@pytest.fixture
-def inside(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Return a function that runs ``planner`` in this process: its exit status, what it printed, and what it said beside it."""
-
-    def run(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["planner", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            main()
-        said = capsys.readouterr()
-        return int(left.value.code or 0), said.out, said.err
-
-    return run
 
 
 @pytest.mark.parametrize("verb", ["train", "simulate", "export"])
